@@ -1,0 +1,46 @@
+"""Nectar: computation handlers for bee-hive nodes.
+
+What a handler's author imports::
+
+    from nectar import handler, Computation
+
+    @handler
+    def analyze(comp: Computation) -> int:
+        return len(comp.query) * 2
+
+Nothing else is imported until it is asked for: this package is on the path of every handler's process, where it must cost
+nothing and bring nothing along.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nectar.computation import Computation, ComputationResult
+    from nectar.hookspecs import hookimpl
+    from nectar.marking import handler
+
+__version__ = "0.1.0"
+__all__ = ["Computation", "ComputationResult", "__version__", "handler", "hookimpl"]
+
+_HOMES = {
+    "Computation": "nectar.computation",
+    "ComputationResult": "nectar.computation",
+    "handler": "nectar.marking",
+    "hookimpl": "nectar.hookspecs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

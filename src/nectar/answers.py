@@ -1,0 +1,27 @@
+"""What counts as an answer: the one rule, for the worker and for an author's tests alike."""
+
+from __future__ import annotations
+
+import operator
+
+
+def as_integer(value: object) -> int:
+    """Return what a handler returned as a plain ``int``.
+
+    :param value: an ``int``, or anything with ``__index__`` (a NumPy integer).
+    :raises TypeError: it is something else, or a ``bool`` (Python's or NumPy's), which is an integer in name only. The message
+        names the type and never the value, which is private.
+    """
+    kind = type(value)
+    if value is None:
+        raise TypeError("the handler returned None; it must return an int (is a `return` missing?)")
+    if isinstance(value, bool) or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")):
+        raise TypeError("the handler returned a bool; it must return an int (int(…) makes one)")
+    if not hasattr(kind, "__index__"):
+        raise TypeError(f"the handler returned a {called(kind)}; it must return an int")
+    return operator.index(value)  # type: ignore[arg-type]
+
+
+def called(kind: type) -> str:
+    """A type's name as a person knows it: without ``builtins``."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,64 @@
+"""What can go wrong, told to a person: what, where, and what to do next.
+
+Every error of nectar's own is a :class:`NectarError`. The command line has one place that turns it into a message and an exit
+code; nothing else prints it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NectarError(Exception):
+    """The root of nectar's errors, and the one for "it was tried and failed" (exit code 1).
+
+    :param message: what happened, naming the thing, in one sentence.
+    :param where: the file, directory or setting that it is about.
+    :param hint: what to do next, as a command where there is one.
+    :param detail: somebody else's words, whole: the handler author's traceback, or uv's output.
+    """
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+        self.detail = detail
+
+
+class UsageError(NectarError):
+    """The command line, or a setting, is wrong (exit code 2)."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class NotFoundError(NectarError):
+    """There is no such handler, alias or path (exit code 3)."""
+
+    exit_code = 3
+    kind = "not-found"
+
+
+class ConflictError(NectarError):
+    """The name is running, the alias has a handler, the handler is not running (exit code 4)."""
+
+    exit_code = 4
+    kind = "conflict"
+
+
+class EnvironmentFailedError(NectarError):
+    """The handler's environment could not be built (exit code 5)."""
+
+    exit_code = 5
+    kind = "environment"
+
+
+class UnresponsiveError(NectarError):
+    """The daemon does not answer, or not in time (exit code 6)."""
+
+    exit_code = 6
+    kind = "unresponsive"

@@ -1,0 +1,158 @@
+"""The map of the disk: where everything of nectar's lies, and what a name may be.
+
+::
+
+    {data-dir}/
+    ├── {alias}/data/computation/    one node's, created by the node; .nectar/ in it is ours
+    └── nectar/                      mode 0700
+        ├── handlers.json            the registry; registry.lock guards its changes
+        ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave
+        ├── logs/{name}.log          the handler's log
+        ├── builds/{name}.log        what uv said while an environment was built
+        ├── envs/{key}/              virtual environments by content
+        ├── resolutions/{key}.lock   what was resolved for projects that have no lock of their own
+        └── runtime/{tag}/           nectar's own side of a handler's process
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nectar.errors import NotFoundError, UsageError
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,63}", re.ASCII)
+NECTAR = "nectar"
+CLAIMS = ".nectar"
+"""The directory for claims, inside an alias's computation directory."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of a handler as it is.
+
+    :raises UsageError: it is not 1 to 64 of ``A-Z a-z 0-9 . _ -``, beginning with a letter or digit, without ``..``.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a handler.",
+            hint="A name has 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or digit.",
+        )
+    return name
+
+
+def check_alias(alias: str) -> str:
+    """Return the name of a node as it is.
+
+    :raises UsageError: it is not one component of a path, or ``nectar``, which is ours.
+    """
+    printable = alias.isprintable() and "/" not in alias
+    if not printable or alias in ("", ".", "..", NECTAR) or len(alias.encode(errors="surrogateescape")) > 255:
+        raise UsageError(
+            f"{alias!r} cannot be the alias of a node.",
+            hint=f"An alias is the name of a directory under the data dir, other than {NECTAR!r}.",
+        )
+    return alias
+
+
+@dataclass(frozen=True)
+class Home:
+    """One data dir.
+
+    :ivar data_dir: absolute.
+    """
+
+    data_dir: Path
+
+    @classmethod
+    def at(cls, data_dir: str | Path | None) -> Home:
+        """The data dir that a person named, made absolute here and nowhere else; None is ``~/.bee-hive``."""
+        return cls(Path(data_dir).expanduser().absolute() if data_dir else Path.home() / ".bee-hive")
+
+    @property
+    def nectar(self) -> Path:
+        return self.data_dir / NECTAR
+
+    @property
+    def registry(self) -> Path:
+        return self.nectar / "handlers.json"
+
+    @property
+    def registry_lock(self) -> Path:
+        return self.nectar / "registry.lock"
+
+    @property
+    def handlers(self) -> Path:
+        return self.nectar / "handlers"
+
+    @property
+    def logs(self) -> Path:
+        return self.nectar / "logs"
+
+    @property
+    def builds(self) -> Path:
+        return self.nectar / "builds"
+
+    @property
+    def envs(self) -> Path:
+        return self.nectar / "envs"
+
+    @property
+    def resolutions(self) -> Path:
+        return self.nectar / "resolutions"
+
+    @property
+    def runtimes(self) -> Path:
+        return self.nectar / "runtime"
+
+    def socket(self, name: str) -> Path:
+        return self.handlers / f"{check_name(name)}.sock"
+
+    def lock(self, name: str) -> Path:
+        return self.handlers / f"{check_name(name)}.lock"
+
+    def variables(self, name: str) -> Path:
+        return self.handlers / f"{check_name(name)}.env"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{check_name(name)}.log"
+
+    def computations(self, alias: str) -> Path:
+        """Where a node and its handler meet; the alias exists when this is a directory."""
+        return self.data_dir / check_alias(alias) / "data" / "computation"
+
+    def require_alias(self, alias: str) -> Path:
+        """The same, for an alias that must be there.
+
+        :raises NotFoundError: it is not.
+        """
+        directory = self.computations(alias)
+        if not directory.is_dir():
+            raise NotFoundError(
+                f"There is no node {alias!r}.",
+                where=f"{directory} is not a directory",
+                hint=f"The node makes it when it runs; to try things without one: mkdir -p {directory}",
+            )
+        return directory
+
+    def aliases(self) -> list[str]:
+        """The aliases that exist, sorted."""
+        if not self.data_dir.is_dir():
+            return []
+        return sorted(entry.name for entry in self.data_dir.iterdir() if entry.name != NECTAR and (entry / "data" / "computation").is_dir())
+
+    def create(self) -> None:
+        """Make nectar's own directories, private to this user.
+
+        :raises UsageError: the data dir cannot be written.
+        """
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            for directory in (self.nectar, self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.runtimes):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"The data dir cannot be used: {error.strerror}.",
+                where=str(error.filename or self.data_dir),
+                hint="Give another with --data-dir, or make this one writable.",
+            ) from None

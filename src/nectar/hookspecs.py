@@ -1,0 +1,96 @@
+"""The hooks that nectar calls, and the marker for who implements them.
+
+Specifications are plain functions, read by `pluggy <https://pluggy.readthedocs.io>`_ (project name ``nectar``) in the process
+that calls them. :func:`hookimpl` only sets the attribute that pluggy looks for, so that a handler's package can implement hooks
+without having pluggy among its dependencies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.computation import Computation
+
+PROJECT = "nectar"
+SPEC_ATTRIBUTE = f"{PROJECT}_spec"
+IMPL_ATTRIBUTE = f"{PROJECT}_impl"
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+def _hookspec(*, firstresult: bool = False) -> Callable[[_Function], _Function]:
+    def mark(function: _Function) -> _Function:
+        setattr(function, SPEC_ATTRIBUTE, {"firstresult": firstresult, "historic": False, "warn_on_impl": None, "warn_on_impl_args": None})
+        return function
+
+    return mark
+
+
+@overload
+def hookimpl(function: _Function) -> _Function: ...
+@overload
+def hookimpl(
+    function: None = None,
+    *,
+    wrapper: bool = ...,
+    optionalhook: bool = ...,
+    tryfirst: bool = ...,
+    trylast: bool = ...,
+    specname: str | None = ...,
+) -> Callable[[_Function], _Function]: ...
+
+
+def hookimpl(
+    function: _Function | None = None,
+    *,
+    wrapper: bool = False,
+    optionalhook: bool = False,
+    tryfirst: bool = False,
+    trylast: bool = False,
+    specname: str | None = None,
+) -> _Function | Callable[[_Function], _Function]:
+    """Mark a function as the implementation of a hook.
+
+    The options are those of pluggy's ``HookimplMarker``: a ``wrapper`` is a generator that yields once and returns the result,
+    ``tryfirst`` and ``trylast`` order implementations, ``specname`` names the hook where the function's own name does not,
+    ``optionalhook`` lets a hook be unknown to this version of nectar.
+    """
+
+    def mark(function: _Function) -> _Function:
+        options = {
+            "wrapper": wrapper,
+            "hookwrapper": False,
+            "optionalhook": optionalhook,
+            "tryfirst": tryfirst,
+            "trylast": trylast,
+            "specname": specname,
+        }
+        setattr(function, IMPL_ATTRIBUTE, options)
+        return function
+
+    return mark if function is None else mark(function)
+
+
+@_hookspec(firstresult=True)
+def nectar_compute(computation: Computation) -> int | None:
+    """Answer a computation: the first implementation that returns something other than None wins.
+
+    Called in the worker, once for each question. The handler's own ``@handler`` function is the last implementation in the
+    order. A ``wrapper`` runs around all of them: it sees the computation before and the answer after, and may replace it.
+    """
+
+
+@_hookspec()
+def nectar_worker_started() -> None:
+    """Called once in each worker after everything is loaded and before its first computation: open files, load models here.
+
+    A worker whose start raises is not used: it counts as one that could not be loaded.
+    """
+
+
+@_hookspec()
+def nectar_worker_stopping() -> None:
+    """Called once in each worker that ends in good order, after its last computation. One that is killed gets no call."""

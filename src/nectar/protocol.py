@@ -1,0 +1,160 @@
+"""How the command line and a daemon talk: what a daemon is told at its start, and requests over its control socket.
+
+Both are lines of JSON, bounded, with a version. At the start the lines go through the daemon's standard input and output:
+
+=====================  ===========================  =======================================================================
+the command writes     the daemon answers           meaning
+=====================  ===========================  =======================================================================
+an :class:`Assignment` ``{"state": "loaded"}``      a worker has loaded the handler; nothing on disk has been touched
+``{"do": "take"}``     ``{"state": "taken"}``       it holds the name's lock and its socket; the command writes the record
+``{"do": "serve"}``    ``{"state": "serving", …}``  it claims questions; from here on it needs nobody
+=====================  ===========================  =======================================================================
+
+Instead of any of those it may answer ``{"state": "failed", "kind", "message", "hint", "detail"}`` and end. It also ends, with
+nothing left behind, when its standard input closes before ``serve``.
+
+After that a request on the socket is one line, ``{"schema": 1, "do": "status" | "sync" | "stop", …}``, and so is its reply,
+``{"schema": 1, "ok": true, …}`` or ``{"schema": 1, "ok": false, "message": …}``:
+
+``status``
+    what ``view`` shows: ``pid``, ``started``, ``state``, ``aliases``, ``workers``, ``counts``, ``queue``, ``last_error``, ``watching``.
+``sync``
+    read ``handlers.json`` again and attach and detach until it is so. ``attached`` is the list of aliases that are being served,
+    ``problems`` says of each other one that should be why it is not.
+``stop``
+    claim nothing more, let what runs finish within ``timeout`` seconds, and end; the reply comes at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import UnresponsiveError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = 1
+MAX_LINE = 1024 * 1024
+"""Bytes of one request or reply, its newline included."""
+
+_SUN_PATH = 107 if sys.platform == "linux" else 103
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """All that a worker needs to load a handler.
+
+    :ivar python: the environment's interpreter.
+    :ivar entry: what to load, ``module:attribute`` or ``module``, as in an entry point.
+    :ivar handler: the entry point's name.
+    :ivar plugins: entry points of the group ``nectar.plugins`` in that environment, as pairs of name and value.
+    :ivar directory: the handler's source directory, in which the worker runs.
+    :ivar snapshot: of a single file: the manifest of the modules that were taken along, else None.
+    :ivar variables: the whole environment of the worker's process.
+    """
+
+    python: str
+    entry: str
+    handler: str
+    directory: str
+    plugins: list[tuple[str, str]] = field(default_factory=list)
+    snapshot: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """All that a daemon is told at its start.
+
+    :ivar name: the handler's.
+    :ivar data_dir: absolute.
+    :ivar settings: what :meth:`nectar.settings.Settings.from_mapping` reads.
+    """
+
+    name: str
+    data_dir: str
+    loading: Loading
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_mapping(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_mapping(cls, fields: dict[str, Any]) -> Assignment:
+        """:raises KeyError, TypeError: the fields are not those of an assignment of this version."""
+        loading = dict(fields["loading"])
+        loading["plugins"] = [(name, value) for name, value in loading["plugins"]]
+        return cls(name=fields["name"], data_dir=fields["data_dir"], loading=Loading(**loading), settings=fields["settings"])
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One line."""
+    return json.dumps({"schema": SCHEMA, **message}).encode() + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """The message in one line.
+
+    :raises ValueError: it is none, or of another schema.
+    """
+    message = json.loads(line)
+    if not isinstance(message, dict) or message.get("schema") != SCHEMA:
+        raise ValueError("it is not a message of this version")
+    return message
+
+
+def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any]:
+    """Send a request to the daemon at a control socket and return its reply.
+
+    :param timeout: seconds for all of it.
+    :raises UnresponsiveError: nobody is there, or does not answer in time, or answers nonsense; the reply's own ``message`` when
+        it is not ``ok``.
+    """
+    import time
+
+    end = time.monotonic() + timeout
+    received = b""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, short_address(path) as address:
+            client.settimeout(timeout)
+            client.connect(address)
+            client.sendall(encode(request))
+            while not received.endswith(b"\n"):
+                client.settimeout(max(0.001, end - time.monotonic()))
+                piece = client.recv(65536)
+                if not piece or len(received) > MAX_LINE:
+                    break
+                received += piece
+        reply = decode(received)
+    except (OSError, ValueError) as error:
+        raise UnresponsiveError(f"The daemon does not answer ({error or type(error).__name__}).", where=str(path)) from None
+    if reply.get("ok") is not True:
+        raise UnresponsiveError(str(reply.get("message", "The daemon refuses.")), where=str(path))
+    return reply
+
+
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """An address for a socket's path, which the kernel limits to 107 bytes: a longer one goes through ``/proc/self/fd`` on Linux.
+
+    :raises UsageError: it is too long, and there is no such way here.
+    """
+    if len(os.fsencode(path)) <= _SUN_PATH:
+        yield str(path)
+        return
+    if sys.platform != "linux":
+        raise UsageError(f"The path of the control socket is longer than {_SUN_PATH} bytes.", where=str(path), hint="Use a data dir with a shorter path.")
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)

@@ -1,0 +1,126 @@
+"""What a handler's author or its operator can set: ``[tool.nectar]`` of the project, and the flags of ``launch``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEBIBYTE = 1024 * 1024
+NOT_BUILT = frozenset({"concurrency", "recycle_after", "memory_limit", "executor", "dask", "log_answers"})
+"""Keys that are part of the design and have no effect yet: refused, rather than ignored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One handler's settings, checked.
+
+    :ivar workers: processes that answer at the same time.
+    :ivar deadline: an upper limit in seconds on one run; None leaves it to each question.
+    :ivar expired: ``"run"`` or ``"skip"``: what to do with a question that is older than its deadline when it is picked up.
+    :ivar start_timeout: seconds for loading the handler.
+    :ivar stop_timeout: seconds for what runs to finish, when the daemon is asked to stop.
+    :ivar max_question_bytes: a larger question gets an error answer.
+    :ivar keep_answers: seconds that an answer which nobody reads stays.
+    :ivar env: variables to set in the handler's process.
+    :ivar pass_env: names of variables to let through from the launching shell.
+    """
+
+    workers: int = 1
+    deadline: float | None = None
+    expired: str = "run"
+    start_timeout: float = 60
+    stop_timeout: float = 10
+    max_question_bytes: int = 2 * MEBIBYTE
+    keep_answers: float = 24 * 3600
+    env: dict[str, str] = field(default_factory=dict)
+    pass_env: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_mapping(cls, table: Mapping[str, Any], *, where: str = "[tool.nectar]") -> Settings:
+        """Check a table of settings.
+
+        :param where: what to call the place in an error.
+        :raises UsageError: a key is unknown (the nearest known one is named), or a value is wrong.
+        """
+        known = {item.name for item in dataclasses.fields(cls)}
+        for key in table:
+            if key in NOT_BUILT:
+                raise UsageError(f"The setting {key!r} is not supported yet.", where=where, hint=f"Leave {key!r} out.")
+            if key not in known:
+                raise UsageError(f"There is no setting {key!r}.", where=where, hint=_nearest(key, known))
+        for key, value in table.items():
+            problem = _CHECKS[key](value)
+            if problem:
+                raise UsageError(f"The setting {key!r} must be {problem}, not {value!r}.", where=where)
+        return cls(**table)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
+        return {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if getattr(self, item.name) != getattr(Settings(), item.name)
+        }
+
+
+def _nearest(key: str, known: set[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(sorted(known))}."
+
+
+def _count(low: int, high: int) -> Any:
+    def check(value: object) -> str | None:
+        fits = type(value) is int and low <= value <= high
+        return None if fits else f"a whole number from {low} to {high}"
+
+    return check
+
+
+def _seconds(low: float, high: float) -> Any:
+    def check(value: object) -> str | None:
+        fits = type(value) in (int, float) and math.isfinite(value) and low <= value <= high  # type: ignore[arg-type,operator]
+        return None if fits else f"seconds from {low:g} to {high:g}"
+
+    return check
+
+
+def _expired(value: object) -> str | None:
+    return None if value in ("run", "skip") else '"run" or "skip"'
+
+
+def _variables(value: object) -> str | None:
+    fits = isinstance(value, dict) and all(variable_name(k) and isinstance(v, str) and "\0" not in v for k, v in value.items())
+    return None if fits else "a table of names and strings"
+
+
+def _names(value: object) -> str | None:
+    fits = isinstance(value, list) and all(isinstance(item, str) and variable_name(item) for item in value)
+    return None if fits else "a list of names of variables"
+
+
+def variable_name(name: str) -> bool:
+    """Whether the environment can hold a variable of this name."""
+    return bool(name) and "=" not in name and "\0" not in name
+
+
+_DAY = 86400
+_CHECKS = {
+    "workers": _count(1, 256),
+    "deadline": _seconds(0.001, 365 * _DAY),
+    "expired": _expired,
+    "start_timeout": _seconds(0.1, _DAY),
+    "stop_timeout": _seconds(0, _DAY),
+    "max_question_bytes": _count(1024, 1024 * MEBIBYTE),
+    "keep_answers": _seconds(1, 10 * 365 * _DAY),
+    "env": _variables,
+    "pass_env": _names,
+}
