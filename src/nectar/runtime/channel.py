@@ -1,0 +1,139 @@
+"""The daemon's end of what connects it to one worker: frames both ways, and what the code prints."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from nectar.runtime.frames import FrameError, Reader, frame
+from nectar.runtime.loop import READ, WRITE
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from nectar.runtime.loop import Loop
+
+MAX_PRINTED_LINE = 8192
+"""Bytes; a longer line is cut into several."""
+
+
+class Channel:
+    """Frames, without ever waiting for the other side.
+
+    :param received: called with each header.
+    :param broken: called once, with what the worker did to it.
+    """
+
+    def __init__(self, loop: Loop, own: socket.socket, received: Callable[[dict[str, Any]], None], broken: Callable[[str], None]) -> None:
+        own.setblocking(False)
+        self._loop = loop
+        self._socket = own
+        self._received = received
+        self._broken = broken
+        self._reader = Reader()
+        self._unsent = memoryview(b"")
+        loop.watch(own.fileno(), READ, self._ready)
+
+    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+        self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
+        self._write()
+
+    def drain(self) -> None:
+        """Take all that has come, after the worker's end."""
+        while self._socket.fileno() >= 0 and self._read():
+            pass
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._write()
+        if events & READ:
+            self._read()
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._fail("it closed its channel")
+            return
+        self._loop.watch(self._socket.fileno(), READ | WRITE if self._unsent else READ, self._ready)
+
+    def _read(self) -> bool:
+        try:
+            piece = self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return False
+        except OSError:
+            piece = b""
+        if not piece:
+            self._fail("it closed its channel")
+            return False
+        self._reader.feed(piece)
+        try:
+            while (whole := self._reader.next()) is not None:
+                self._received(whole[0])
+        except (FrameError, KeyError, TypeError, ValueError):
+            self._fail("it wrote something else on its channel")
+            return False
+        return True
+
+    def _fail(self, what: str) -> None:
+        self.close()
+        self._broken(what)
+
+
+class Printed:
+    """What comes out of descriptors 1 and 2 of a worker, in lines.
+
+    :param lines: called with some lines, without their ends.
+    """
+
+    def __init__(self, loop: Loop, descriptor: int, lines: Callable[[list[str]], None]) -> None:
+        os.set_blocking(descriptor, False)
+        self._loop = loop
+        self._descriptor = descriptor
+        self._lines = lines
+        self._rest = b""
+        loop.watch(descriptor, READ, self._read)
+
+    def close(self) -> None:
+        """Take what has come, an unfinished line too, and let go."""
+        # Bounded, because a process that was not found may go on writing.
+        for _ in range(64):
+            if self._descriptor < 0 or not self._read(0):
+                break
+        if self._rest:
+            self._lines([self._rest.decode("utf-8", "replace")])
+            self._rest = b""
+        self._end()
+
+    def _read(self, _events: int) -> bool:
+        try:
+            piece = os.read(self._descriptor, 1 << 16)
+        except BlockingIOError:
+            return False
+        except OSError:
+            piece = b""
+        if not piece:
+            self._end()
+            return False
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        while len(self._rest) > MAX_PRINTED_LINE:
+            whole.append(self._rest[:MAX_PRINTED_LINE])
+            self._rest = self._rest[MAX_PRINTED_LINE:]
+        self._lines([line[:MAX_PRINTED_LINE].decode("utf-8", "replace") for line in whole])
+        return True
+
+    def _end(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.forget(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1

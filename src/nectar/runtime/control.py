@@ -1,0 +1,131 @@
+"""The control socket: one request and one reply a connection, bounded in size, number and time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nectar.protocol import MAX_LINE, decode, encode, short_address
+from nectar.runtime.loop import READ, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nectar.runtime.loop import Loop
+
+    Reply = Callable[[dict[str, Any]], None]
+
+MAX_CLIENTS = 64
+SILENCE = 5.0
+"""Seconds in which a client must have sent its line, and in which it must have read its reply."""
+
+
+class Control:
+    """:param handle: called with a request and with what to call with its reply, at once or later."""
+
+    def __init__(self, loop: Loop, path: Path, handle: Callable[[dict[str, Any], Reply], None]) -> None:
+        self._loop = loop
+        self._path = path
+        self._handle = handle
+        self._clients = 0
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # The name's lock is ours, so that what lies here is a dead daemon's.
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            with short_address(path) as address:
+                self._listening.bind(address)
+        finally:
+            os.umask(before)
+        self._listening.listen(MAX_CLIENTS)
+        self._listening.setblocking(False)
+        loop.watch(self._listening.fileno(), READ, self._accept)
+
+    def close(self) -> None:
+        self._loop.forget(self._listening.fileno())
+        self._listening.close()
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            client, _ = self._listening.accept()
+        except OSError:
+            return
+        if self._clients >= MAX_CLIENTS or not _same_user(client):
+            client.close()
+            return
+        self._clients += 1
+        _Client(self._loop, client, self._handle, self._left)
+
+    def _left(self) -> None:
+        self._clients -= 1
+
+
+class _Client:
+    def __init__(self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[], None]) -> None:
+        client.setblocking(False)
+        self._loop = loop
+        self._socket = client
+        self._handle = handle
+        self._left = left
+        self._received = b""
+        self._unsent = b""
+        self._timer = loop.later(SILENCE, self._close)
+        loop.watch(client.fileno(), READ, self._read)
+
+    def _read(self, _events: int) -> None:
+        try:
+            piece = self._socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        self._received += piece
+        if not piece or len(self._received) > MAX_LINE:
+            self._close()
+        elif self._received.endswith(b"\n"):
+            self._timer.cancel()
+            self._loop.forget(self._socket.fileno())
+            try:
+                self._handle(decode(self._received), self._reply)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                self._reply({"ok": False, "message": f"The request cannot be understood ({error})."})
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        if self._socket.fileno() < 0:
+            return
+        self._unsent = encode(message)
+        self._timer.cancel()
+        self._timer = self._loop.later(SILENCE, self._close)
+        self._write(0)
+
+    def _write(self, _events: int) -> None:
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""
+        if self._unsent:
+            self._loop.watch(self._socket.fileno(), WRITE, self._write)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self._timer.cancel()
+        if self._socket.fileno() >= 0:
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+            self._left()
+
+
+def _same_user(client: socket.socket) -> bool:
+    """Whether the other side runs as this user, or as root (Linux; elsewhere the socket's mode is all there is)."""
+    if sys.platform != "linux":
+        return True
+    _pid, user, _group = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return user in (0, os.geteuid())

@@ -1,0 +1,77 @@
+"""Frames between the daemon and a worker: a header, which is a JSON object, and a body of bytes.
+
+On the socket: four bytes for the length of the header, four for that of the body (both big-endian), then the two.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+
+MAX_HEADER = 1024 * 1024
+MAX_BODY = 1 << 30
+_LENGTHS = struct.Struct("!II")
+
+# Bound here, before any handler is loaded, so that one which patches `json` does not patch us.
+_encode = json.JSONEncoder().encode
+_decode = json.JSONDecoder().decode
+_pack = _LENGTHS.pack
+_unpack = _LENGTHS.unpack
+_LENGTHS_SIZE = _LENGTHS.size
+
+
+class FrameError(Exception):
+    """What came is no frame: somebody else wrote on the channel."""
+
+
+def frame(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """The bytes of one frame."""
+    encoded = _encode(header).encode()
+    return _pack(len(encoded), len(body)) + encoded + body
+
+
+class Reader:
+    """Takes bytes as they come and gives whole frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> None:
+        self._buffer += piece
+
+    def next(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next frame, or None where it is not all there yet.
+
+        :raises FrameError: what is there is none.
+        """
+        if len(self._buffer) < _LENGTHS_SIZE:
+            return None
+        header_size, body_size = _unpack(self._buffer[:_LENGTHS_SIZE])
+        if header_size > MAX_HEADER or body_size > MAX_BODY:
+            raise FrameError("it is too long")
+        end = _LENGTHS_SIZE + header_size + body_size
+        if len(self._buffer) < end:
+            return None
+        try:
+            header = _decode(self._buffer[_LENGTHS_SIZE : _LENGTHS_SIZE + header_size].decode())
+        except (ValueError, RecursionError) as error:
+            raise FrameError("its header is not JSON") from error
+        if not isinstance(header, dict):
+            raise FrameError("its header is not an object")
+        body = bytes(self._buffer[_LENGTHS_SIZE + header_size : end])
+        del self._buffer[:end]
+        return header, body
+
+
+def receive(channel: socket.socket, reader: Reader) -> tuple[dict[str, Any], bytes] | None:
+    """Wait for a frame; None when the other side has closed the channel."""
+    while (whole := reader.next()) is None:
+        piece = channel.recv(1 << 16)
+        if not piece:
+            return None
+        reader.feed(piece)
+    return whole

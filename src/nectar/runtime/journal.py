@@ -1,0 +1,81 @@
+"""The handler's log: one line an event, time-stamped when written, rotated, and safe to show on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from logging.handlers import RotatingFileHandler
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 5 * 1024 * 1024
+MAX_REMEMBERED = 10_000
+"""Things that are remembered as said; when there are more, all are forgotten, and said again."""
+PRINTED = logging.INFO + 1
+"""The level of what the handler's own code printed."""
+
+logging.addLevelName(PRINTED, "PRINT")
+logging.raiseExceptions = False  # a full disk must not make the daemon talk to nobody
+
+
+class _Formatter(logging.Formatter):
+    """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        local = time.localtime(record.created)
+        return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{record.msecs:03.0f}" + time.strftime("%z", local)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(f"{self.formatTime(record)} {record.levelname:<7} {visible(line)}" for line in record.getMessage().split("\n"))
+
+
+def visible(text: str) -> str:
+    """The text with each character that is not printable as its escape, tabs aside."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def open_journal(path: Path) -> logging.Logger:
+    """The log of one handler, mode 0600."""
+    os.umask(0o077)
+    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Formatter())
+    journal = logging.getLogger("nectar")
+    journal.setLevel(logging.INFO)
+    journal.propagate = False
+    journal.addHandler(handler)
+    # watchdog's own complaints belong here too.
+    other = logging.getLogger("watchdog")
+    other.propagate = False
+    other.addHandler(handler)
+    return journal
+
+
+class Seldom:
+    """Says the same thing once a minute at most, or once."""
+
+    def __init__(self, say: logging.Logger, *, seconds: float = 60.0) -> None:
+        self._say = say
+        self._seconds = seconds
+        self._said: dict[str, float] = {}
+
+    def warn(self, key: str, text: str) -> None:
+        """:param key: what counts as the same."""
+        self._unless_said(key, text, self._seconds)
+
+    def once(self, key: str, text: str) -> None:
+        """:param key: what counts as the same."""
+        self._unless_said(key, text, float("inf"))
+
+    def _unless_said(self, key: str, text: str, seconds: float) -> None:
+        now = time.monotonic()
+        if key in self._said and now - self._said[key] < seconds:
+            return
+        if len(self._said) > MAX_REMEMBERED:
+            self._said.clear()
+        self._said[key] = now
+        self._say.warning("%s", text)

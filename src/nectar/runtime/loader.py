@@ -1,0 +1,168 @@
+"""From an entry point to something that answers: what a worker loads, and how hooks come in."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar import hookspecs
+from nectar.errors import NectarError
+from nectar.marking import is_handler
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable
+
+    from nectar.computation import Computation
+
+PRIVATE_PLUGGY = "_nectar_pluggy"
+"""The name under which pluggy is loaded in a worker: ``pluggy`` is left to the handler's own environment."""
+
+
+@dataclass
+class Handler:
+    """What was loaded.
+
+    :ivar compute: from a computation to whatever the author's code returned.
+    :ivar warnings: plugins that could not be loaded, each in one sentence; they stop nobody else.
+    """
+
+    compute: Callable[[Computation], object]
+    started: Callable[[], object] = lambda: None
+    stopping: Callable[[], object] = lambda: None
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
+    """Load a handler.
+
+    :param entry: ``module:attribute``; or ``module``, in which there must be one ``@handler`` function.
+    :param plugins: further entry points with hook implementations, as pairs of name and value.
+    :param pluggy: the directory of the package, loaded only where there is a hook to call.
+    :raises NectarError: there is no handler, or more than one.
+    :raises Exception: whatever the author's code raised at its import.
+    """
+    target = _find(entry)
+    warnings: list[str] = []
+    others = []
+    for name, value in plugins:
+        try:
+            others.append((name, _as_plugin(_attribute(value))))
+        except Exception as error:
+            warnings.append(f"plugin {name!r} ({value}) could not be loaded: {type(error).__name__}: {error}")
+    if is_handler(target) and not others:
+        return Handler(_direct(target), warnings=warnings)
+    manager = _manager(pluggy)
+    manager.register(_FunctionPlugin(_direct(target)) if is_handler(target) else _as_plugin(target), entry)
+    for name, plugin in others:
+        try:
+            manager.register(plugin, name)
+        except Exception as error:
+            warnings.append(f"plugin {name!r} cannot be used: {type(error).__name__}: {error}")
+    hook = manager.hook
+    if not hook.nectar_compute.get_hookimpls():
+        raise NectarError(f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl.")
+    return Handler(
+        lambda computation: hook.nectar_compute(computation=computation),
+        lambda: hook.nectar_worker_started(),
+        lambda: hook.nectar_worker_stopping(),
+        warnings,
+    )
+
+
+def _find(entry: str) -> Any:
+    if ":" in entry:
+        target = _attribute(entry)
+        if not is_handler(target) and not _has_hooks(target):
+            what = "a function without @handler" if inspect.isroutine(target) else f"{type(target).__name__}, without hook implementations"
+            raise NectarError(f"{entry} is {what}.", hint="Put @handler (from nectar import handler) above the function that answers.")
+        return target
+    module = importlib.import_module(entry)
+    found = {id(value): name for name, value in vars(module).items() if is_handler(value)}
+    where = getattr(module, "__file__", None)
+    if len(found) > 1:
+        raise NectarError(
+            f"There are {len(found)} @handler functions: {', '.join(sorted(found.values()))}.",
+            where=where,
+            hint="Choose one with --handler NAME.",
+        )
+    if found:
+        return getattr(module, *found.values())
+    if _has_hooks(module):
+        return module
+    raise NectarError(
+        "There is no @handler function.",
+        where=where,
+        hint="Put @handler (from nectar import handler) above the function that answers.",
+    )
+
+
+def _attribute(entry: str) -> Any:
+    module, _, attribute = entry.partition(":")
+    value: Any = importlib.import_module(module)
+    for part in attribute.split(".") if attribute else []:
+        if not hasattr(value, part):
+            raise NectarError(
+                f"The entry point {entry!r} points nowhere: {module} has no {part!r}.",
+                where=getattr(value, "__file__", None),
+                hint="Correct it under [project.entry-points] of pyproject.toml.",
+            )
+        value = getattr(value, part)
+    return value
+
+
+def _has_hooks(candidate: Any) -> bool:
+    return any(
+        isinstance(getattr(getattr(candidate, name, None), hookspecs.IMPL_ATTRIBUTE, None), dict)
+        for name in dir(candidate)
+        if not name.startswith("__")
+    )
+
+
+def _as_plugin(candidate: Any) -> Any:
+    return candidate() if inspect.isclass(candidate) else candidate
+
+
+class _FunctionPlugin:
+    """A ``@handler`` function as the last implementation of ``nectar_compute``."""
+
+    def __init__(self, compute: Callable[[Computation], object]) -> None:
+        self._compute = compute
+
+    @hookspecs.hookimpl(trylast=True)
+    def nectar_compute(self, computation: Computation) -> object:
+        return self._compute(computation)
+
+
+def _direct(function: Callable[[Computation], Any]) -> Callable[[Computation], object]:
+    if not inspect.iscoroutinefunction(function):
+        return function
+    import asyncio
+
+    # One loop for the worker's life, so that a client which the handler keeps stays usable.
+    runner = asyncio.Runner()
+    return lambda computation: runner.run(function(computation))
+
+
+def _manager(directory: Path) -> Any:
+    pluggy = _private_pluggy(directory)
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _private_pluggy(directory: Path) -> types.ModuleType:
+    if PRIVATE_PLUGGY in sys.modules:
+        return sys.modules[PRIVATE_PLUGGY]
+    spec = importlib.util.spec_from_file_location(PRIVATE_PLUGGY, directory / "__init__.py", submodule_search_locations=[str(directory)])
+    if spec is None or spec.loader is None:
+        raise NectarError("pluggy is not beside nectar's runtime.", where=str(directory))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[PRIVATE_PLUGGY] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,119 @@
+"""Computations through a worker without a spool or a daemon: what ``nectar test`` starts in the handler's environment.
+
+One line of JSON comes on standard input: ``assignment``, ``computations`` (each as in a ``.pending`` file) and ``deadline``
+(seconds, or null for each computation's own). What happens goes to standard output, a line each, with ``event``:
+
+``loaded``
+    with ``warnings``.
+``answered``
+    with ``result`` (as in a ``.complete`` file) and ``traceback`` (the author's, or null), once for each computation in turn.
+``output``
+    with ``text``, a line that the handler's code printed.
+``failed``
+    with ``kind``, ``message``, ``where``, ``hint`` and ``detail``; nothing comes after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar import processes
+from nectar.computation import Computation, ComputationResult
+from nectar.protocol import Assignment, decode, encode
+from nectar.runtime.loop import READ, Loop
+from nectar.runtime.pool import Failure, Job, Outcome, Pool
+from nectar.runtime.signals import route
+from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT = Path(__file__).parent / "start.py"
+STOP_TIME = 1.0
+
+
+def main() -> None:
+    """Run what standard input says, and end when it has closed or all is answered."""
+    order = decode(sys.stdin.buffer.readline())
+    loop = Loop()
+    once = Once(loop, Assignment.from_mapping(order["assignment"]), order["computations"], order["deadline"])
+    once.start()
+    loop.run()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class Once:
+    """Some computations, one after another."""
+
+    def __init__(self, loop: Loop, assignment: Assignment, questions: list[dict[str, Any]], deadline: float | None) -> None:
+        self._loop = loop
+        self._deadline = deadline
+        self._questions: Iterator[dict[str, Any]] = iter(questions)
+        settings = Settings.from_mapping({**assignment.settings, "workers": 1})
+        mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
+        self._limit = settings.deadline
+        self._pool = Pool(loop, assignment.loading, settings, SCRIPT, mark)
+
+    def start(self) -> None:
+        processes.adopt_orphans()
+        route(self._loop, {signal.SIGCHLD: self._pool.reap, signal.SIGTERM: self._end, signal.SIGINT: self._end})
+        # Who started us keeps our standard input open for as long as it wants to know.
+        self._loop.watch(0, READ, lambda _events: self._end() if not os.read(0, 4096) else None)
+        self._pool.events.ready = self._ready
+        self._pool.events.failed = self._failed
+        self._pool.events.printed = lambda lines: [_tell("output", text=line) for line in lines]
+        self._pool.start()
+
+    def _ready(self, warnings: list[str]) -> None:
+        _tell("loaded", warnings=warnings)
+        self._next()
+
+    def _next(self) -> None:
+        fields = next(self._questions, None)
+        if fields is None:
+            self._end()
+            return
+        if not self._pool.free:  # it is being replaced: when it is ready, it is told as loaded again
+            self._questions = iter([fields, *self._questions])
+            self._pool.events.ready = lambda _warnings: self._next()
+            return
+        comp_id = str(fields["comp_id"])
+        raw = json.dumps(fields).encode()
+        computation = Computation.from_json(raw, comp_id=comp_id)
+        deadline = min(filter(None, (self._deadline or computation.deadline, self._limit)))
+
+        def done(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                # After this, the pool itself must see that the worker is free, or gone.
+                self._loop.later(0, lambda: self._answered(comp_id, outcome))
+
+        self._pool.run(Job("", comp_id, raw, computation.timestamp, deadline, done))
+
+    def _answered(self, comp_id: str, outcome: Outcome) -> None:
+        result = ComputationResult(
+            comp_id=comp_id,
+            status=outcome.status,
+            value=outcome.value,
+            error=outcome.error,
+            execution_time=outcome.seconds,
+        )
+        _tell("answered", result=json.loads(result.to_json()), traceback=outcome.traceback)
+        self._next()
+
+    def _failed(self, failure: Failure) -> None:
+        _tell("failed", kind="failed", **vars(failure))
+        self._end()
+
+    def _end(self) -> None:
+        self._pool.stop(STOP_TIME, self._loop.stop)
+
+
+def _tell(event: str, **fields: Any) -> None:
+    sys.stdout.buffer.write(encode({"event": event, **fields}))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,33 @@
+"""The script that the environment's interpreter runs: it finds nectar beside itself and starts one of the three roles.
+
+::
+
+    python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon`
+    python -I -S start.py once          a computation without a daemon: `nectar.runtime.once`
+    python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker`
+
+It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on its path too. A worker has only ``api/``, behind the
+handler's own packages.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    # Without pathlib's resolve(): the runtime's directory may be reached through a link, and is known by that name.
+    api = Path(__file__).parent.parent.parent
+    role = sys.argv[1]
+    sys.path.append(str(api))
+    if role == "daemon":
+        sys.path.append(str(api.parent / "deps"))
+        from nectar.runtime.daemon import main as run
+    elif role == "once":
+        from nectar.runtime.once import main as run
+    else:
+        from nectar.runtime.worker import main as run
+    run()
+
+
+if __name__ == "__main__":
+    main()

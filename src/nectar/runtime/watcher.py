@@ -1,0 +1,186 @@
+"""Hints from the operating system that something came into a directory: an event says "look again", and nothing more.
+
+On Linux watchdog's inotify class is asked directly, with a mask of our own: files closed after writing, files renamed into the
+directory, and the directory itself going away. watchdog's ``Observer``, which is used elsewhere, asks for more than that, and
+holds up later events by half a second when a file is moved out of its directory, which is what a claim does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nectar.runtime.loop import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.runtime.loop import Loop
+
+Hint = tuple[int, bytes]
+"""A watch's number and the name of a file, which is empty where all of the directory is to be looked at."""
+
+
+class _Backend(Protocol):
+    def add(self, number: int, path: str) -> object: ...
+    def remove(self, watch: Any) -> None: ...
+    def alive(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class Watcher:
+    """:ivar problem: why there are no events at present, or None. Rescans find everything meanwhile."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.problem: str | None = None
+        self._hints: deque[Hint] = deque()
+        self._numbers = itertools.count(1)
+        self._watches: dict[int, tuple[object, Callable[[bytes], None]]] = {}
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        loop.watch(self._reading, READ, self._deliver)
+        self._backend: _Backend | None = None
+
+    def add(self, directory: int, hinted: Callable[[bytes], None]) -> int | None:
+        """Watch a directory.
+
+        :param directory: its descriptor.
+        :param hinted: called in the loop with the name of a file, or ``b""``.
+        :returns: the watch's number, or None where it cannot be watched now.
+        """
+        if self._backend is not None and not self._backend.alive():
+            self._backend.close()
+            self._backend = None
+            self._watches.clear()
+        number = next(self._numbers)
+        try:
+            if self._backend is None:
+                self._backend = _Inotify(self._tell) if sys.platform == "linux" else _Observed(self._tell)
+            path = f"/proc/self/fd/{directory}" if sys.platform == "linux" else _path_of(directory)
+            self._watches[number] = self._backend.add(number, path), hinted
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            return None
+        self.problem = None
+        return number
+
+    def watching(self, number: int | None) -> bool:
+        """Whether this watch still gives hints."""
+        return number in self._watches and self._backend is not None and self._backend.alive()
+
+    def remove(self, number: int | None) -> None:
+        watch = self._watches.pop(number, None) if number is not None else None
+        if watch is not None and self._backend is not None:
+            self._backend.remove(watch[0])
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+
+    def _tell(self, hint: Hint) -> None:
+        """Called in the backend's thread, which an exception would end for good."""
+        self._hints.append(hint)
+        try:
+            os.write(self._writing, b"!")
+        except OSError:  # full: the loop has been told already
+            pass
+
+    def _deliver(self, _events: int) -> None:
+        os.read(self._reading, 65536)
+        while self._hints:
+            number, name = self._hints.popleft()
+            if number in self._watches:
+                self._watches[number][1](name)
+
+
+class _Inotify:
+    def __init__(self, tell: Callable[[Hint], None]) -> None:
+        from watchdog.observers.inotify_c import InotifyConstants, InotifyFD
+
+        self._tell = tell
+        self._mask = (
+            InotifyConstants.IN_CLOSE_WRITE
+            | InotifyConstants.IN_MOVED_TO
+            | InotifyConstants.IN_DELETE_SELF
+            | InotifyConstants.IN_MOVE_SELF
+            | InotifyConstants.IN_ONLYDIR
+        )
+        self._inotify = InotifyFD()
+        self._inotify.start()
+
+    def add(self, number: int, path: str) -> tuple[Any, Any]:
+        from watchdog.observers.inotify_c import CallbackId, Mask
+
+        identifier = CallbackId(number)
+        return self._inotify.add_callback(os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier), identifier
+
+    def remove(self, watch: tuple[Any, Any]) -> None:
+        try:
+            self._inotify.remove_callbacks([watch])
+        except OSError:  # the directory is gone, and the watch with it
+            pass
+
+    def alive(self) -> bool:
+        return self._inotify.is_alive()
+
+    def close(self) -> None:
+        self._inotify.stop()
+
+
+class _Callback:
+    """What watchdog calls a ``WatchCallback``."""
+
+    def __init__(self, tell: Callable[[Hint], None], number: int) -> None:
+        self._tell = tell
+        self._number = number
+
+    def on_event(self, event: Any) -> None:
+        # Of what is renamed into the directory, our own answers are most.
+        if not event.name or event.name.endswith(b".pending"):
+            self._tell((self._number, event.name))
+
+    def on_watch_deleted(self, _wd: int) -> None:
+        self._tell((self._number, b""))
+
+    def on_queue_overflow(self) -> None:
+        self._tell((self._number, b""))
+
+
+class _Observed:
+    def __init__(self, tell: Callable[[Hint], None]) -> None:
+        from watchdog.observers import Observer
+
+        self._tell = tell
+        self._observer = Observer()
+        self._observer.start()
+
+    def add(self, number: int, path: str) -> Any:
+        from watchdog.events import FileSystemEventHandler
+
+        tell = self._tell
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, _event: object) -> None:
+                tell((number, b""))
+
+        return self._observer.schedule(Handler(), path, recursive=False)
+
+    def remove(self, watch: Any) -> None:
+        self._observer.unschedule(watch)
+
+    def alive(self) -> bool:
+        return self._observer.is_alive()
+
+    def close(self) -> None:
+        self._observer.stop()
+
+
+def _path_of(directory: int) -> str:
+    """The path of an open directory (macOS)."""
+    import fcntl
+
+    return os.fsdecode(fcntl.fcntl(directory, 50, b"\0" * 1024).rstrip(b"\0"))  # F_GETPATH

@@ -1,0 +1,181 @@
+"""The process that runs the handler's code, and nothing else of importance.
+
+It reads frames from a socket and writes frames to it, one answer for each computation. It touches no file of nectar's; what the
+code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the code does to this process costs one answer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nectar.answers import as_integer
+from nectar.computation import Computation
+from nectar.errors import NectarError
+from nectar.runtime import frames
+
+if TYPE_CHECKING:
+    from nectar.runtime.loader import Handler
+
+MAX_MESSAGE = 2000
+"""Characters of an exception's text in an answer."""
+MAX_TRACEBACK = 100_000
+
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def main() -> NoReturn:
+    """Serve the socket whose descriptor is the second argument, until the other side closes it."""
+    descriptor = int(sys.argv[2])
+    os.set_inheritable(descriptor, False)
+    channel = socket.socket(fileno=descriptor)
+    worker = Worker(channel)
+    status = worker.run()
+    # Threads that the handler left behind must not hold the end up.
+    _flush()
+    os._exit(status)
+
+
+class Worker:
+    """One worker: loads once, answers many."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._reader = frames.Reader()
+        self._pid = os.getpid()
+        # Kept here, because the code may replace them where they are.
+        self._clock = time.perf_counter
+        self._getpid = os.getpid
+        self._exit = os._exit
+
+    def run(self) -> int:
+        first = frames.receive(self._channel, self._reader)
+        if first is None:
+            return 0
+        order, _ = first
+        _die_with(order["parent"])
+        handler = self._load(order)
+        if handler is None:
+            return 1
+        self._send({"do": "ready", "warnings": handler.warnings})
+        while (received := frames.receive(self._channel, self._reader)) is not None:
+            header, body = received
+            if header["do"] == "stop":
+                break
+            self._answer(handler, header, body)
+        try:
+            handler.stopping()
+        except BaseException as error:
+            print(f"nectar_worker_stopping: {_describe(error)}", file=sys.stderr)
+        return 0
+
+    def _load(self, order: dict[str, Any]) -> Handler | None:
+        import faulthandler
+
+        faulthandler.enable()
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        sys.argv = [order["handler"]]
+        try:
+            if order["snapshot"] is not None:
+                from nectar.runtime import snapshot
+
+                snapshot.install(order["snapshot"])
+            from nectar.runtime.loader import load
+
+            handler = load(order["entry"], [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
+            handler.started()
+        except NectarError as error:
+            self._send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
+            return None
+        except BaseException as error:
+            self._send(
+                {
+                    "do": "failed",
+                    "message": f"The handler could not be loaded: {_describe(error)}",
+                    "where": None,
+                    "hint": None,
+                    "detail": _traceback(error),
+                },
+            )
+            return None
+        return handler
+
+    def _answer(self, handler: Handler, header: dict[str, Any], body: bytes) -> None:
+        reply: dict[str, Any] = {"do": "answer", "job": header["job"]}
+        begun = self._clock()
+        try:
+            computation = Computation.from_json(body, comp_id=header["comp_id"], timestamp=header["timestamp"])
+            begun = self._clock()
+            returned = handler.compute(computation)
+            seconds = self._clock() - begun
+            reply |= {"status": "success", "value": as_integer(returned), "error": None, "traceback": None, "seconds": seconds}
+        except BaseException as error:
+            seconds = self._clock() - begun
+            reply |= {"status": "error", "value": None, "error": _describe(error), "traceback": _traceback(error), "seconds": seconds}
+        if self._getpid() != self._pid:
+            # The handler forked, and this is the child that came back: it has nothing to say here.
+            self._exit(0)
+        _flush()
+        self._send(reply)
+
+    def _send(self, header: dict[str, Any]) -> None:
+        try:
+            self._channel.sendall(frames.frame(header))
+        except OSError:
+            # The daemon is gone, or the code closed our descriptor: there is nobody to answer any more.
+            self._exit(1)
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when its daemon dies, where it can be asked (Linux)."""
+    if sys.platform == "linux":
+        try:
+            import ctypes
+
+            ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        except (ImportError, OSError, AttributeError):
+            return
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue
+
+
+def _describe(error: BaseException) -> str:
+    """Type and message of an exception, in one bounded line."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown)"
+    name = type(error).__name__[:MAX_MESSAGE]
+    return f"{name}: {message}"[:MAX_MESSAGE] if message else name
+
+
+def _traceback(error: BaseException) -> str | None:
+    """The traceback from the author's first line on: without nectar's own frames and those of the import system."""
+    try:
+        import traceback
+
+        whole = traceback.TracebackException.from_exception(error, compact=True)
+        ours = str(Path(__file__).parent.parent)
+        pending = [whole]
+        while pending:
+            one = pending.pop()
+            kept = [frame for frame in one.stack if not frame.filename.startswith((ours, "<frozen importlib"))]
+            one.stack = traceback.StackSummary.from_list(kept)
+            pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
+        return "".join(whole.format())[-MAX_TRACEBACK:] if whole.stack or isinstance(error, SyntaxError) else None
+    except Exception:
+        return None

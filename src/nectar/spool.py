@@ -1,0 +1,444 @@
+"""One alias's computation directory, and the only code that renames its files.
+
+A question is one file, moved through its states by renames, so that at any moment there is exactly one of it::
+
+    {id}.pending ──claim──▶ .nectar/{id}.{n}.{token} ──answer renamed onto it──▶ same name ──publish──▶ {id}.complete
+
+``n`` says which try it is, ``token`` is fresh and random. The answer repeats the token in its field ``claim``, and only that makes
+a claim's content an answer: a question can contain anything. Whoever comes after a process that died finds claims: one with an
+answer inside is published, one with a question inside is run again as try ``n + 1``, and after three tries answered with an error.
+So an answer is given exactly once, and a run happens at least once.
+
+All access goes through descriptors of the two directories: what is put in their place meanwhile is another spool.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import heapq
+import os
+import re
+import secrets
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
+from nectar.home import CLAIMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PENDING = ".pending"
+COMPLETE = ".complete"
+MAX_TRIES = 3
+STILL = 2.0
+"""Seconds for which a file that is not whole must not have changed before it counts as bad."""
+MAX_ID = 255 - len(".9.") - 16
+"""Bytes of the longest id whose claim has a name that fits."""
+
+_CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
+_UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class SpoolBusyError(Exception):
+    """Another process holds this alias."""
+
+
+class SpoolUnusableError(Exception):
+    """The directory cannot be used as a spool; the message says why."""
+
+
+class NotAQuestionError(Exception):
+    """A link, a directory, a device, a name that is too long: left alone. The message says which."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A question that this process has taken."""
+
+    comp_id: str
+    attempt: int
+    token: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.comp_id}.{self.attempt}.{self.token}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is inside a claim.
+
+    :ivar raw: the file's bytes; empty where it was too large to be read.
+    :ivar computation: None where it cannot be run; ``problem`` says why, to a person.
+    :ivar written: Unix seconds, the file's own time, which renames keep.
+    :ivar mode: permission bits of the file, and ``group`` its group: the answer's follow them.
+    """
+
+    claim: Claim
+    raw: bytes
+    computation: Computation | None
+    problem: str | None
+    written: float
+    mode: int
+    group: int
+
+
+@dataclass(frozen=True)
+class Later:
+    """A file that is not whole yet.
+
+    :ivar seconds: when to look again.
+    :ivar claim: where it is a claim already: what to :meth:`Spool.resume` then.
+    """
+
+    seconds: float
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True)
+class _Content:
+    raw: bytes
+    status: os.stat_result
+    too_large: bool
+
+    @property
+    def signature(self) -> tuple[int, int, int]:
+        return (self.status.st_ino, self.status.st_size, self.status.st_mtime_ns)
+
+
+class Spool:
+    """One alias's directory, held by this process until :meth:`close`."""
+
+    def __init__(self, directory: int, claims: int, *, max_bytes: int) -> None:
+        self.closed = False
+        self.directory = directory
+        self._claims = claims
+        self._max_bytes = max_bytes
+        self._held: Counter[str] = Counter()
+        self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
+        self._owed: dict[Claim, tuple[Question | None, ComputationResult | None]] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, max_bytes: int) -> Spool:
+        """Take hold of a directory.
+
+        :param path: the alias's computation directory.
+        :param max_bytes: a larger question is not read.
+        :raises SpoolBusyError: another process holds it.
+        :raises SpoolUnusableError: it is not there, cannot be written, or its ``.nectar`` is not this user's alone.
+        """
+        opened: list[int] = []
+        try:
+            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.append(directory)
+            try:
+                os.mkdir(CLAIMS, 0o700, dir_fd=directory)
+            except FileExistsError:
+                pass
+            claims = os.open(CLAIMS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            opened.append(claims)
+            # Whoever else could write in it could forge answers, or lead ours astray.
+            owner = os.fstat(claims)
+            if owner.st_uid != os.geteuid() or stat.S_IMODE(owner.st_mode) & 0o077:
+                raise SpoolUnusableError(f"{path / CLAIMS} belongs to, or is open to, somebody else")
+            fcntl.flock(claims, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException as error:
+            for descriptor in opened:
+                os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise SpoolBusyError(f"{path} is held by another handler's process") from None
+            if isinstance(error, OSError):
+                raise SpoolUnusableError(f"{error.filename or path}: {error.strerror}") from None
+            raise
+        return cls(directory, claims, max_bytes=max_bytes)
+
+    def close(self) -> None:
+        """Let go of it. What was claimed and not answered stays a claim for the next process."""
+        self.closed = True
+        os.close(self._claims)
+        os.close(self.directory)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any claim is held: being run, or with an answer that is still to be published."""
+        return bool(self._held)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the directory."""
+        status = os.fstat(self.directory)
+        return status.st_dev, status.st_ino
+
+    @property
+    def claims_inode(self) -> int:
+        """The inode of ``.nectar``."""
+        return os.fstat(self._claims).st_ino
+
+    @property
+    def gone(self) -> bool:
+        """Whether the directory has been removed: nothing can be published in it any more."""
+        return os.fstat(self.directory).st_nlink == 0
+
+    def changed(self) -> int:
+        """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
+        return os.fstat(self.directory).st_mtime_ns
+
+    def waiting(self, limit: int) -> tuple[list[str], list[tuple[str, str]]]:
+        """What is there to be answered.
+
+        :returns: ids of the oldest questions, oldest first, at most ``limit``, without those of which a claim is held; and what
+            looks like a question and is none, as pairs of a file's name and a reason.
+        """
+        odd: list[tuple[str, str]] = []
+
+        def found() -> Iterator[tuple[int, str]]:
+            with os.scandir(self.directory) as entries:
+                for entry in entries:
+                    comp_id = entry.name.removesuffix(PENDING)
+                    if comp_id == entry.name or comp_id in self._held:
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:  # it went away meanwhile
+                        continue
+                    if reason := _no_question(comp_id, status):
+                        odd.append((entry.name, reason))
+                    else:
+                        yield status.st_mtime_ns, comp_id
+
+        return [comp_id for _, comp_id in heapq.nsmallest(limit, found())], odd
+
+    def abandoned(self) -> list[Claim]:
+        """Claims that a dead process left; what it left of unfinished answers is removed. Foreign files stay as they are."""
+        claims = []
+        with os.scandir(self._claims) as entries:
+            for entry in entries:
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                if matched := _CLAIM.fullmatch(entry.name):
+                    claims.append(Claim(matched["comp_id"], int(matched["attempt"]), matched["token"]))
+                elif _UNFINISHED.fullmatch(entry.name):
+                    os.unlink(entry.name, dir_fd=self._claims)
+        for claim in claims:
+            self._held[claim.comp_id] += 1
+        return claims
+
+    def claim(self, comp_id: str, now: float) -> Question | Later | None:
+        """Take the question of an id.
+
+        :param now: monotonic seconds.
+        :returns: the question; or when to look again; or None where there is none, or one of this id is being answered.
+        :raises NotAQuestionError: what has its name is none.
+        """
+        if comp_id in self._held:
+            return None
+        name = comp_id + PENDING
+        try:
+            # Looked at before it is opened, so that no FIFO and no device notices.
+            reason = _no_question(comp_id, os.stat(name, dir_fd=self.directory, follow_symlinks=False))
+            if reason is not None:
+                raise NotAQuestionError(reason)
+            content = self._read(name, self.directory)
+        except FileNotFoundError:
+            self._torn.pop(name, None)
+            return None
+        understood = self._understand(name, content, comp_id, now)
+        if isinstance(understood, Later):
+            return understood
+        computation, problem = understood
+        claim = Claim(comp_id, 1, secrets.token_hex(8))
+        try:
+            os.rename(name, claim.name, src_dir_fd=self.directory, dst_dir_fd=self._claims)
+        except FileNotFoundError:
+            return None
+        self._held[comp_id] += 1
+        # Between the look and the claim its writer may have put another file in its place: that one is the question.
+        try:
+            claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
+        except FileNotFoundError:
+            self._let_go(claim)
+            return None
+        if (claimed.st_ino, claimed.st_size, claimed.st_mtime_ns) != content.signature:
+            return self.resume(claim, now)
+        return self._question(claim, content, computation, problem)
+
+    def resume(self, claim: Claim, now: float) -> Question | Later | None:
+        """Look into a claim that this process did not make in one go, and take it further.
+
+        :returns: a question to be run, as the next try; or when to look again; or None where it held an answer, or nothing: an
+            answer is then owed, see :meth:`settle`.
+        """
+        try:
+            content = self._read(claim.name, self._claims)
+        except (FileNotFoundError, NotAQuestionError):
+            self._let_go(claim)
+            return None
+        if self._is_answer(content.raw, claim):
+            self._owed[claim] = (None, None)
+            return None
+        understood = self._understand(claim.name, content, claim.comp_id, now)
+        if isinstance(understood, Later):
+            return Later(understood.seconds, claim)
+        computation, problem = understood
+        if claim.attempt >= MAX_TRIES:
+            computation, problem = None, f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
+        else:
+            following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
+            os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
+            claim = following
+        return self._question(claim, content, computation, problem)
+
+    def answer(self, question: Question, result: ComputationResult) -> None:
+        """Note the answer to a question; :meth:`settle` writes and publishes it."""
+        self._owed[question.claim] = (question, dataclasses.replace(result, claim=question.claim.token))
+
+    def settle(self) -> list[OSError]:
+        """Write and publish what is owed. What cannot be now stays owed; the errors say why."""
+        problems = []
+        for claim, (question, result) in list(self._owed.items()):
+            try:
+                if question is not None and result is not None:
+                    self._write(question, result)
+                    self._owed[claim] = (None, None)
+                os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._claims, dst_dir_fd=self.directory)
+            except FileNotFoundError:
+                # Somebody removed the claim, or the directory: there is nothing left that could be answered.
+                pass
+            except OSError as error:
+                problems.append(error)
+                continue
+            del self._owed[claim]
+            self._let_go(claim)
+        return problems
+
+    def expire(self, seconds: float, now: float) -> int:
+        """Remove answers of ours that nobody read.
+
+        :param seconds: how long an answer stays.
+        :param now: Unix seconds.
+        :returns: how many were removed.
+        """
+        removed = 0
+        with os.scandir(self.directory) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(COMPLETE) and entry.is_file(follow_symlinks=False)]
+        for name in names:
+            try:
+                status = os.stat(name, dir_fd=self.directory, follow_symlinks=False)
+                # The time of the answer's last rename, which is its publication, is that of the inode's last change.
+                if now - max(status.st_mtime, status.st_ctime) < seconds:
+                    continue
+                content = self._read(name, self.directory)
+                if ComputationResult.from_json(content.raw).claim is not None:
+                    os.unlink(name, dir_fd=self.directory)
+                    removed += 1
+            except (OSError, NotAQuestionError, NotWholeError, InvalidQuestionError):
+                continue
+        return removed
+
+    def _read(self, name: str, directory: int) -> _Content:
+        try:
+            descriptor = os.open(name, _READ, dir_fd=directory)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV):
+                raise NotAQuestionError("it is not a regular file") from None
+            raise
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotAQuestionError("it is not a regular file")
+            raw = b""
+            if status.st_size <= self._max_bytes:
+                pieces, left = [], self._max_bytes + 1
+                while left and (piece := os.read(descriptor, min(left, 1 << 20))):
+                    pieces.append(piece)
+                    left -= len(piece)
+                raw = b"".join(pieces)
+        finally:
+            os.close(descriptor)
+        too_large = max(status.st_size, len(raw)) > self._max_bytes
+        return _Content(b"" if too_large else raw, status, too_large)
+
+    def _understand(self, name: str, content: _Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
+        """The computation, or why it is none, or that this cannot be told yet."""
+        if content.too_large:
+            self._torn.pop(name, None)
+            return None, f"it is larger than {self._max_bytes} bytes"
+        try:
+            computation = Computation.from_json(content.raw, comp_id=comp_id, timestamp=content.status.st_mtime)
+        except NotWholeError as error:
+            seen, since = self._torn.get(name, (None, now))
+            if seen != content.signature:
+                since = now
+            self._torn[name] = (content.signature, since)
+            if now - since < STILL:
+                return Later(min(STILL - (now - since), max(0.02, now - since)))
+            problem = str(error)
+        except InvalidQuestionError as error:
+            problem = str(error)
+        else:
+            self._torn.pop(name, None)
+            return computation, None
+        self._torn.pop(name, None)
+        return None, problem
+
+    @staticmethod
+    def _is_answer(raw: bytes, claim: Claim) -> bool:
+        try:
+            return read_object(raw).get("claim") == claim.token and ComputationResult.from_json(raw).comp_id == claim.comp_id
+        except (NotWholeError, InvalidQuestionError):
+            return False
+
+    @staticmethod
+    def _question(claim: Claim, content: _Content, computation: Computation | None, problem: str | None) -> Question:
+        status = content.status
+        return Question(claim, content.raw, computation, problem, status.st_mtime, stat.S_IMODE(status.st_mode), status.st_gid)
+
+    def _write(self, question: Question, result: ComputationResult) -> None:
+        """Write an answer aside and rename it onto its claim."""
+        name = f"{secrets.token_hex(8)}.answer"
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._claims)
+        try:
+            try:
+                left = memoryview(result.to_json())
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                if question.group != os.fstat(descriptor).st_gid:
+                    try:
+                        os.fchown(descriptor, -1, question.group)
+                    except PermissionError:
+                        pass
+                os.fchmod(descriptor, (question.mode | 0o600) & 0o666)
+            finally:
+                os.close(descriptor)
+            # The claim must still be there: renaming onto a name that is gone would make one up.
+            os.stat(question.claim.name, dir_fd=self._claims, follow_symlinks=False)
+            os.rename(name, question.claim.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
+        except BaseException:
+            os.unlink(name, dir_fd=self._claims)
+            raise
+
+    def _let_go(self, claim: Claim) -> None:
+        self._torn.pop(claim.name, None)
+        self._held[claim.comp_id] -= 1
+        if self._held[claim.comp_id] <= 0:
+            del self._held[claim.comp_id]
+
+
+def _no_question(comp_id: str, status: os.stat_result) -> str | None:
+    """Why what has the name of a question is none, or None where it may be one."""
+    if not comp_id:
+        return "its name has no id"
+    if len(os.fsencode(comp_id)) > MAX_ID:
+        return f"its id is longer than {MAX_ID} bytes"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_nlink > 1:
+        return "it has more than one link"
+    return None
