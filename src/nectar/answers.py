@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import operator
+from operator import index
+
+MAX_BITS = 14_000
+"""An integer with more has over 4,300 digits, which JSON's readers in Python refuse."""
 
 
 def as_integer(value: object) -> int:
@@ -11,6 +14,7 @@ def as_integer(value: object) -> int:
     :param value: an ``int``, or anything with ``__index__`` (a NumPy integer).
     :raises TypeError: it is something else, or a ``bool`` (Python's or NumPy's), which is an integer in name only. The message
         names the type and never the value, which is private.
+    :raises OverflowError: it has more than :data:`MAX_BITS` bits.
     """
     kind = type(value)
     if value is None:
@@ -19,7 +23,10 @@ def as_integer(value: object) -> int:
         raise TypeError("the handler returned a bool; it must return an int (int(…) makes one)")
     if not hasattr(kind, "__index__"):
         raise TypeError(f"the handler returned a {called(kind)}; it must return an int")
-    return operator.index(value)  # type: ignore[arg-type]
+    integer = index(value)  # type: ignore[arg-type]
+    if integer.bit_length() > MAX_BITS:
+        raise OverflowError(f"the handler returned an integer of {integer.bit_length()} bits; an answer has at most {MAX_BITS}")
+    return integer
 
 
 def called(kind: type) -> str:

@@ -157,7 +157,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise NotWholeError(f"it is not UTF-8 (byte {error.start})") from None
     try:
-        parsed = json.loads(text, parse_constant=_refuse_constant)
+        parsed = _parse(text)
     except json.JSONDecodeError as error:
         raise NotWholeError(f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno})") from None
     except RecursionError:
@@ -174,8 +174,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+# Bound here, because a handler may replace what the module `json` has.
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder().encode
+
+
 def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields).encode() + b"\n"
+    return _encode(fields).encode() + b"\n"
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type[Any], called: str) -> Any:

@@ -47,7 +47,7 @@ def end_marked(mark: str, *, seconds: float = 2.0) -> int:
     :param mark: the first parts of the variable, whole.
     :returns: how many were ended.
     """
-    return _end_while(lambda pid: _mark_of(pid).startswith(f"{mark}/"), seconds)
+    return _end_while(lambda pid: f"{_mark_of(pid)}/".startswith(f"{mark}/"), seconds)
 
 
 def end_orphans(handler: str, *, seconds: float = 2.0) -> int:

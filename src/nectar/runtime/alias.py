@@ -197,8 +197,8 @@ class Alias:
 
     def _still_there(self, spool: Spool) -> bool:
         try:
-            status = os.stat(self._path)
-            claims = os.stat(self._path / CLAIMS, follow_symlinks=False)
+            status = self._path.stat()
+            claims = (self._path / CLAIMS).lstat()
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == spool.identity and claims.st_ino == spool.claims_inode

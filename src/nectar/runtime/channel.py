@@ -22,14 +22,23 @@ class Channel:
     """Frames, without ever waiting for the other side.
 
     :param received: called with each header.
-    :param broken: called once, with what the worker did to it.
+    :param closed: called when the other side has closed it, which it also does when it ends.
+    :param broken: called when something came that is no frame, or none that was expected (``received`` raised a ValueError).
     """
 
-    def __init__(self, loop: Loop, own: socket.socket, received: Callable[[dict[str, Any]], None], broken: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        own: socket.socket,
+        received: Callable[[dict[str, Any]], None],
+        closed: Callable[[], None],
+        broken: Callable[[], None],
+    ) -> None:
         own.setblocking(False)
         self._loop = loop
         self._socket = own
         self._received = received
+        self._closed = closed
         self._broken = broken
         self._reader = Reader()
         self._unsent = memoryview(b"")
@@ -62,7 +71,7 @@ class Channel:
         except BlockingIOError:
             pass
         except OSError:
-            self._fail("it closed its channel")
+            self._end(self._closed)
             return
         self._loop.watch(self._socket.fileno(), READ | WRITE if self._unsent else READ, self._ready)
 
@@ -74,20 +83,20 @@ class Channel:
         except OSError:
             piece = b""
         if not piece:
-            self._fail("it closed its channel")
+            self._end(self._closed)
             return False
         self._reader.feed(piece)
         try:
             while (whole := self._reader.next()) is not None:
                 self._received(whole[0])
         except (FrameError, KeyError, TypeError, ValueError):
-            self._fail("it wrote something else on its channel")
+            self._end(self._broken)
             return False
         return True
 
-    def _fail(self, what: str) -> None:
+    def _end(self, tell: Callable[[], None]) -> None:
         self.close()
-        self._broken(what)
+        tell()
 
 
 class Printed:
@@ -102,20 +111,23 @@ class Printed:
         self._descriptor = descriptor
         self._lines = lines
         self._rest = b""
-        loop.watch(descriptor, READ, self._read)
+        loop.watch(descriptor, READ, self._ready)
 
     def close(self) -> None:
         """Take what has come, an unfinished line too, and let go."""
         # Bounded, because a process that was not found may go on writing.
         for _ in range(64):
-            if self._descriptor < 0 or not self._read(0):
+            if self._descriptor < 0 or not self._read():
                 break
         if self._rest:
             self._lines([self._rest.decode("utf-8", "replace")])
             self._rest = b""
         self._end()
 
-    def _read(self, _events: int) -> bool:
+    def _ready(self, _events: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
         try:
             piece = os.read(self._descriptor, 1 << 16)
         except BlockingIOError:

@@ -22,7 +22,7 @@ from nectar.errors import ConflictError, NectarError
 from nectar.home import Home
 from nectar.protocol import MAX_LINE, Assignment, decode, encode
 from nectar import processes
-from nectar.runtime.alias import Alias
+from nectar.runtime.aliases import Aliases
 from nectar.runtime.control import Control
 from nectar.runtime.journal import PRINTED, Seldom, open_journal
 from nectar.runtime.loop import READ, Loop
@@ -32,6 +32,7 @@ from nectar.runtime.watcher import Watcher
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
+    from nectar.runtime.alias import Alias
     from nectar.runtime.control import Reply
     from nectar.spool import Question, Spool
 
@@ -93,28 +94,24 @@ class Daemon:
         self._started = time.time()
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
-        self._aliases: dict[str, Alias] = {}
-        self._leaving: dict[str, tuple[Alias, float]] = {}
-        self._turns: deque[str] = deque()
-        self._waiting_replies: list[Reply] = []
-        self._registry_seen: tuple[int, int] | None = None
 
     def start(self) -> None:
         processes.adopt_orphans()
         calls = {signal.SIGTERM: lambda: self._stop(self._settings.stop_timeout), signal.SIGCHLD: self._pool.reap}
+        # A daemon belongs to no terminal: what a terminal sends is not for it.
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
         events = self._pool.events
         events.ready = self._ready
         events.failed = self._failed
         events.printed = self._printed
-        events.died = lambda how: self._say_warning(how)
+        events.died = self._say_warning
         os.set_blocking(0, False)
         self._loop.watch(0, READ, self._read_orders)
         self._pool.start()
 
     def pump(self) -> None:
         """Give questions to idle workers, fairly between aliases."""
-        while self.state is State.SERVING and self._pool.free and (found := self._next()) is not None:
+        while self.state is State.SERVING and self._pool.free and (found := self._aliases.next()) is not None:
             alias, spool, question = found
             self._run(alias, spool, question)
 
@@ -172,8 +169,16 @@ class Daemon:
             self._control = Control(self._loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
-        self._seldom = Seldom(self._journal)
-        self._watcher = Watcher(self._loop)
+        self._aliases = Aliases(
+            name,
+            home,
+            self._settings,
+            self._loop,
+            Watcher(self._loop),
+            self._journal,
+            Seldom(self._journal),
+            self._pool.interrupt,
+        )
         self.state = State.TAKEN
         self._say({"state": "taken", "pid": os.getpid(), "started": self._started})
 
@@ -183,7 +188,7 @@ class Daemon:
         self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, self._assignment.loading.handler)
         self._printed(list(self._early))
         self._early.clear()
-        self._sync()
+        self._aliases.sync()
         self._loop.later(TICK, self._tick)
         self._say({"state": "serving"})
         self._loop.forget(0)
@@ -199,16 +204,6 @@ class Daemon:
             pass
 
     # --- questions
-
-    def _next(self) -> tuple[Alias, Spool, Question] | None:
-        for _ in range(len(self._turns)):
-            name = self._turns[0]
-            self._turns.rotate(-1)
-            alias = self._aliases[name]
-            found = alias.next()
-            if found is not None:
-                return alias, *found
-        return None
 
     def _run(self, alias: Alias, spool: Spool, question: Question) -> None:
         computation = question.computation
@@ -251,89 +246,19 @@ class Daemon:
         if self.state in (State.SERVING, State.STOPPING):
             self._journal.warning("%s", text)
 
-    # --- aliases
-
     def _tick(self) -> None:
-        if self.state is not State.SERVING:
-            return
-        self._loop.later(TICK, self._tick)
-        if self._registry_stamp() != self._registry_seen:
-            self._sync()
-        for alias in self._aliases.values():
-            alias.tick()
-        self._let_go_of_leaving()
-
-    def _sync(self) -> None:
-        """Attach and detach until it is as the registry says; the registry is the truth, and a request only says "look"."""
-        self._registry_seen = self._registry_stamp()
-        wanted = self._wanted()
-        if wanted is None:
-            return
-        for name in [name for name in self._aliases if name not in wanted]:
-            alias = self._aliases.pop(name)
-            self._turns.remove(name)
-            alias.pause()
-            self._leaving[name] = (alias, self._loop.now() + self._settings.stop_timeout)
-            self._journal.info("detached from %s", name)
-        for name in wanted:
-            if name not in self._aliases and name not in self._leaving:
-                alias = Alias(name, self._home.computations(name), self._settings, self._loop, self._watcher, self._seldom)
-                alias.open()
-                self._aliases[name] = alias
-                self._turns.append(name)
-                self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
-        self._let_go_of_leaving()
-
-    def _wanted(self) -> list[str] | None:
-        """The aliases that the registry gives this handler; None where it cannot be read, or has no record of it."""
-        try:
-            record = json.loads(self._home.registry.read_bytes())[self._assignment.name]
-            return [name for name in record["attached_aliases"] if self._home.computations(name)]
-        except (OSError, ValueError, KeyError, TypeError, NectarError):
-            return None
-
-    def _registry_stamp(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._home.registry)
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
-
-    def _let_go_of_leaving(self) -> None:
-        """Close aliases that were detached, when what runs for them has been answered or has had its time."""
-        for name, (alias, end) in list(self._leaving.items()):
-            if not alias.busy or self._loop.now() >= end:
-                self._pool.interrupt(name)
-                alias.close()
-                del self._leaving[name]
-        if self._leaving:
-            self._loop.later(0.05, self._let_go_of_leaving)
-            return
-        # One that came back meanwhile was left out until now.
-        wanted = self._wanted()
-        if wanted is not None and any(name not in self._aliases for name in wanted):
-            self._sync()
-            return
-        for reply in self._waiting_replies:
-            reply(self._attachments())
-        self._waiting_replies.clear()
-
-    def _attachments(self) -> dict[str, Any]:
-        return {
-            "ok": True,
-            "attached": [name for name, alias in self._aliases.items() if alias.problem is None],
-            "problems": {name: alias.problem for name, alias in self._aliases.items() if alias.problem is not None},
-        }
+        if self.state is State.SERVING:
+            self._loop.later(TICK, self._tick)
+            self._aliases.tick()
 
     # --- requests
 
     def _handle(self, request: dict[str, Any], reply: Reply) -> None:
         match request["do"]:
-            case "status":
+            case "status" if self.state in (State.TAKEN, State.SERVING, State.STOPPING):
                 reply(self._status())
             case "sync" if self.state is State.SERVING:
-                self._waiting_replies.append(reply)
-                self._sync()
+                self._aliases.sync(lambda attachments: reply({"ok": True, **attachments}))
             case "stop":
                 timeout = request.get("timeout", self._settings.stop_timeout)
                 if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 86400:
@@ -351,13 +276,13 @@ class Daemon:
             "started": self._started,
             "state": self.state.value,
             "version": nectar.__version__,
-            "aliases": {name: {"problem": alias.problem, "waiting": alias.waiting} for name, alias in self._aliases.items()},
+            "aliases": self._aliases.status(),
             "workers": [{"pid": worker.pid, "state": worker.state.value} for worker in self._pool.workers],
             "counts": {status: self._counts[status] for status in ("success", "error", "timeout")},
-            "queue": sum(alias.waiting for alias in self._aliases.values()),
+            "queue": self._aliases.waiting,
             "failing": failing.message if failing is not None else None,
             "last_error": self._last_error,
-            "watching": "rescans" if self._watcher.problem else "events",
+            "watching": "rescans" if self._aliases.watcher.problem else "events",
         }
 
     def _stop(self, timeout: float) -> None:
@@ -366,15 +291,12 @@ class Daemon:
         begun, self.state = self.state, State.STOPPING
         if begun is State.SERVING:
             self._journal.info("stopping")
-        for alias in self._aliases.values():
-            alias.pause()
+            self._aliases.pause()
         self._pool.stop(timeout, lambda: self._end(begun))
 
     def _end(self, begun: State) -> None:
-        for alias in (*self._aliases.values(), *(alias for alias, _ in self._leaving.values())):
-            alias.close()
         if begun in (State.TAKEN, State.SERVING):
-            self._watcher.close()
+            self._aliases.close()
             self._control.close()
             if begun is State.SERVING:
                 self._journal.info("stopped")
@@ -408,7 +330,7 @@ def _hold(path: Path, started: float) -> int:
                 continue
             raise ConflictError(f"A handler named {path.stem!r} is running.", hint=f"nectar stop {path.stem}") from None
         try:
-            same = os.stat(path).st_ino == os.fstat(descriptor).st_ino
+            same = path.stat().st_ino == os.fstat(descriptor).st_ino
         except FileNotFoundError:
             same = False
         if same:

@@ -69,8 +69,8 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
         raise NectarError(f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl.")
     return Handler(
         lambda computation: hook.nectar_compute(computation=computation),
-        lambda: hook.nectar_worker_started(),
-        lambda: hook.nectar_worker_stopping(),
+        hook.nectar_worker_started,
+        hook.nectar_worker_stopping,
         warnings,
     )
 

@@ -67,7 +67,7 @@ class Once:
         self._loop.watch(0, READ, lambda _events: self._end() if not os.read(0, 4096) else None)
         self._pool.events.ready = self._ready
         self._pool.events.failed = self._failed
-        self._pool.events.printed = lambda lines: [_tell("output", text=line) for line in lines]
+        self._pool.events.printed = self._printed
         self._pool.start()
 
     def _ready(self, warnings: list[str]) -> None:
@@ -105,6 +105,10 @@ class Once:
         )
         _tell("answered", result=json.loads(result.to_json()), traceback=outcome.traceback)
         self._next()
+
+    def _printed(self, lines: list[str]) -> None:
+        for line in lines:
+            _tell("output", text=line)
 
     def _failed(self, failure: Failure) -> None:
         _tell("failed", kind="failed", **vars(failure))

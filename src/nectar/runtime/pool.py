@@ -229,11 +229,18 @@ class Pool:
             theirs.close()
             os.close(writing)
 
-        worker = Worker(
+        worker: Worker = Worker(
             process,
             token,
-            Channel(self._loop, own, lambda header: self._received(worker, header), lambda what: self._broken(worker, what)),
-            Printed(self._loop, reading, lambda lines: self.events.printed(lines)),
+            Channel(
+                self._loop,
+                own,
+                received=lambda header: self._received(worker, header),
+                # Mostly it is about to end by itself, and then how it ended says more.
+                closed=lambda: self._kill_later(worker, "it closed its channel"),
+                broken=lambda: worker.kill("it wrote something else on its channel"),
+            ),
+            Printed(self._loop, reading, self.events.printed),
         )
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill("slow"))
         worker.channel.send(
@@ -268,9 +275,8 @@ class Pool:
             case _:
                 raise ValueError(header["do"])
 
-    def _broken(self, worker: Worker, what: str) -> None:
-        # Mostly it is about to end by itself, and then how it ended says more.
-        self._loop.later(PATIENCE, lambda: worker.kill(what))
+    def _kill_later(self, worker: Worker, why: str) -> None:
+        self._loop.later(PATIENCE, lambda: worker.kill(why))
 
     def _idle(self, worker: Worker) -> None:
         if worker.timer is not None:

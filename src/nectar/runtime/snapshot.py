@@ -35,11 +35,15 @@ class SnapshotLoader(Loader):
 
 
 class SnapshotFinder(MetaPathFinder):
-    """Finds the modules of a manifest; put last, behind the standard library's and the environment's own."""
+    """Finds modules of a manifest.
 
-    def __init__(self, manifest: Path) -> None:
-        self._directory = manifest.parent
-        self._modules: dict[str, dict[str, object]] = json.loads(manifest.read_bytes())["modules"]
+    :param directory: what the files in it are relative to.
+    :param modules: by name: ``file``, ``origin`` (the author's path) and ``package`` (whether it is one).
+    """
+
+    def __init__(self, directory: Path, modules: dict[str, dict[str, object]]) -> None:
+        self._directory = directory
+        self._modules = modules
 
     def find_spec(
         self,
@@ -60,5 +64,12 @@ class SnapshotFinder(MetaPathFinder):
 
 
 def install(manifest: str) -> None:
-    """Make the modules of a manifest importable."""
-    sys.meta_path.append(SnapshotFinder(Path(manifest)))
+    """Make the modules of a manifest importable: the handler's own before all others, its siblings behind all others.
+
+    So the file that was asked for is the one that is loaded, whatever its name; and a ``queue.py`` beside it is in nobody's way.
+    """
+    path = Path(manifest)
+    fields = json.loads(path.read_bytes())
+    modules, entry = fields["modules"], fields["entry"]
+    sys.meta_path.insert(0, SnapshotFinder(path.parent, {entry: modules[entry]}))
+    sys.meta_path.append(SnapshotFinder(path.parent, modules))

@@ -71,7 +71,7 @@ class Worker:
         try:
             handler.stopping()
         except BaseException as error:
-            print(f"nectar_worker_stopping: {_describe(error)}", file=sys.stderr)
+            sys.stderr.write(f"nectar_worker_stopping: {_describe(error)}\n")
         return 0
 
     def _load(self, order: dict[str, Any]) -> Handler | None:

@@ -1,0 +1,168 @@
+"""The aliases of one handler: which they are, whose turn it is, and how one is let go of.
+
+The registry is the truth about which there are. A request over the control socket only says "look again", and once a second it
+is looked at anyway.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import NectarError
+from nectar.runtime.alias import Alias
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from nectar.home import Home
+    from nectar.runtime.journal import Seldom
+    from nectar.runtime.loop import Loop
+    from nectar.runtime.watcher import Watcher
+    from nectar.settings import Settings
+    from nectar.spool import Question, Spool
+
+SOON = 0.05
+"""Seconds between two looks at whether an alias that was detached has been answered."""
+
+
+class Aliases:
+    """:param interrupt: ends what runs for an alias, given its name.
+
+    :ivar watcher: whom they ask for hints.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Home,
+        settings: Settings,
+        loop: Loop,
+        watcher: Watcher,
+        journal: logging.Logger,
+        seldom: Seldom,
+        interrupt: Callable[[str], None],
+    ) -> None:
+        self.watcher = watcher
+        self._name = name
+        self._home = home
+        self._settings = settings
+        self._loop = loop
+        self._journal = journal
+        self._seldom = seldom
+        self._interrupt = interrupt
+        self._attached: dict[str, Alias] = {}
+        self._leaving: dict[str, tuple[Alias, float]] = {}
+        self._turns: deque[str] = deque()
+        self._seen: tuple[int, int] | None = None
+        self._when_done: list[Callable[[dict[str, Any]], None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Questions that are known to wait."""
+        return sum(alias.waiting for alias in self._attached.values())
+
+    def next(self) -> tuple[Alias, Spool, Question] | None:
+        """Claim the next question, the aliases taking turns."""
+        for _ in range(len(self._turns)):
+            alias = self._attached[self._turns[0]]
+            self._turns.rotate(-1)
+            found = alias.next()
+            if found is not None:
+                return alias, *found
+        return None
+
+    def tick(self) -> None:
+        """Once a second: notice what no request and no event told."""
+        if self._stamp() != self._seen:
+            self.sync()
+        for alias in self._attached.values():
+            alias.tick()
+        self._let_go()
+
+    def sync(self, done: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Attach and detach until it is as the registry says.
+
+        :param done: called with :meth:`attachments` when aliases that were detached have been let go of.
+        """
+        if done is not None:
+            self._when_done.append(done)
+        self._seen = self._stamp()
+        wanted = self._wanted()
+        if wanted is not None:
+            for name in [name for name in self._attached if name not in wanted]:
+                self._detach(name)
+            for name in wanted:
+                if name not in self._attached and name not in self._leaving:
+                    self._attach(name)
+        self._let_go()
+
+    def attachments(self) -> dict[str, Any]:
+        """Which are served, and which are not and why."""
+        return {
+            "attached": [name for name, alias in self._attached.items() if alias.problem is None],
+            "problems": {name: alias.problem for name, alias in self._attached.items() if alias.problem is not None},
+        }
+
+    def status(self) -> dict[str, Any]:
+        return {name: {"problem": alias.problem, "waiting": alias.waiting} for name, alias in self._attached.items()}
+
+    def pause(self) -> None:
+        """Claim nothing more."""
+        for alias in self._attached.values():
+            alias.pause()
+
+    def close(self) -> None:
+        """Let go of all; what is claimed and not answered is left to the next daemon."""
+        for alias in (*self._attached.values(), *(alias for alias, _ in self._leaving.values())):
+            alias.close()
+        self.watcher.close()
+
+    def _attach(self, name: str) -> None:
+        alias = Alias(name, self._home.computations(name), self._settings, self._loop, self.watcher, self._seldom)
+        alias.open()
+        self._attached[name] = alias
+        self._turns.append(name)
+        self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
+
+    def _detach(self, name: str) -> None:
+        alias = self._attached.pop(name)
+        self._turns.remove(name)
+        alias.pause()
+        self._leaving[name] = (alias, self._loop.now() + self._settings.stop_timeout)
+        self._journal.info("detached from %s", name)
+
+    def _let_go(self) -> None:
+        """Close aliases that were detached, when what runs for them has been answered or has had its time."""
+        for name, (alias, end) in list(self._leaving.items()):
+            if not alias.busy or self._loop.now() >= end:
+                self._interrupt(name)
+                alias.close()
+                del self._leaving[name]
+        if self._leaving:
+            self._loop.later(SOON, self._let_go)
+            return
+        # One that came back while it was being let go of was left out until now.
+        for name in self._wanted() or ():
+            if name not in self._attached:
+                self._attach(name)
+        for done in self._when_done:
+            done(self.attachments())
+        self._when_done.clear()
+
+    def _wanted(self) -> list[str] | None:
+        """The aliases that the registry gives this handler; None where it cannot be read, or has no record of it."""
+        try:
+            record = json.loads(self._home.registry.read_bytes())[self._name]
+            return [name for name in record["attached_aliases"] if self._home.computations(name)]
+        except (OSError, ValueError, KeyError, TypeError, NectarError):
+            return None
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            status = self._home.registry.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns

@@ -1,0 +1,43 @@
+"""A spool in a directory of its own, and what a node would put into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.spool import Spool
+from nectar.testing.sample import sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_BYTES = 4096
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    made = tmp_path / "alice" / "data" / "computation"
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def spool(directory: Path) -> Iterator[Spool]:
+    opened = Spool.open(directory, max_bytes=MAX_BYTES)
+    yield opened
+    if not opened.closed:
+        opened.close()
+
+
+def put(directory: Path, comp_id: str, query: str = "how many?") -> Path:
+    """A question, as a node writes it: in place."""
+    path = directory / f"{comp_id}.pending"
+    path.write_bytes(sample(query, comp_id=comp_id).to_json())
+    return path
+
+
+def names(directory: Path) -> list[str]:
+    """Everything below a directory, by relative path, directories of ours aside."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir())

@@ -1,0 +1,137 @@
+"""What a process that comes after a dead one makes of what it finds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from nectar.computation import ComputationResult
+from nectar.spool import MAX_TRIES, Claim, Question, Spool
+from tests.spool.conftest import MAX_BYTES, names, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def reopened(spool: Spool, directory: Path) -> Spool:
+    spool.close()
+    return Spool.open(directory, max_bytes=MAX_BYTES)
+
+
+def resumed(spool: Spool) -> list[Question]:
+    found = [spool.resume(claim, 0.0) for claim in spool.abandoned()]
+    return [question for question in found if isinstance(question, Question)]
+
+
+def test_a_question_that_was_claimed_runs_again_as_the_next_try(directory: Path, spool: Spool) -> None:
+    put(directory, "a1", "abc")
+    spool.claim("a1", 0.0)
+    for attempt in range(2, MAX_TRIES + 1):
+        spool = reopened(spool, directory)
+        (question,) = resumed(spool)
+        assert question.claim.attempt == attempt
+        assert question.computation is not None
+        assert names(directory) == [f".nectar/{question.claim.name}"]
+    spool = reopened(spool, directory)
+    (question,) = resumed(spool)
+    assert question.computation is None
+    assert question.problem is not None
+    assert f"tried {MAX_TRIES} times" in question.problem
+    spool.close()
+
+
+def test_an_answer_that_was_written_is_published_and_not_run(directory: Path, spool: Spool) -> None:
+    put(directory, "a1")
+    question = spool.claim("a1", 0.0)
+    assert isinstance(question, Question)
+    (directory / "a1.complete").mkdir()  # so that it cannot be published yet
+    spool.answer(question, ComputationResult(comp_id="a1", status="success", value=9))
+    assert len(spool.settle()) == 1
+    (directory / "a1.complete").rmdir()
+    spool = reopened(spool, directory)
+    assert resumed(spool) == []
+    assert spool.settle() == []
+    assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 9}
+    spool.close()
+
+
+def test_what_looks_like_an_answer_is_a_question_without_the_token(directory: Path, spool: Spool) -> None:
+    forged = ComputationResult(comp_id="a1", status="success", value=1, claim="f" * 16)
+    claim = Claim("a1", 1, "0" * 16)
+    (directory / ".nectar" / claim.name).write_bytes(forged.to_json())
+    (question,) = resumed(spool)
+    assert question.problem == "it has no field 'query'"
+
+
+def test_foreign_files_stay_and_unfinished_answers_go(directory: Path, spool: Spool) -> None:
+    claims = directory / ".nectar"
+    for foreign in ("notes.txt", "a1.0.0123456789abcdef", "a1.1.0123", "x.answer"):
+        (claims / foreign).write_text("mine")
+    (claims / "a1.1.0123456789abcdef").mkdir()
+    (claims / "0123456789abcdef.answer").write_text('{"comp')
+    assert spool.abandoned() == []
+    assert names(directory) == [".nectar/a1.0.0123456789abcdef", ".nectar/a1.1.0123", ".nectar/notes.txt", ".nectar/x.answer"]
+
+
+def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spool) -> None:
+    put(directory, "a1")
+    question = spool.claim("a1", 0.0)
+    assert isinstance(question, Question)
+    (directory / ".nectar" / question.claim.name).unlink()
+    spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
+    assert spool.settle() == []
+    assert not spool.busy
+    assert names(directory) == []
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from nectar.computation import ComputationResult
+from nectar.spool import Spool
+
+directory, fatal = Path(sys.argv[1]), int(sys.argv[2])
+made = 0
+
+def before(event, arguments):
+    global made
+    if event in {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown", "os.scandir"}:
+        made += 1
+        if made == fatal:
+            os._exit(9)
+
+sys.addaudithook(before)
+spool = Spool.open(directory, max_bytes=4096)
+for claim in spool.abandoned():
+    spool.resume(claim, 0.0)
+question = spool.claim("a1", 0.0)
+spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
+spool.settle()
+os._exit(0)
+"""
+
+
+def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(directory: Path) -> None:
+    """A process ends before its n-th file operation, for every n; the next one must come to one right answer, and leave nothing."""
+    for fatal in range(1, 100):
+        put(directory, "a1", "abc")
+        ended = subprocess.run([sys.executable, "-c", DYING, str(directory), str(fatal)], timeout=60, check=False).returncode
+        assert ended in (0, 9)
+        spool = Spool.open(directory, max_bytes=MAX_BYTES)
+        questions = resumed(spool)
+        fresh = spool.claim("a1", 0.0)
+        if isinstance(fresh, Question):
+            questions.append(fresh)
+        assert len(questions) <= 1
+        for question in questions:
+            spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
+        assert spool.settle() == []
+        spool.close()
+        assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 6}
+        assert names(directory) == ["a1.complete"]
+        (directory / "a1.complete").unlink()
+        if ended == 0:
+            break
+    assert fatal > 8, "it ended before few operations only: is anything still counted?"
