@@ -1,0 +1,70 @@
+"""The one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from nectar.cli.app import app
+from nectar.cli.output import Output
+from nectar.errors import NectarError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code.
+
+    A command returns None for "done", or the code that says what it found.
+    """
+    output = Output()
+    try:
+        code = app.main(list(arguments), prog_name="nectar", standalone_mode=False, obj=output)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. Python must not find that out again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as problem:
+        error = _told(problem, verbose=output.verbose)
+        output.error(error, as_json=_wants_json(arguments))
+        return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _told(problem: Exception, *, verbose: bool) -> NectarError:
+    """Any exception, as one that can be told to a person."""
+    if isinstance(problem, NectarError):
+        return problem
+    if isinstance(problem, click.UsageError):
+        path = problem.ctx.command_path if problem.ctx else "nectar"
+        return UsageError(problem.format_message(), hint=f"{path} --help shows what it takes.")
+    if isinstance(problem, click.ClickException):
+        return UsageError(problem.format_message())
+    if isinstance(problem, OSError) and problem.strerror:
+        return NectarError(f"{problem.strerror}.", where=None if problem.filename is None else str(problem.filename))
+    return _bug(problem, verbose=verbose)
+
+
+def _bug(problem: Exception, *, verbose: bool) -> NectarError:
+    import traceback
+
+    frames = traceback.extract_tb(problem.__traceback__)
+    return NectarError(
+        f"Nectar has a bug: {type(problem).__name__}: {problem}",
+        where=f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None,
+        hint=None if verbose else "With -v before the command it shows where it came from.",
+        detail="".join(traceback.format_exception(problem)) if verbose else None,
+    )
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    words = list(arguments)
+    return "--json" in (words[: words.index("--")] if "--" in words else words)

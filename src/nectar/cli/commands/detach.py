@@ -1,0 +1,20 @@
+"""``nectar detach``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.session import Session
+from nectar.home import check_alias, check_name
+from nectar.manage import attachments
+
+
+@click.command(short_help="Let it answer for them no longer.")
+@click.argument("name", type=check_name)
+@click.argument("aliases", type=check_alias, nargs=-1, required=True, metavar="ALIAS...")
+@click.pass_obj
+def command(session: Session, *, name: str, aliases: tuple[str, ...]) -> None:
+    """Let the handler NAME, running or not, answer for one or more nodes no longer. Their questions stay where they are."""
+    attachments.detach(session.home, name, aliases)
+    for alias in aliases:
+        session.output.data(f"✅ Detached handler '{name}' from alias '{alias}'")

@@ -1,0 +1,58 @@
+"""``nectar launch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nectar.cli.arguments import entry_option
+from nectar.cli.render import launched
+from nectar.cli.session import Session
+from nectar.home import check_alias, check_name
+from nectar.manage import launch
+from nectar.manage.given import Given, parse
+from nectar.manage.prepare import Order
+from nectar.manage.source import open_source
+
+
+@click.command(short_help="Run a handler as a daemon.")
+@click.argument("handler", required=False)
+@click.argument("name", type=check_name, required=False)
+@click.option("--requirement", metavar="REQ", help="Something from the index instead of HANDLER, as 'my-handler==1.0'.")
+@click.option("--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated.")
+@entry_option
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
+@click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
+@click.option("--env-file", "files", multiple=True, type=click.Path(path_type=Path), metavar="F", help="A file of such; read again at each start.")
+@click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
+@click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
+@click.option("--offline", is_flag=True, help="Do without a network.")
+@click.pass_obj
+def command(session: Session, /, **options: Any) -> None:
+    """Run HANDLER as a daemon called NAME.
+
+    HANDLER is a project's directory, a .py file, a wheel or an sdist. It gets a virtual environment of its own; the command
+    returns when a worker has loaded the handler. Without NAME it is called as the project or the file is.
+    """
+    handler: str | None = options["handler"]
+    name: str | None = options["name"]
+    if options["requirement"] is not None and handler is not None and name is None:
+        name, handler = check_name(handler), None
+    source = open_source(
+        handler,
+        requirement=options["requirement"],
+        python=options["python"],
+        downloads=options["downloads"],
+        offline=options["offline"],
+    )
+    order = Order(
+        source=source,
+        entry=options["entry"],
+        settings={} if options["workers"] is None else {"workers": options["workers"]},
+        given=Given(env=dict(map(parse, options["pairs"])), files=tuple(str(file.absolute()) for file in options["files"])),
+        aliases=options["aliases"],
+    )
+    started = launch.launch(session.home, name or source.name, order, report=session.output.talk)
+    launched(session.output, started, "launched")

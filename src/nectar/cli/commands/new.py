@@ -1,0 +1,48 @@
+"""``nectar new``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nectar.cli.session import Session
+from nectar.manage import dev, template
+
+
+@click.command(short_help="A handler project, ready to run.")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--script", is_flag=True, help="A single file with its dependencies in it, instead of a project.")
+@click.option("--name", metavar="NAME", help="The project's name. [default: the last part of PATH]")
+@click.option("--python", metavar="V", help="The oldest Python that it runs on. [default: 3.11]")
+@click.option("--description", metavar="TEXT", help="What it does, in one line.")
+@click.option("--no-dev", is_flag=True, help="Do not make the project's .venv now.")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    path: Path,
+    script: bool,
+    name: str | None,
+    python: str | None,
+    description: str | None,
+    no_dev: bool,
+) -> None:
+    """Make a handler at PATH that can be tested and launched as it is: a project with a test, or a single file."""
+    output = session.output
+    wanted = template.Wanted(name=name, python=python, description=description)
+    if script:
+        made = template.new_script(path, wanted)
+        output.data(f"✅ Handler created: {made}")
+        output.talk(f"Next: nectar test {_shown(path.parent / made.name)}")
+        return
+    made = template.new_project(path, wanted)
+    output.data(f"✅ Handler project created: {made}")
+    if not no_dev:
+        environment = dev.prepare(session.home, made, report=output.talk)
+        output.data(f"✅ Ready for development: {environment}")
+    output.talk(f"Next: nectar test {_shown(path)}")
+
+
+def _shown(path: Path) -> str:
+    return str(path) if path.is_absolute() else f"./{path}"

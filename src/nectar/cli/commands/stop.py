@@ -1,0 +1,33 @@
+"""``nectar stop``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.session import Session
+from nectar.home import check_name
+from nectar.manage import handlers
+
+
+@click.command(short_help="Stop handlers.")
+@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@click.option("--all", "every", is_flag=True, help="All handlers that run.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for what runs to finish. [default: its stop_timeout]")
+@click.pass_obj
+def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
+    """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay."""
+    names_or_all(names, every=every)
+    home, output = session.home, session.output
+    if every:
+        chosen = [name for name, record in handlers.records(home).items() if "running" in (record.status, record.desired)]
+        if not chosen:
+            output.talk("There is no running handler.")
+    else:
+        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+
+    def stop(name: str) -> None:
+        handlers.stop(home, name, timeout=timeout)
+        output.data(f"✅ Handler stopped: {name}")
+
+    each_of(chosen, stop, output.error)

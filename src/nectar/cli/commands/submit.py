@@ -1,0 +1,55 @@
+"""``nectar submit``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.arguments import json_option
+from nectar.cli.session import Session
+from nectar.errors import NectarError
+from nectar.home import check_alias
+from nectar.manage import nodes
+
+
+@click.command(short_help="Ask as a node would.")
+@click.argument("alias", type=check_alias)
+@click.argument("query")
+@click.option("--deadline", type=click.IntRange(min=1), default=30, metavar="S", help="Seconds to wait. [default: 30]")
+@click.option("--metadata", "pairs", multiple=True, metavar="K=V", help="An entry of the question's metadata; may be repeated.")
+@click.option("--no-wait", is_flag=True, help="Print the question's id, and do not wait.")
+@json_option
+@click.pass_obj
+def command(session: Session, *, alias: str, query: str, deadline: int, pairs: tuple[str, ...], no_wait: bool, as_json: bool) -> int | None:
+    """Ask the node ALIAS a question as a node of the network would, and print the answer: the whole path without a network."""
+    home, output = session.home, session.output
+    metadata = dict(_pair(pair) for pair in pairs)
+    if no_wait:
+        comp_id = nodes.put(home, alias, query, deadline=deadline, metadata=metadata)
+        if as_json:
+            output.json({"comp_id": comp_id})
+        else:
+            output.data(comp_id)
+        return None
+    answer = nodes.ask(home, alias, query, deadline=deadline, metadata=metadata)
+    succeeded = answer.status == "success"
+    if as_json:
+        value = {"value": answer.value} if succeeded else None
+        fields = {"comp_id": answer.comp_id, "status": answer.status, "result": value}
+        output.json({**fields, "error": _failure(answer.status, answer.error), "execution_time": answer.execution_time})
+        return None if succeeded else NectarError.exit_code
+    if not succeeded:
+        raise NectarError(f"The answer is {answer.status!r}: {answer.error or 'no reason was given'}")
+    output.data(str(answer.value))
+    return None
+
+
+def _failure(status: str, error: str | None) -> dict[str, str | None] | None:
+    """What went wrong, in the shape of every error that ``--json`` prints."""
+    return None if status == "success" else {"kind": status, "message": error, "hint": None}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.BadParameter(f"{text!r} is not of the form K=V.", param_hint="--metadata")
+    return key, value

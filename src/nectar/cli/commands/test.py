@@ -1,0 +1,162 @@
+"""``nectar test``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nectar.cli.arguments import entry_option, json_option
+from nectar.cli.session import Session
+from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
+from nectar.errors import NectarError, NotFoundError, UsageError
+from nectar.manage import environment, trial
+from nectar.manage.prepare import Order, prepare
+from nectar.manage.source import open_source
+from nectar.testing.sample import sample
+
+if TYPE_CHECKING:
+    from nectar.cli.output import Output
+
+
+@click.command(short_help="Ask a handler once, without a network.")
+@click.argument("handler")
+@click.option("--query", metavar="TEXT", help="The question of the mock computation.")
+@click.option("--computation", "file", metavar="FILE", help="A computation as a node writes it; - is standard input.")
+@click.option("--expect", type=int, metavar="N", help="Fail unless this is the answer.")
+@entry_option
+@json_option
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    handler: str,
+    query: str | None,
+    file: str | None,
+    expect: int | None,
+    entry: str | None,
+    as_json: bool,
+) -> int | None:
+    """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
+    home, output = session.home, session.output
+    question = _question(query, file)
+    show = _Silent(output) if as_json else _Lines(output, handler, mock=file is None)
+    show.begin()
+    order = Order(source=open_source(handler), entry=entry)
+    home.create()
+    built = environment.provide(home, order.source, report=output.talk)
+    prepared = prepare(home, order.source.name, order, built)
+    with closing(trial.events(prepared, [question], deadline=None)) as events:
+        for event in events:
+            match event["event"]:
+                case "loaded":
+                    show.loaded(event.get("warnings", []))
+                case "output":
+                    output.talk(str(event["text"]), style=None)
+                case "answered":
+                    answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
+                    problem = _problem(answer, event.get("traceback"), expect)
+                    show.answered(answer, problem)
+                    if problem is not None and as_json:
+                        return problem.exit_code
+                    if problem is not None:
+                        raise problem
+    return None
+
+
+class _Lines:
+    """The lines for a person, which scripts read too."""
+
+    def __init__(self, output: Output, handler: str, *, mock: bool) -> None:
+        self._output = output
+        self._handler = handler
+        self._mock = mock
+
+    def begin(self) -> None:
+        self._output.data(f"🧪 Testing handler: {self._handler}")
+
+    def loaded(self, warnings: list[str]) -> None:
+        self._output.data("✅ Handler loaded successfully")
+        for warning in warnings:
+            self._output.warn(warning)
+        self._output.data("📝 Creating mock computation..." if self._mock else "📝 Reading computation...")
+        self._output.data("🔄 Executing handler...")
+
+    def answered(self, answer: ComputationResult, problem: NectarError | None) -> None:
+        if answer.value is None:
+            return
+        self._output.data(f"✅ Result: {answer.value}")
+        self._output.data(f"⏱️  Execution time: {answer.execution_time or 0.0:.3f}s")
+        for warning in _warnings(answer):
+            self._output.warn(warning)
+        if problem is None:
+            self._output.data("✅ Handler test passed!")
+
+
+class _Silent:
+    """The same as one JSON object."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._warnings: list[str] = []
+
+    def begin(self) -> None:
+        pass
+
+    def loaded(self, warnings: list[str]) -> None:
+        self._warnings = warnings
+
+    def answered(self, answer: ComputationResult, problem: NectarError | None) -> None:
+        fields: dict[str, Any] = {
+            "comp_id": answer.comp_id,
+            "status": answer.status,
+            "result": None if answer.value is None else {"value": answer.value},
+            "execution_time": answer.execution_time,
+            "warnings": [*self._warnings, *_warnings(answer)],
+            "passed": problem is None,
+        }
+        if problem is not None:
+            fields["error"] = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
+            if problem.detail is not None:
+                fields["error"]["detail"] = problem.detail
+        self._output.json(fields)
+
+
+def _question(query: str | None, file: str | None) -> dict[str, Any]:
+    """The question to ask, as a node would write it.
+
+    :raises UsageError: both were given, or the file holds no question.
+    """
+    if file is None:
+        fields: dict[str, Any] = json.loads(sample(query).to_json())
+        return fields
+    if query is not None:
+        raise UsageError("--query and --computation exclude each other.")
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError("There is no such computation.", where=file) from None
+    try:
+        comp_id = "stdin" if file == "-" else Path(file).stem
+        computation = Computation.from_json(raw, comp_id=comp_id)
+    except (NotWholeError, InvalidQuestionError) as error:
+        raise UsageError(f"This is no computation: {error}.", where=file) from None
+    return {**json.loads(raw.decode("utf-8-sig")), "comp_id": computation.comp_id}
+
+
+def _problem(answer: ComputationResult, traceback: str | None, expect: int | None) -> NectarError | None:
+    if answer.status != "success":
+        return NectarError(answer.error or f"The answer is {answer.status!r}.", detail=traceback)
+    if expect is not None and answer.value != expect:
+        return NectarError(f"The answer is {answer.value}, and {expect} was expected.")
+    return None
+
+
+def _warnings(answer: ComputationResult) -> list[str]:
+    if answer.value is None or 0 <= answer.value < SHARE_MODULUS:
+        return []
+    return [f"{answer.value} is outside 0 … 2**32 - 1: out of the network it comes as {answer.value % SHARE_MODULUS}."]

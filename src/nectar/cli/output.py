@@ -1,0 +1,111 @@
+"""The only module that prints: data on standard output, talk on standard error.
+
+Whatever came from a name, a path, a log or a handler is shown with its control characters escaped, so that none of it can
+speak to the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+if TYPE_CHECKING:
+    from nectar.errors import NectarError
+
+SCHEMA = 1
+
+Color = Literal["auto", "always", "never"]
+
+_CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+class Output:
+    """Where everything goes that a person or a script reads."""
+
+    def __init__(self) -> None:
+        self.set(color="auto", quiet=False, verbose=False)
+        for stream in (sys.stdout, sys.stderr):
+            # An encoding without an emoji, or a path that is no text, must not become a traceback.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+
+    def set(self, *, color: Color, quiet: bool, verbose: bool) -> None:
+        """Do as the command line says.
+
+        :param color: ``"auto"`` colours what goes to a terminal, unless ``NO_COLOR`` is set; the text is the same without.
+        :param quiet: leave the talk out; data, warnings and errors stay.
+        :param verbose: more talk.
+        """
+        self.color = color
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def data(self, text: str = "", *, style: str | None = None) -> None:
+        """What was asked for: one line or more on standard output."""
+        self._line(sys.stdout, text, style)
+
+    def json(self, fields: dict[str, Any]) -> None:
+        """One object, with the schema's number, on standard output."""
+        print(json.dumps({"schema": SCHEMA, **fields}), file=sys.stdout, flush=True)
+
+    def talk(self, text: str, *, style: str | None = "dim") -> None:
+        """What a person at a terminal likes to know."""
+        if not self.quiet:
+            self._line(sys.stderr, text, style)
+
+    def details(self, text: str) -> None:
+        """Talk that only ``-v`` shows."""
+        if self.verbose:
+            self.talk(text)
+
+    def warn(self, text: str) -> None:
+        self._line(sys.stderr, f"⚠️  {text}", "yellow")
+
+    def error(self, error: NectarError, *, as_json: bool = False) -> None:
+        """An error in at most three lines, after somebody else's words where it has any."""
+        if as_json:
+            fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
+            more = {name: value for name in ("where", "detail") if (value := getattr(error, name)) is not None}
+            self.json({"error": {**fields, **more}})
+            return
+        if error.detail:
+            self._line(sys.stderr, error.detail.rstrip("\n"), None)
+        self._line(sys.stderr, f"❌ {one_line(error.message)}", "red")
+        if error.where:
+            self._line(sys.stderr, f"   {one_line(error.where)}", None)
+        if error.hint:
+            # One line, except where it is lines to copy.
+            self._line(sys.stderr, f"   {error.hint}".rstrip().replace("\n", "\n   "), None)
+
+    def _line(self, stream: TextIO, text: str, style: str | None) -> None:
+        shown = escaped(text)
+        if style is not None and self._colored(stream):
+            shown = f"\x1b[{_CODES[style]}m{shown}\x1b[0m"
+        print(shown, file=stream, flush=True)
+
+    def _colored(self, stream: TextIO) -> bool:
+        if self.color == "auto":
+            return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return self.color == "always"
+
+
+def escaped(text: str) -> str:
+    """The text with its control characters as backslash escapes; line ends, tabs and everything that can be seen stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" or char in _JOINERS else _escape(char) for char in text)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# Not printable by Python's account, and part of how an emoji or a script is written.
+_JOINERS = "\u200c\u200d\ufe0f"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,79 @@
+"""The settings of uv that decide what is installed: from its variables and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DECIDING = re.compile(
+    r"UV_(INDEX|INDEX_URL|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|EXCLUDE_NEWER.*|PRERELEASE.*|RESOLUTION"
+    r"|FORK_STRATEGY|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_BINARY.*|NO_BUILD.*|NO_SOURCES.*|TORCH_BACKEND|NO_CONFIG)",
+)
+_FILES_OF = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT"})
+_LOGIN = re.compile(r"(?<=://)[^/@\s\"']*@")
+
+
+def digest(environ: Mapping[str, str], *, above: Path | None) -> str:
+    """A digest of the settings, without logins: a changed password changes no environment.
+
+    :param above: the ``uv.toml`` in a directory above the project that counts for it, if there is one.
+    """
+    parts = [f"{name}={environ[name]}" for name in sorted(environ) if _DECIDING.fullmatch(name) and environ[name]]
+    for name in sorted(_FILES_OF & set(environ)):
+        parts += [f"{name}: {_text(Path(file))}" for file in environ[name].split()]
+    parts += [f"{place}: {_text(file)}" for place, file in files(environ, above=above)]
+    return hashlib.sha256("\0".join(_LOGIN.sub("", part) for part in parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, Path]]:
+    """The files of settings that uv would read, the project's own aside, with what each is."""
+    if environ.get("UV_CONFIG_FILE"):
+        return [("given", Path(environ["UV_CONFIG_FILE"]).absolute())]
+    if environ.get("UV_NO_CONFIG"):
+        return []
+    user = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config")
+    system = [Path(place) for place in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)]
+    places = [("above", above), ("user", user / "uv" / "uv.toml"), *(("system", place / "uv" / "uv.toml") for place in system)]
+    places.append(("system", Path("/etc/uv/uv.toml")))
+    return [(place, file) for place, file in places if file is not None and file.is_file()]
+
+
+def downloads_pythons(environ: Mapping[str, str], *, above: Path | None) -> bool:
+    """Whether a person has set uv's own ``python-downloads``, which then counts."""
+    if environ.get("UV_PYTHON_DOWNLOADS"):
+        return True
+    for _, file in files(environ, above=above):
+        try:
+            if "python-downloads" in tomllib.loads(_text(file)):
+                return True
+        except tomllib.TOMLDecodeError:
+            continue
+    return False
+
+
+def above(directory: Path) -> Path | None:
+    """The nearest ``uv.toml`` (or ``pyproject.toml`` with ``[tool.uv]``) above a directory, where uv would find its settings."""
+    for place in directory.parents:
+        if (place / "uv.toml").is_file():
+            return place / "uv.toml"
+        pyproject = place / "pyproject.toml"
+        try:
+            if pyproject.is_file() and "uv" in tomllib.loads(_text(pyproject)).get("tool", {}):
+                return pyproject
+        except (tomllib.TOMLDecodeError, AttributeError):
+            continue
+    return None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,79 @@
+"""``nectar dev``: a project's own ``.venv``, in which editor, type checker and pytest find nectar's API.
+
+Nectar does not become one of the project's dependencies: a ``.pth`` file in the ``.venv`` names where the API lies, and uv leaves
+such a file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
+from nectar.manage import package, python, riding
+from nectar.manage.project import Project, open_project
+from nectar.manage.uv import Uv, filtered, find_uv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.home import Home
+
+PTH = "nectar-dev.pth"
+_ASK = "import json, sysconfig; print(json.dumps([sysconfig.get_python_version(), sysconfig.get_path('purelib')]))"
+
+
+def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
+    """Make a project's ``.venv`` with its dev group, and put nectar's API on its path.
+
+    ``pyproject.toml`` and ``uv.lock`` stay as they are, except that a project without a lock gets one.
+
+    :returns: the ``.venv``, the workspace's where the project is in one.
+    :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
+    """
+    directory = path.expanduser().absolute()
+    if directory.is_file():
+        raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {path}")
+    if not directory.is_dir():
+        raise NotFoundError("There is nothing at this path.", where=str(directory))
+    project = open_project(directory)
+    home.create()
+    root = _root(project)
+    venv = root / ".venv"
+    uv = Uv(find_uv(), filtered(os.environ), report, lambda _line: None)
+    arguments = ["sync", "--project", str(directory)]
+    if (root / "uv.lock").exists():
+        arguments.append("--locked")
+    if not (venv / "bin" / "python").exists():
+        arguments += ["--python", python.choose(uv, package.request(project, None), downloads=False)]
+    outcome = uv.run(*arguments)
+    if outcome.code != 0:
+        raise EnvironmentFailedError(
+            "The project's .venv could not be made.",
+            where=str(directory),
+            hint=f"If its lock is not up to date: uv lock --project {path}" if "--locked" in arguments else None,
+            detail=outcome.errors.strip(),
+        )
+    minor, packages = _ask(venv)
+    python.check(minor, package.request(project, None))
+    runtime = riding.runtime(home, minor)
+    (Path(packages) / PTH).write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")
+    return venv
+
+
+def _root(project: Project) -> Path:
+    """Where the lock and the ``.venv`` are: the project's directory, or that of the workspace that it is in."""
+    for directory in (project.directory, *project.directory.parents):
+        if (directory / "pyproject.toml").is_file() and open_project(directory).section("tool", "uv", "workspace"):
+            return directory
+    return project.directory
+
+
+def _ask(venv: Path) -> tuple[str, str]:
+    """The Python's minor version, and where packages lie."""
+    answer = subprocess.run([venv / "bin" / "python", "-I", "-c", _ASK], capture_output=True, text=True, check=True, timeout=60)
+    minor, packages = json.loads(answer.stdout)
+    return minor, packages

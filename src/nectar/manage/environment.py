@@ -1,0 +1,188 @@
+"""A handler's environment: found by its content, or built, checked, and only then given its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import UsageError
+from nectar.manage import building, configuration, resolution, single_file, variables
+from nectar.manage.locking import held
+from nectar.manage.plan import key_of
+from nectar.protocol import Loading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nectar.home import Home
+    from nectar.manage.plan import Plan
+    from nectar.manage.source import Source
+    from nectar.settings import Settings
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A finished environment; nothing in it changes any more.
+
+    :ivar key: the hash of its content, and its name on disk.
+    :ivar python_version: as in ``"3.12.1"``.
+    :ivar distribution: the handler's own, name and version, as in ``"my-handler 1.0"``.
+    :ivar entries: its entry points for handlers, name to value.
+    :ivar plugins: entry points of the group ``nectar.plugins`` in the environment.
+    :ivar directory: the author's, in which the handler runs; not part of the content.
+    :ivar snapshot: of a single file: the manifest of what was taken along.
+    """
+
+    key: str
+    path: Path
+    python: Path
+    python_version: str
+    distribution: str
+    entries: dict[str, str]
+    plugins: list[tuple[str, str]]
+    directory: Path
+    snapshot: Path | None
+    settings: Settings
+
+
+def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None) -> Environment | None:
+    """The environment of what the source is now, where it has been built and its Python is still there. Runs no uv.
+
+    :raises EnvironmentFailedError: what the source is cannot be said.
+    """
+    environ = os.environ if environ is None else environ
+    plan = source.plan(but=data(home))
+    digests = _digests(home, plan, environ)
+    return None if digests is None else _known(home, source, key_of(digests))
+
+
+def provide(
+    home: Home,
+    source: Source,
+    *,
+    report: Callable[[str], None],
+    upgrade: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Environment:
+    """The environment of what the source is now, built where it has not been.
+
+    :param report: is given lines of progress for a person.
+    :param upgrade: resolve anew what the project itself has no lock for.
+    :raises EnvironmentFailedError: it cannot be built.
+    """
+    environ = os.environ if environ is None else environ
+    found = None if upgrade else find(home, source, environ=environ)
+    if found:
+        return found
+    home.create()
+    plan = source.plan(but=data(home))
+    with building.workshop(home, source, environ, report) as shop:
+        if not plan.has_lock:
+            resolution.resolve(home, plan, shop, environ, upgrade=upgrade)
+        key, digests = "", None
+        while digests is None:  # the source may change while it is read
+            digests = _digests(home, plan, environ)
+            assert digests is not None
+            key = key_of(digests)
+            with held(home.envs / ".locks" / key, waiting=lambda: report("Another launch is building this environment; waiting for it.")):
+                found = _known(home, source, key)
+                if found:
+                    return found
+                if not building.build(home, plan, shop, key, digests):
+                    digests = None
+        found = _known(home, source, key)
+        assert found is not None, "it has just been built"
+        return found
+
+
+def data(home: Home) -> tuple[Path, ...]:
+    """What of the disk is never a handler's source."""
+    return (home.data_dir, home.nectar)
+
+
+def _digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The digests of a plan's parts; None where it must be resolved first."""
+    index = configuration.digest(environ, above=plan.configured_above)
+    if not plan.has_lock and not resolution.use_kept(home, plan, index):
+        return None
+    return {**plan.digests(), "index": index, "platform": building.platform()}
+
+
+def _known(home: Home, source: Source, key: str) -> Environment | None:
+    path = home.envs / key
+    try:
+        marker = json.loads((path / building.MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    python = path / "bin" / "python"
+    if not python.exists():  # its base has vanished
+        return None
+    snapshot = path / marker["snapshot"] if marker["snapshot"] else None
+    return Environment(
+        key=key,
+        path=path,
+        python=python,
+        python_version=marker["python_version"],
+        distribution=marker["distribution"],
+        entries=marker["entries"],
+        plugins=[(name, value) for name, value in marker["plugins"]],
+        directory=source.directory,
+        snapshot=snapshot,
+        settings=source.settings,
+    )
+
+
+def marker_of(home: Home, key: str) -> dict[str, Any] | None:
+    """What an environment says of itself, or None where there is no finished one of that name."""
+    try:
+        found: dict[str, Any] = json.loads((home.envs / key / building.MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def choose_entry(environment: Environment, handler: str | None) -> tuple[str, str]:
+    """The entry point to load, as name and value.
+
+    :param handler: the name that a person gave: an entry point's, or, of a single file, a function's.
+    :raises UsageError: there is none of that name, or there are several and none was named.
+    """
+    entries = environment.entries
+    names = ", ".join(sorted(entries)) or "none"
+    if handler is None:
+        if len(entries) == 1:
+            return next(iter(entries.items()))
+        raise UsageError(
+            f"The handler's project has {len(entries)} entry points: {names}.",
+            where=environment.distribution,
+            hint=f"Choose one with --handler, as in --handler {min(entries)}." if entries else "Declare one in its pyproject.toml.",
+        )
+    if handler in entries:
+        return handler, entries[handler]
+    if environment.snapshot is not None and re.fullmatch(r"[^\W\d]\w*", handler):
+        return handler, f"{next(iter(entries.values()))}:{handler}"
+    raise UsageError(f"There is no entry point {handler!r}.", where=environment.distribution, hint=f"There are: {names}.")
+
+
+def loading(home: Home, environment: Environment, source: Source, entry: tuple[str, str], given: Mapping[str, str]) -> Loading:
+    """All that a worker needs to load the handler.
+
+    :param given: the variables of the handler's process, from :func:`nectar.manage.variables.compose`.
+    """
+    name, value = entry
+    return Loading(
+        python=str(environment.python),
+        entry=value,
+        handler=name,
+        directory=str(source.directory),
+        plugins=list(environment.plugins),
+        snapshot=str(environment.snapshot) if environment.snapshot else None,
+        variables=variables.activated(environment.path, given),
+    )
+
+
+__all__ = ["Environment", "choose_entry", "find", "loading", "marker_of", "provide", "single_file"]

@@ -1,0 +1,121 @@
+"""What a project is made of on this machine: the workspace's other members, and the projects and files that path sources name."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import EnvironmentFailedError
+from nectar.manage import workspace
+from nectar.manage.project import Project, list_of_text, normalised, open_project, read_toml, section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DECIDING = frozenset({"dependencies", "optional-dependencies", "requires-python"})
+"""Fields that decide what is resolved; where one is dynamic, only a build of the whole project says it."""
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+@dataclass
+class Gathering:
+    """What has been found so far.
+
+    :ivar whole: projects that are built, by directory.
+    :ivar told: projects of which only what they say of themselves counts.
+    :ivar roots: the roots of their workspaces.
+    :ivar files: wheels and sdists that path sources name.
+    :ivar indexes: directories that are indexes.
+    """
+
+    whole: dict[Path, Project] = field(default_factory=dict)
+    told: dict[Path, Project] = field(default_factory=dict)
+    roots: dict[Path, Project] = field(default_factory=dict)
+    files: set[Path] = field(default_factory=set)
+    indexes: set[Path] = field(default_factory=set)
+
+    def all(self) -> list[Project]:
+        """The projects, whatever they are here for."""
+        return [*self.whole.values(), *self.told.values(), *self.roots.values()]
+
+    def base(self, *more: Path) -> Path:
+        """The directory that everything lies in."""
+        places = [*self.whole, *self.told, *self.roots, *(each.parent for each in (*self.files, *self.indexes)), *more]
+        return Path(os.path.commonpath(places))
+
+
+def gather(project: Project, gathered: Gathering, *, whole: bool) -> None:
+    """Note a project and what it names, each once."""
+    place = project.directory
+    if place in gathered.whole or (place in gathered.told and not whole):
+        return
+    (gathered.whole if whole else gathered.told)[place] = project
+    if whole:
+        gathered.told.pop(place, None)
+    space = workspace.of(project)
+    inherited: dict[str, Any] = {}
+    if space:
+        gathered.roots[space.root.directory] = space.root
+        inherited = space.root.section("tool", "uv", "sources") if space.root is not project else {}
+    named = _named(project)
+    for name, entries, base in [
+        *((name, entries, space.root.directory) for name, entries in inherited.items() if space),
+        *((name, entries, place) for name, entries in project.section("tool", "uv", "sources").items()),
+    ]:
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if isinstance(entry, dict):
+                _follow(entry, normalised(name), base, project, gathered, whole=whole and normalised(name) in named)
+    if space:
+        for member in space.members.values():
+            gather(member, gathered, whole=False)
+    for table in (project.section("tool", "uv"), _uv_toml(place)):
+        gathered.indexes.update(_indexes(table, place))
+
+
+def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gathered: Gathering, *, whole: bool) -> None:
+    space = workspace.of(project)
+    if entry.get("workspace") is True and space:
+        member = space.named(name)
+        if member:
+            gather(member, gathered, whole=whole)
+        return
+    path = entry.get("path")
+    if not isinstance(path, str):
+        return
+    if os.path.isabs(os.path.expanduser(path)):
+        raise EnvironmentFailedError(
+            f"The source of {name} is an absolute path; the handler is built from a copy, which only relative ones follow.",
+            where=f"[tool.uv.sources] in {project.file}",
+            hint=f'{name} = {{ path = "{os.path.relpath(path, base)}" }}',
+        )
+    place = Path(os.path.normpath(base / path)).resolve()
+    if place.is_dir():
+        found = open_project(place) if (place / "pyproject.toml").is_file() else Project(place, {})
+        gather(found, gathered, whole=whole or bool(DECIDING & set(found.dynamic)) or "project" not in found.table)
+    elif place.is_file():
+        gathered.files.add(place)
+
+
+def _named(project: Project) -> set[str]:
+    """The distributions that a project may need, whatever the extra; build requirements included."""
+    table = project.section("project")
+    lists = [table.get("dependencies"), *section(table, "optional-dependencies").values(), project.section("build-system").get("requires")]
+    names = (_NAME.match(item) for each in lists for item in list_of_text(each))
+    return {normalised(found[1]) for found in names if found}
+
+
+def _uv_toml(directory: Path) -> dict[str, Any]:
+    file = directory / "uv.toml"
+    return read_toml(file) if file.is_file() else {}
+
+
+def _indexes(table: dict[str, Any], base: Path) -> Iterator[Path]:
+    """The directories beside a project that its settings name as indexes."""
+    indexes = table.get("index")
+    urls = [index.get("url") for index in indexes if isinstance(index, dict)] if isinstance(indexes, list) else []
+    for url in (*urls, *list_of_text(table.get("find-links")), table.get("index-url"), *list_of_text(table.get("extra-index-url"))):
+        if isinstance(url, str) and "://" not in url and not os.path.isabs(url):
+            yield Path(os.path.normpath(base / url))

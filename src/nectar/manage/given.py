@@ -1,0 +1,123 @@
+"""Variables that a person gave a handler: with ``--env`` and ``--env-file``, or by way of ``pass_env`` from the launching shell.
+
+They may be secrets. So they lie in a file of their own, mode 0600, and never in the registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nectar.errors import NotFoundError, UsageError
+from nectar.settings import variable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nectar.home import Home
+
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What was given at launch; kept for each later start.
+
+    :ivar env: names and values.
+    :ivar files: paths of files with more of them, absolute; read again at each start.
+    :ivar passed: what ``pass_env`` let through from the launching shell.
+    """
+
+    env: dict[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    passed: dict[str, str] = field(default_factory=dict)
+
+    def passing(self, names: list[str], environ: Mapping[str, str]) -> Given:
+        """The same, with these variables of a shell, where it has them; what was let through before stays."""
+        found = {name: environ[name] for name in names if name in environ}
+        return Given(env=self.env, files=self.files, passed={name: value for name, value in {**self.passed, **found}.items() if name in names})
+
+    def variables(self) -> dict[str, str]:
+        """All of them together; a later file wins over an earlier one, and ``env`` over all.
+
+        :raises NotFoundError: a file is not there.
+        :raises UsageError: a line of it cannot be read.
+        """
+        together = dict(self.passed)
+        for file in self.files:
+            together |= read_file(Path(file))
+        return together | self.env
+
+
+def parse(pair: str) -> tuple[str, str]:
+    """A name and a value from ``K=V``.
+
+    :raises UsageError: it is not of that form.
+    """
+    name, equals, value = pair.partition("=")
+    if not equals or not variable_name(name):
+        raise UsageError("--env takes K=V.", where=repr(name))
+    return name, value
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """Names and values from lines ``K=V``; blank lines, comments, ``export`` and quotes around a value are understood."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise NotFoundError(f"The file with variables cannot be read: {error.strerror}.", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise UsageError("The file with variables is not UTF-8.", where=str(path)) from None
+    found = {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise UsageError("This line is not of the form K=V.", where=f"{path}, line {number}")
+        name, value = match[1], match[2].strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        found[name] = value
+    return found
+
+
+def read(home: Home, name: str) -> Given:
+    """What was given to a handler when it was launched."""
+    try:
+        fields = json.loads(home.variables(name).read_bytes())
+        return Given(env=dict(fields["env"]), files=tuple(fields["files"]), passed=dict(fields["passed"]))
+    except FileNotFoundError:
+        return Given()
+    except (ValueError, KeyError, TypeError):
+        path = home.variables(name)
+        raise UsageError("The handler's variables cannot be read.", where=str(path), hint="Launch it again, with its --env.") from None
+
+
+@contextmanager
+def kept(home: Home, name: str, given: Given) -> Iterator[None]:
+    """Keep variables for later starts; what was there before comes back when the block fails."""
+    path = home.variables(name)
+    before = path.read_bytes() if path.exists() else None
+    empty = given == Given()
+    _write(path, None if empty else json.dumps({"env": given.env, "files": list(given.files), "passed": given.passed}).encode())
+    try:
+        yield
+    except BaseException:
+        _write(path, before)
+        raise
+
+
+def _write(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+    os.replace(aside, path)

@@ -1,0 +1,78 @@
+"""The handlers of a data dir: which there are, whether they run, and how one is stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nectar.errors import ConflictError
+from nectar.manage import liveness, registry, stopping
+from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from nectar.home import Home
+    from nectar.manage.registry import Record
+
+
+def records(home: Home) -> dict[str, Record]:
+    """All handlers by name, with ``status`` and ``pid`` as the locks say; where the registry said otherwise it is corrected."""
+    found = registry.read(home)
+    if all(_true(home, name, record) == record for name, record in found.items()):
+        return found
+    with registry.changing(home) as current:
+        for name, record in current.items():
+            current[name] = _true(home, name, record)
+        return dict(current)
+
+
+def require(home: Home, name: str) -> Record:
+    """One handler, its status as its lock says.
+
+    :raises NotFoundError: there is none of that name.
+    """
+    found = records(home)
+    if name not in found:
+        raise registry.missing(name)
+    return found[name]
+
+
+def require_running(home: Home, name: str) -> Record:
+    """:raises ConflictError: it does not run."""
+    record = require(home, name)
+    if record.status != "running":
+        raise ConflictError(f"The handler {name!r} is not running.", hint=f"nectar start {name}")
+    return record
+
+
+def stop(home: Home, name: str, *, timeout: float | None = None) -> None:
+    """Stop a handler; its record and its attachments stay.
+
+    :param timeout: seconds for what runs to finish; None takes its ``stop_timeout``.
+    :raises ConflictError: it was not running, and nobody expected it to.
+    """
+    record = require(home, name)
+    if record.status != "running" and record.desired != "running":
+        raise ConflictError(f"The handler {name!r} is not running.", hint="nectar view shows which handlers run.")
+    _update(home, name, desired="stopped")
+    stopping.stop(home, name, timeout=stop_timeout(record) if timeout is None else timeout)
+    _update(home, name, status="stopped", pid=None)
+
+
+def stop_timeout(record: Record) -> float:
+    """Seconds that its computations get to finish."""
+    seconds = record.effective.get("stop_timeout", Settings().stop_timeout)
+    return float(seconds) if isinstance(seconds, (int, float)) else Settings().stop_timeout
+
+
+def _update(home: Home, name: str, **changes: object) -> None:
+    with registry.changing(home) as current:
+        if name in current:
+            current[name] = current[name].but(**changes)
+
+
+def _true(home: Home, name: str, record: Record) -> Record:
+    if not liveness.running(home, name):
+        return record if record.status == "stopped" and record.pid is None else record.but(status="stopped", pid=None)
+    if record.status == "running" and record.pid is not None:
+        return record
+    holder = liveness.holder(home, name)
+    return record if holder is None else record.but(status="running", pid=holder.pid, started=holder.started)

@@ -1,0 +1,128 @@
+"""From a source to a handler that serves: environment, daemon, record, in that order, and nothing left of a try that failed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nectar import __version__
+from nectar.errors import ConflictError
+from nectar.home import check_name
+from nectar.manage import attachments, environment, given, handlers, liveness, registry
+from nectar.manage.prepare import Order, prepare
+from nectar.manage.process import Starting
+from nectar.manage.registry import Record
+from nectar.manage.source import reopen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nectar.home import Home
+    from nectar.manage.environment import Environment
+    from nectar.manage.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A handler that serves.
+
+    :ivar problems: for each alias that it cannot serve, why.
+    """
+
+    name: str
+    record: Record
+    problems: dict[str, str]
+
+
+def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]) -> Launched:
+    """Start a handler under a name that is not running.
+
+    :param report: is told what is being done, where it takes a while.
+    :returns: when a worker has loaded the handler and its daemon serves.
+    :raises ConflictError: the name is running, or an alias has another handler.
+    :raises NectarError: of each kind that a build or a daemon can fail with; registry and disk are as they were.
+    """
+    check_name(name)
+    home.create()
+    records = handlers.records(home)
+    _require_stopped(home, name)
+    attachments.check(home, records, order.aliases, name=name)
+    built = environment.provide(home, order.source, report=report)
+    return _serve(home, name, order, built)
+
+
+def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
+    """Start a stopped handler as it was launched, with its aliases.
+
+    :raises NotFoundError: there is none of that name.
+    :raises ConflictError: it runs.
+    """
+    record = handlers.require(home, name)
+    _require_stopped(home, name)
+    source = reopen(record.source)
+    order = Order(source=source, entry=record.handler_name or None, settings=record.settings, given=given.read(home, name))
+    built = environment.find(home, source) or environment.provide(home, source, report=report)
+    return _serve(home, name, order, built)
+
+
+def _serve(home: Home, name: str, order: Order, built: Environment) -> Launched:
+    prepared = prepare(home, name, order, built)
+    with Starting(prepared) as daemon:
+        daemon.load()
+        daemon.take()
+        with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
+            daemon.serve()
+    problems = attachments.sync(home, name) if written.attached_aliases else {}
+    return Launched(name=name, record=written, problems=problems)
+
+
+def _record(prepared: Prepared, pid: int) -> Record:
+    order, built = prepared.order, prepared.environment
+    return Record(
+        status="running",
+        desired="running",
+        attached_aliases=order.aliases,
+        handler=order.source.shown,
+        source=order.source.to_mapping(),
+        environment=built.key,
+        python=str(built.python),
+        entry=prepared.entry[1],
+        handler_name=prepared.entry[0],
+        settings=order.settings,
+        effective={key: value for key, value in prepared.settings.to_mapping().items() if key != "env"},
+        pid=pid,
+        started=time.time(),
+        created=time.time(),
+        version=__version__,
+    )
+
+
+@contextmanager
+def _recorded(home: Home, name: str, record: Record) -> Iterator[Record]:
+    """Write a record, with the aliases that the name has already; what it replaces comes back when the block fails."""
+    with registry.changing(home) as records:
+        before = records.get(name)
+        attachments.check(home, records, record.attached_aliases, name=name)
+        had = () if before is None else before.attached_aliases
+        written = record.but(attached_aliases=tuple(dict.fromkeys(had + record.attached_aliases)))
+        if before is not None:
+            written = written.but(other=before.other)
+        records[name] = written
+    try:
+        yield written
+    except BaseException:
+        with registry.changing(home) as records:
+            if before is None:
+                records.pop(name, None)
+            else:
+                records[name] = before
+        raise
+
+
+def _require_stopped(home: Home, name: str) -> None:
+    holder = liveness.holder(home, name)
+    if holder is not None:
+        known = "" if holder.pid is None else f" (PID {holder.pid})"
+        raise ConflictError(f"The handler {name!r} is running{known}.", hint=f"First: nectar stop {name}")

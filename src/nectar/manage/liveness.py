@@ -1,0 +1,107 @@
+"""Whether a handler's daemon runs: its lock says so, never a PID alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nectar.home import Home
+
+_POLL = 0.02
+_WRITTEN_WITHIN = 2.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The daemon that holds a name's lock.
+
+    :ivar pid: as it wrote into the lock's file; None where it has not done so, or it cannot be read.
+    :ivar started: Unix seconds.
+    :ivar version: nectar's.
+    """
+
+    pid: int | None
+    started: float | None = None
+    version: str | None = None
+
+
+def running(home: Home, name: str) -> bool:
+    """Whether somebody holds the name's lock."""
+    return _held(home.lock(name))
+
+
+def holder(home: Home, name: str) -> Holder | None:
+    """Who holds the name's lock; None when nobody does, and then there is no daemon of that name."""
+    path = home.lock(name)
+    end = time.monotonic() + _WRITTEN_WITHIN
+    while _held(path):
+        found = _read(path)
+        if found.pid is not None or time.monotonic() > end:
+            return found
+        time.sleep(_POLL)  # It writes its line right after it has locked the file.
+    return None
+
+
+def wait_until_free(home: Home, name: str, *, end: float) -> bool:
+    """Wait until nobody holds the lock.
+
+    :param end: by :func:`time.monotonic`.
+    :returns: whether it is free.
+    """
+    while running(home, name):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+@contextmanager
+def kept_free(home: Home, name: str) -> Iterator[bool]:
+    """Keep daemons from taking a name for a moment.
+
+    :returns: whether it was free; when it was not, nothing is kept.
+    """
+    try:
+        descriptor = os.open(home.lock(name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def _held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read(path: Path) -> Holder:
+    try:
+        fields = json.loads(path.read_bytes())
+        return Holder(pid=int(fields["pid"]), started=float(fields["started"]), version=str(fields["version"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(pid=None)

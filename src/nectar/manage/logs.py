@@ -1,0 +1,86 @@
+"""Reading a handler's log: its last lines, and what comes after them, also across its rotation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, BinaryIO
+
+from nectar.manage import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nectar.home import Home
+
+_POLL = 0.1
+
+
+def lines(home: Home, name: str, *, last: int, follow: bool) -> Iterator[str]:
+    """The last lines of a log, and then each further one as it is written.
+
+    :param last: how many; the rotated part counts too.
+    :param follow: go on for ever.
+    :raises NotFoundError: there is no such handler, and no log of one either.
+    """
+    path = home.log(name)
+    if not path.exists() and name not in registry.read(home):
+        raise registry.missing(name)
+    return _lines(path, last=last, follow=follow)
+
+
+def _lines(path: Path, *, last: int, follow: bool) -> Iterator[str]:
+    file = _open(path)
+    recent: deque[bytes] = deque(maxlen=last)
+    rotated = path.with_name(f"{path.name}.1")
+    rest = b""
+    if file is not None:
+        recent.extend(file)
+    if len(recent) < last and (older := _open(rotated)) is not None:
+        with older:
+            before = deque(older, maxlen=last - len(recent))
+        before.extend(recent)
+        recent = before
+    if follow and recent and not recent[-1].endswith(b"\n"):
+        rest = recent.pop()
+    for line in recent:
+        yield _text(line)
+    while follow:
+        if file is None:
+            file = _open(path)
+        replaced = file is not None and _replaced(path, file)
+        for line in file or ():
+            rest += line
+            if rest.endswith(b"\n"):
+                yield _text(rest)
+                rest = b""
+        if file is not None and replaced:
+            file.close()
+            file = None
+        elif file is not None and file.tell() > os.fstat(file.fileno()).st_size:
+            file.seek(0)
+        else:
+            time.sleep(_POLL)
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _replaced(path: Path, file: BinaryIO) -> bool:
+    """Whether the name is another file's by now; the last lines of this one may not have been read yet."""
+    try:
+        named = path.stat()
+    except FileNotFoundError:
+        return True
+    opened = os.fstat(file.fileno())
+    return (named.st_dev, named.st_ino) != (opened.st_dev, opened.st_ino)
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\n").decode(errors="backslashreplace")

@@ -1,0 +1,86 @@
+"""From a source to what a process of a handler is started with; ``test`` and ``launch`` go the same way here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nectar import processes
+from nectar.manage import environment, riding, variables
+from nectar.manage.given import Given
+from nectar.protocol import Assignment
+from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nectar.errors import NectarError
+    from nectar.home import Home
+    from nectar.manage.environment import Environment
+    from nectar.manage.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What was asked for.
+
+    :ivar entry: the name of the entry point, where the project has several.
+    :ivar settings: what flags give, as ``[tool.nectar]`` would.
+    :ivar given: variables.
+    :ivar aliases: to attach to, together with those that the name has already.
+    """
+
+    source: Source
+    entry: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    given: Given = field(default_factory=Given)
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that a daemon, or a trial, is started with.
+
+    :ivar python: the interpreter of the handler's environment.
+    :ivar script: ``start.py`` of the runtime for that interpreter.
+    """
+
+    order: Order
+    environment: Environment
+    entry: tuple[str, str]
+    settings: Settings
+    given: Given
+    assignment: Assignment
+    python: Path
+    script: Path
+
+    @property
+    def mark(self) -> str:
+        """What marks the handler's processes."""
+        return processes.handler_mark(self.assignment.data_dir, self.assignment.name)
+
+    def explained(self, error: NectarError) -> NectarError:
+        """The same error, with a hint where the handler wanted a variable that the launching shell has."""
+        if error.hint is None and error.detail:
+            error.hint = variables.missing_hint(error.detail, os.environ, self.assignment.loading.variables)
+        return error
+
+
+def prepare(home: Home, name: str, order: Order, built: Environment) -> Prepared:
+    """:raises UsageError: a setting is wrong, or the entry point must be chosen."""
+    entry = environment.choose_entry(built, order.entry)
+    settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
+    given = order.given.passing(settings.pass_env, os.environ)
+    process = variables.compose(os.environ, settings, given.variables())
+    loading = environment.loading(home, built, order.source, entry, process)
+    return Prepared(
+        order=order,
+        environment=built,
+        entry=entry,
+        settings=settings,
+        given=given,
+        assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
+        python=built.python,
+        script=riding.start_script(riding.runtime(home, built.python_version)),
+    )

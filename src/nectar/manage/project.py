@@ -1,0 +1,159 @@
+"""Reading a project's ``pyproject.toml``: what a handler's must say, and what other projects on this machine it is made with."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nectar.errors import EnvironmentFailedError, NotFoundError
+from nectar.settings import Settings
+
+GROUP = "nectar.handlers"
+PLUGINS = "nectar.plugins"
+BUILD_SYSTEM = """\
+    [build-system]
+    requires = ["uv_build>=0.9,<1"]
+    build-backend = "uv_build\""""
+_DECORATED = re.compile(r"^@(?:nectar\.)?handler\b[^\n]*\n(?:@[^\n]*\n)*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory with a ``pyproject.toml`` that could be parsed.
+
+    :ivar directory: absolute.
+    :ivar alone: whether it belongs to no workspace, whatever lies above it.
+    """
+
+    directory: Path
+    table: dict[str, Any]
+    alone: bool = False
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "pyproject.toml"
+
+    @property
+    def name(self) -> str:
+        name = self.section("project").get("name")
+        return name if isinstance(name, str) else self.directory.name
+
+    @property
+    def requires_python(self) -> str | None:
+        requires = self.section("project").get("requires-python")
+        return requires if isinstance(requires, str) else None
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_mapping(self.section("tool", "nectar"), where=f"[tool.nectar] in {self.file}")
+
+    def section(self, *path: str) -> dict[str, Any]:
+        """A table in the file, empty where there is none."""
+        return section(self.table, *path)
+
+    @property
+    def dynamic(self) -> list[str]:
+        return list_of_text(self.section("project").get("dynamic"))
+
+
+def section(table: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A table in a table, empty where there is none."""
+    for part in path:
+        found = table.get(part)
+        table = found if isinstance(found, dict) else {}
+    return table
+
+
+def list_of_text(value: object) -> list[str]:
+    """The strings of a list; none where it is no list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def normalised(name: str) -> str:
+    """A distribution's name as it is compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Parse a file.
+
+    :raises EnvironmentFailedError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EnvironmentFailedError(f"{file.name} cannot be parsed: {error}.", where=str(file)) from None
+    except OSError as error:
+        raise EnvironmentFailedError(f"{file.name} cannot be read: {error.strerror}.", where=str(file)) from None
+
+
+def open_project(directory: Path) -> Project:
+    """The project in a directory.
+
+    :raises NotFoundError: it has no ``pyproject.toml``.
+    :raises EnvironmentFailedError: it cannot be parsed.
+    """
+    file = directory / "pyproject.toml"
+    if not file.is_file():
+        raise NotFoundError(
+            "The directory has no pyproject.toml, so it is no handler's project.",
+            where=str(directory),
+            hint=f"nectar new {directory / 'my_handler'} makes one; a single .py file works too.",
+        )
+    return Project(directory, read_toml(file))
+
+
+def open_handler(directory: Path) -> Project:
+    """The same, of a project that must hold a handler.
+
+    :raises EnvironmentFailedError: it says nothing of how it is built, or declares no handler; the lines to add are in the hint.
+    """
+    project = open_project(directory)
+    table = project.section("project")
+    if not isinstance(table.get("name"), str):
+        raise EnvironmentFailedError(
+            "The project has no name.",
+            where=str(project.file),
+            hint=f'Add these lines to it:\n    [project]\n    name = "{_distribution_name(directory.name)}"\n    version = "0.1.0"',
+        )
+    package = project.section("tool", "uv").get("package")
+    if package is False or ("build-system" not in project.table and package is not True):
+        remove = " (and remove `package = false` from [tool.uv])" if package is False else ""
+        raise EnvironmentFailedError(
+            "The project has no [build-system], so it would be installed without its entry point."
+            if "build-system" not in project.table
+            else "The project says `package = false`, so it would not be installed.",
+            where=str(project.file),
+            hint=f"Add these lines to it{remove}:\n{BUILD_SYSTEM}" if "build-system" not in project.table else "Remove that line from [tool.uv].",
+        )
+    entries = section(table, "entry-points", GROUP)
+    if not entries and "entry-points" not in project.dynamic:
+        raise EnvironmentFailedError(
+            f"The project declares no handler: it has no entry point in the group {GROUP}.",
+            where=str(project.file),
+            hint=f'Add these lines to it:\n    [project.entry-points."{GROUP}"]\n    {_suggested_entry(project)}',
+        )
+    return project
+
+
+def _distribution_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "my-handler"
+
+
+def _suggested_entry(project: Project) -> str:
+    """An entry point for the first function with ``@handler`` in the project's source, else an example."""
+    for root in (project.directory / "src", project.directory):
+        for file in sorted([*root.glob("*.py"), *root.glob("*/*.py")]):
+            try:
+                found = _DECORATED.search(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError):
+                continue
+            if found and file.relative_to(root).parts[0] not in ("tests", "test", "examples"):
+                parts = [*file.relative_to(root).with_suffix("").parts]
+                module = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+                return f'{found[1]} = "{module}:{found[1]}"'
+    module = re.sub(r"\W", "_", project.name).lower()
+    return f'{module} = "{module}:analyze"'

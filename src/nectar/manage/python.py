@@ -1,0 +1,181 @@
+"""Choosing the interpreter of an environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nectar.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nectar.manage.uv import Uv
+
+OLDEST = (3, 11)
+_FLOOR = ">=3.11"
+_VERSION = re.compile(r"(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})", re.IGNORECASE)
+_SPECIFIERS = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which Python a handler asks for.
+
+    :ivar requires: its project's ``requires-python``, or None.
+    :ivar wanted: what a person asked for, by ``--python`` or a ``.python-version``, or None: a version, a path, whatever uv knows.
+    :ivar where: the place that ``wanted`` is from.
+    """
+
+    requires: str | None = None
+    wanted: str | None = None
+    where: str = "--python"
+
+    def describe(self) -> str:
+        """What an environment's content is made of: the request, never the interpreter that happened to be found for it."""
+        wanted = self.wanted
+        if wanted and os.sep in wanted:
+            wanted = str(Path(wanted).expanduser().absolute())
+        return f"requires {self.requires or 'nothing'}; wanted {wanted or 'nothing'}"
+
+
+def pinned(directory: Path) -> str | None:
+    """What the first line of a directory's ``.python-version`` asks for."""
+    try:
+        lines = (directory / ".python-version").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
+
+
+def choose(uv: Uv, request: Request, *, downloads: bool) -> str:
+    """What to give uv as ``--python``: the path of an interpreter that is there, or, with downloads, a request that it can fetch.
+
+    :raises EnvironmentFailedError: none fits (those that are there are listed), or only one that is older than 3.11.
+    """
+    version = _VERSION.fullmatch(request.wanted) if request.wanted else None
+    if request.wanted is None or version or _SPECIFIERS.match(request.wanted):
+        wanted = _as_specifiers(version[1]) if version else request.wanted
+        asked = ",".join(part for part in (wanted, request.requires, _FLOOR) if part)
+        found = _find(uv, asked)
+        if found:
+            return found
+        if downloads and not _too_old(version[1] if version else None):
+            return version[1] if version and request.requires is None else asked
+        raise _none_fits(uv, request, wanted)
+    found = _find(uv, request.wanted)
+    if not found and downloads:
+        return request.wanted
+    if not found:
+        raise _none_fits(uv, request, None)
+    return found
+
+
+def check(version: str, request: Request) -> None:
+    """Refuse an interpreter that is older than handlers may be.
+
+    :raises EnvironmentFailedError: it is.
+    """
+    if _too_old(version):
+        raise EnvironmentFailedError(
+            f"Python {version} is too old: handlers run on Python 3.11 and later.",
+            where=_where(request),
+            hint="Ask for a newer one, as in --python 3.12, or raise requires-python.",
+        )
+
+
+def _find(uv: Uv, asked: str) -> str | None:
+    outcome = uv.run("python", "find", "--no-project", "--system", asked, variables={"UV_PYTHON_DOWNLOADS": "never"}, quiet=True)
+    return outcome.output.strip() if outcome.code == 0 else None
+
+
+def _as_specifiers(version: str) -> str:
+    return f"=={version}" if version.count(".") == 2 else f"=={version}.*"
+
+
+def _too_old(version: str | None) -> bool:
+    if not version:
+        return False
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    return len(numbers) == 2 and numbers < OLDEST or numbers[:1] < OLDEST[:1]
+
+
+def _where(request: Request) -> str:
+    if request.wanted:
+        return f"{request.where}: {request.wanted}"
+    return f'requires-python = "{request.requires}"' if request.requires else "no requires-python"
+
+
+def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFailedError:
+    alone = wanted or request.requires
+    older = _find(uv, alone) if alone else None
+    if older is None and request.wanted and not wanted:
+        older = _find(uv, request.wanted)
+    there = installed(uv)
+    by_path = {path: version for version, path in there}
+    listed = ", ".join(dict.fromkeys(version for version, _ in there if not _too_old(version))) or "none from 3.11 on"
+    version = by_path.get(older or "") or (_version_of(uv, older) if older else None)
+    named = _VERSION.fullmatch(request.wanted or "")
+    if _too_old(version) or (named and _too_old(named[1])):
+        shown = version or (named[1] if named else "")
+        return EnvironmentFailedError(
+            f"Python {shown} is too old: handlers run on Python 3.11 and later.",
+            where=_where(request),
+            hint=f"Pythons that are here: {listed}.",
+        )
+    if version and wanted and request.requires:
+        return EnvironmentFailedError(
+            f"Python {version} does not satisfy the handler's requires-python, which is {request.requires}.",
+            where=_where(request),
+            hint=f"Pythons that are here: {listed}.",
+        )
+    return EnvironmentFailedError(
+        "No Python that is here fits the handler.",
+        where=_where(request),
+        hint=f"Pythons that are here: {listed}. Install one that fits, or let uv fetch one with --python-downloads.",
+    )
+
+
+def _version_of(uv: Uv, path: str) -> str | None:
+    return next((version for version, known in installed(uv) if os.path.realpath(known) == os.path.realpath(path)), None)
+
+
+def installed(uv: Uv) -> list[tuple[str, str]]:
+    """The Pythons that are here, newest first, as pairs of version and path."""
+    outcome = uv.run("python", "list", "--only-installed", "--output-format", "json", "--no-config", quiet=True)
+    try:
+        rows = json.loads(outcome.output)
+        return [(row["version"], row["path"]) for row in rows if row.get("implementation") == "cpython"]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def search_path(environ: Mapping[str, str]) -> str:
+    """PATH for looking for Pythons, with pyenv's shims replaced by what they stand for.
+
+    A shim answers by the directory that it is called in and fails for every version that is not selected there, and uv gives up
+    at one that fails. The selected versions come first, then the others, newest first.
+    """
+    entries = []
+    for entry in environ.get("PATH", os.defpath).split(os.pathsep):
+        directory = Path(entry)
+        versions = directory.parent / "versions"
+        if directory.name == "shims" and versions.is_dir():
+            entries += [str(path / "bin") for path in _pyenv_versions(versions, environ.get("PYENV_VERSION"))]
+        elif entry:
+            entries.append(entry)
+    return os.pathsep.join(dict.fromkeys(entries))
+
+
+def _pyenv_versions(versions: Path, selected: str | None) -> list[Path]:
+    try:
+        chosen = selected.split(":") if selected else (versions.parent / "version").read_text().split()
+    except OSError:
+        chosen = []
+    found = [path for path in versions.iterdir() if (path / "bin" / "python").exists()]
+    found.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
+    return sorted(found, key=lambda path: chosen.index(path.name) if path.name in chosen else len(chosen))

@@ -1,0 +1,237 @@
+"""``handlers.json``: which handlers there are, what was launched, and which aliases each answers for.
+
+The file is the truth about attachments. Nodes read it at any moment and without a lock, so it is only ever replaced whole; it is
+changed only under a lock, so two commands at once lose nothing. What another version, or another program, wrote into it stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
+from nectar.home import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nectar.home import Home
+
+Status = Literal["running", "stopped"]
+
+LOCK_TIMEOUT = 30.0
+"""Seconds to wait for another command that is changing the registry."""
+
+_POLL = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known of one handler.
+
+    :ivar status: what the last command found or made; the daemon's lock decides.
+    :ivar desired: what its operator asked for.
+    :ivar attached_aliases: the aliases that it answers for, in the order of attaching.
+    :ivar handler: what was launched, as a person calls it: an absolute path, or a requirement.
+    :ivar source: what it was built from, as :mod:`nectar.manage.source` writes it down.
+    :ivar environment: the key of its virtual environment.
+    :ivar python: that environment's interpreter.
+    :ivar entry: the entry point's value.
+    :ivar handler_name: the entry point's name.
+    :ivar settings: what flags of ``launch`` gave.
+    :ivar effective: those together with the project's own, as the daemon that was started last was told; no variables.
+    :ivar pid: the daemon's, while it runs.
+    :ivar started: Unix seconds, of the daemon that runs or ran last.
+    :ivar created: Unix seconds of the launch.
+    :ivar version: nectar's, at the start.
+    :ivar other: fields that this version does not know.
+    """
+
+    status: Status = "stopped"
+    desired: Status = "stopped"
+    attached_aliases: tuple[str, ...] = ()
+    handler: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    environment: str = ""
+    python: str = ""
+    entry: str = ""
+    handler_name: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    effective: dict[str, Any] = field(default_factory=dict)
+    pid: int | None = None
+    started: float | None = None
+    created: float | None = None
+    version: str = ""
+    other: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, fields: dict[str, Any]) -> Record:
+        """Read one record; a field that is missing, or of a type that this version does not know, has its default."""
+        known = {name: fields[name] for name, kinds in _KINDS.items() if name in fields and type(fields[name]) in kinds}
+        aliases = [alias for alias in known.pop("attached_aliases", ()) if isinstance(alias, str)]
+        for name in ("status", "desired"):
+            known[name] = "running" if known.get(name, fields.get("status")) == "running" else "stopped"
+        other = {name: value for name, value in fields.items() if name not in _KINDS}
+        return cls(**known, attached_aliases=tuple(aliases), other=other)
+
+    def to_mapping(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _KINDS}
+        return {**own, "attached_aliases": list(self.attached_aliases), **self.other}
+
+    def but(self, **changes: Any) -> Record:
+        """The same record with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+_NONE = type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "status": (str,),
+    "desired": (str,),
+    "attached_aliases": (list,),
+    "handler": (str,),
+    "source": (dict,),
+    "environment": (str,),
+    "python": (str,),
+    "entry": (str,),
+    "handler_name": (str,),
+    "settings": (dict,),
+    "effective": (dict,),
+    "pid": (int, _NONE),
+    "started": (int, float, _NONE),
+    "created": (int, float, _NONE),
+    "version": (str,),
+}
+
+
+def read(home: Home) -> dict[str, Record]:
+    """The records by name, in the order in which the handlers were first launched.
+
+    An entry whose name nectar could not have given, or that is no object, is not shown; it stays in the file.
+
+    :raises NectarError: the file is there and cannot be read.
+    """
+    return {name: Record.from_mapping(fields) for name, fields in _load(home).items() if _ours(name, fields)}
+
+
+def require(home: Home, name: str) -> Record:
+    """One handler's record.
+
+    :raises NotFoundError: there is none.
+    """
+    record = read(home).get(name)
+    if record is None:
+        raise missing(name)
+    return record
+
+
+def missing(name: str) -> NotFoundError:
+    return NotFoundError(f"There is no handler {name!r}.", hint="nectar view lists the handlers.")
+
+
+def holder(records: dict[str, Record], alias: str, *, other_than: str) -> str | None:
+    """The name of another handler that an alias is attached to."""
+    return next((name for name, record in records.items() if name != other_than and alias in record.attached_aliases), None)
+
+
+def require_free(records: dict[str, Record], aliases: tuple[str, ...], *, name: str) -> None:
+    """One handler per alias.
+
+    :raises ConflictError: one of the aliases has another handler, running or stopped.
+    """
+    for alias in aliases:
+        owner = holder(records, alias, other_than=name)
+        if owner is not None:
+            raise ConflictError(
+                f"The alias {alias!r} has a handler already: {owner!r}.",
+                hint=f"First: nectar detach {owner} {alias}",
+            )
+
+
+@contextmanager
+def changing(home: Home) -> Iterator[dict[str, Record]]:
+    """The records, to change in place; they are written when the block ends without an exception, and only if they changed.
+
+    :raises UnresponsiveError: another command holds the registry for longer than :data:`LOCK_TIMEOUT`.
+    :raises NectarError: the file cannot be read; it is left as it is.
+    """
+    home.create()
+    with _locked(home):
+        raw = _load(home)
+        before = {name: Record.from_mapping(fields) for name, fields in raw.items() if _ours(name, fields)}
+        records = dict(before)
+        yield records
+        if records == before:
+            return
+        kept = {name: value for name, value in raw.items() if name in records or name not in before}
+        _write(home, kept | {name: record.to_mapping() for name, record in records.items() if record != before.get(name)})
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    descriptor = os.open(home.registry_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        end = time.monotonic() + LOCK_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise UnresponsiveError("Another command has been changing the registry for too long.", where=str(home.registry_lock)) from None
+                time.sleep(_POLL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _load(home: Home) -> dict[str, Any]:
+    try:
+        text = home.registry.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise _broken(home, "it is not UTF-8") from None
+    try:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(home, str(error) or "nested too deeply") from None
+    if not isinstance(loaded, dict):
+        raise _broken(home, "it is not a JSON object")
+    return loaded
+
+
+def _broken(home: Home, why: str) -> NectarError:
+    return NectarError(
+        f"The registry of handlers is broken ({why}). It was left as it is.",
+        where=str(home.registry),
+        hint="Mend it, or move it away; handlers that run go on running.",
+    )
+
+
+def _ours(name: str, fields: object) -> bool:
+    return isinstance(fields, dict) and NAME_PATTERN.fullmatch(name) is not None
+
+
+def _write(home: Home, contents: dict[str, Any]) -> None:
+    aside = home.registry.with_name(f"{home.registry.name}.{os.getpid()}.new")
+    try:
+        with open(aside, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            json.dump(contents, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, home.registry)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    directory = os.open(home.nectar, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

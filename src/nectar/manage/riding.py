@@ -1,0 +1,118 @@
+"""Nectar's own side of a handler's process: it rides beside the environment, never in it.
+
+One directory for each version of nectar and minor version of Python: ``api/`` holds nectar itself, ``deps/`` what the daemon
+needs, ``meta/`` what says to pytest that we are there. All of it is copied from what is installed beside the running command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nectar
+from nectar.errors import EnvironmentFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nectar.home import Home
+
+DISTRIBUTION = "bee-hive-nectar"
+START = Path("api", "nectar", "runtime", "start.py")
+_DEPENDENCIES = ("watchdog", "pluggy")
+_LEFT_OUT = frozenset({"__pycache__", "_template"})
+
+
+def runtime(home: Home, python_minor: str) -> Path:
+    """The directory of this nectar for a Python, made where it is missing.
+
+    :param python_minor: as in ``"3.12"``; a longer version is cut.
+    :raises EnvironmentFailedError: it cannot be made.
+    """
+    minor = ".".join(python_minor.split(".")[:2])
+    files = dict(_files(minor))
+    target = home.runtimes / f"{nectar.__version__}+{_digest(files)}-{minor}"
+    if target.is_dir():
+        return target
+    try:
+        home.create()
+        aside = Path(tempfile.mkdtemp(prefix=".build-", dir=home.runtimes))
+        try:
+            for name, content in files.items():
+                place = aside / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            aside.chmod(0o755)
+            aside.rename(target)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if target.is_dir():  # another command was faster
+            return target
+        raise EnvironmentFailedError(
+            f"Nectar's own side of the handler could not be written: {error.strerror or error}.",
+            where=str(error.filename or target),
+        ) from error
+    return target
+
+
+def start_script(runtime_directory: Path) -> Path:
+    """The script that the environment's interpreter is given."""
+    return runtime_directory / START
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name} {len(files[name])}\n".encode())
+        digest.update(files[name])
+    return digest.hexdigest()[:8]
+
+
+def _files(minor: str) -> Iterator[tuple[str, bytes]]:
+    yield from _package(Path(nectar.__file__).parent, "api/nectar")
+    for name in _DEPENDENCIES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise EnvironmentFailedError(f"Nectar is installed without {name}, which it needs.", hint=f"pip install {name}")
+        yield from _package(Path(next(iter(spec.submodule_search_locations))), f"deps/{name}")
+    yield from _compiled(minor)
+    yield from _metadata()
+
+
+def _package(directory: Path, position: str) -> Iterator[tuple[str, bytes]]:
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if entry.name in _LEFT_OUT:
+            continue
+        if entry.is_dir():
+            yield from _package(Path(entry.path), f"{position}/{entry.name}")
+        elif entry.name.endswith((".py", ".pyi", ".typed")):
+            yield f"{position}/{entry.name}", Path(entry.path).read_bytes()
+
+
+def _compiled(minor: str) -> Iterator[tuple[str, bytes]]:
+    """Watchdog's compiled module, which it has on macOS; for another Python than ours watchdog does without it."""
+    if minor != f"{sys.version_info.major}.{sys.version_info.minor}":
+        return
+    spec = importlib.util.find_spec("_watchdog_fsevents")
+    if spec is not None and spec.origin:
+        yield f"deps/{Path(spec.origin).name}", Path(spec.origin).read_bytes()
+
+
+def _metadata() -> Iterator[tuple[str, bytes]]:
+    """Our dist-info, as it is installed; a checkout that is only on the path gets the least that makes one."""
+    place = f"meta/bee_hive_nectar-{nectar.__version__}.dist-info"
+    try:
+        ours = importlib.metadata.distribution(DISTRIBUTION)
+        entry_points = ours.read_text("entry_points.txt") or ""
+    except importlib.metadata.PackageNotFoundError:
+        entry_points = ""
+    yield f"{place}/METADATA", f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {nectar.__version__}\n".encode()
+    yield f"{place}/entry_points.txt", entry_points.encode()

@@ -1,0 +1,145 @@
+"""What a person pointed at: a project's directory, a file, a wheel, an sdist, or something on the index."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nectar.errors import NotFoundError, UsageError
+from nectar.home import NAME_PATTERN, NECTAR
+from nectar.manage import artifact, package, project, single_file
+from nectar.manage.plan import Plan
+from nectar.settings import Settings
+
+Kind = Literal["package", "file", "wheel", "sdist", "requirement"]
+_SDISTS = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A handler before it has an environment.
+
+    :ivar path: absolute; of a requirement, nothing that is there.
+    :ivar name: the default name for it: the project's, or a file's stem.
+    :ivar settings: from ``[tool.nectar]``.
+    :ivar requirement: of a requirement, its text.
+    :ivar python: what ``--python`` asked for.
+    :ivar downloads: whether uv may fetch a Python.
+    :ivar offline: whether uv must do without a network.
+    """
+
+    kind: Kind
+    path: Path
+    name: str
+    settings: Settings = field(default_factory=Settings)
+    requirement: str | None = None
+    python: str | None = None
+    downloads: bool = False
+    offline: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """In which the handler's processes run."""
+        if self.kind == "requirement":
+            return Path("/")
+        return self.path if self.kind == "package" else self.path.parent
+
+    @property
+    def shown(self) -> str:
+        """The handler as a person named it."""
+        return self.requirement or str(self.path)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """What :func:`reopen` opens again; it holds no content."""
+        return {
+            "kind": self.kind,
+            "path": str(self.path),
+            "requirement": self.requirement,
+            "python": self.python,
+            "downloads": self.downloads,
+            "offline": self.offline,
+        }
+
+    def plan(self, *, but: tuple[Path, ...] = ()) -> Plan:
+        """What its environment would be made of now.
+
+        :param but: directories that are never source.
+        :raises EnvironmentFailedError: it cannot be said.
+        """
+        if self.kind == "package":
+            return package.plan(self.path, python=self.python, but=but)
+        if self.kind == "file":
+            return single_file.plan(self.path, python=self.python)
+        if self.kind == "requirement":
+            return artifact.plan_requirement(self.requirement or "", python=self.python)
+        return artifact.plan_file(self.path, python=self.python)
+
+
+def open_source(
+    handler: str | Path | None,
+    *,
+    requirement: str | None = None,
+    python: str | None = None,
+    downloads: bool = False,
+    offline: bool = False,
+) -> Source:
+    """Say what it is that a person pointed at.
+
+    :param handler: a path, or None with ``requirement``.
+    :raises NotFoundError: nothing is there, or a directory without ``pyproject.toml``.
+    :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
+    :raises UsageError: it is none of what can be a handler, or its settings are wrong.
+    """
+    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline}
+    if requirement is not None:
+        if handler is not None:
+            raise UsageError("Give a path or --requirement, not both.")
+        name = artifact.requirement_name(requirement)
+        return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, **options)
+    if handler is None:
+        raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
+    path = _absolute(Path(handler))
+    if path.is_dir():
+        found = project.open_handler(path)
+        return Source(kind="package", path=path, name=_name(found.name), settings=found.settings, **options)
+    if not path.exists():
+        raise NotFoundError("There is nothing at this path.", where=str(path), hint="nectar new makes a handler to begin with.")
+    if path.suffix == ".py":
+        return Source(kind="file", path=path, name=_name(path.stem), settings=single_file.read_metadata(path).settings, **options)
+    if path.suffix == ".whl":
+        return Source(kind="wheel", path=path, name=_name(artifact.wheel_name(path)), **options)
+    if path.name.endswith(_SDISTS):
+        return Source(kind="sdist", path=path, name=_name(artifact.sdist_name(path)), **options)
+    raise UsageError(
+        "This is no handler: one is a directory with a pyproject.toml, a .py file, a wheel or an sdist.",
+        where=str(path),
+    )
+
+
+def reopen(record: dict[str, Any]) -> Source:
+    """Open again, as it is now, what a record of :meth:`Source.to_mapping` names."""
+    given = record["requirement"] is not None
+    return open_source(
+        None if given else record["path"],
+        requirement=record["requirement"],
+        python=record["python"],
+        downloads=record["downloads"],
+        offline=record["offline"],
+    )
+
+
+def _absolute(path: Path) -> Path:
+    """The path as the person wrote it, without ``..``, where that leads to the same place."""
+    path = path.expanduser().absolute()
+    plain = Path(os.path.normpath(path))
+    return plain if plain.resolve() == path.resolve() else path.resolve()
+
+
+def _name(text: str) -> str:
+    """A name for the handler from something that need not be one."""
+    text = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:64]
+    text = re.sub(r"\.{2,}", ".", text)
+    return text if NAME_PATTERN.fullmatch(text) else f"{NECTAR}_handler"

@@ -1,0 +1,58 @@
+"""Asking a handler without a daemon, a node or a network: what ``nectar test`` does."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import UnresponsiveError
+from nectar.manage import process
+from nectar.protocol import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from nectar.manage.prepare import Prepared
+
+def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
+    """Load a handler in a worker, as launch would, and have it answer one question after another.
+
+    Close the iterator to end it early; its processes are gone when it has been closed or used up.
+
+    :param questions: objects as in a ``.pending`` file, with ``comp_id``.
+    :param deadline: seconds for each answer; None is each question's own.
+    :returns: what happens, each with ``event``: ``loaded`` with ``warnings``, ``output`` with ``text``, and ``answered`` with
+        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None.
+    :raises NectarError: it could not be loaded.
+    """
+    request = {"assignment": prepared.assignment.to_mapping(), "computations": list(questions), "deadline": deadline}
+    with tempfile.TemporaryFile() as errors:
+        once = subprocess.Popen(
+            [str(prepared.python), "-I", "-S", str(prepared.script), "once"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            env=prepared.assignment.loading.variables,
+            start_new_session=True,
+        )
+        left = len(questions)
+        try:
+            assert once.stdin is not None and once.stdout is not None
+            once.stdin.write(encode(request))
+            once.stdin.flush()
+            while left and (line := once.stdout.readline()):
+                event = decode(line)
+                if event["event"] == "failed":
+                    raise prepared.explained(process.failure(event))
+                left -= event["event"] == "answered"
+                yield event
+        except BrokenPipeError:
+            pass
+        finally:
+            process.end(once, prepared.mark)
+        if left:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
+            raise UnresponsiveError("The process that tries the handler ended without a word.", detail=said or None)

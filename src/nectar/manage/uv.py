@@ -1,0 +1,144 @@
+"""The only caller of uv: where it is, what it gets of the caller's shell, and how it is ended.
+
+Of the shell, what selects a project, an environment or a Python is dropped: the handler's own project says which. Settings of
+index, cache, network and credentials pass.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nectar.errors import EnvironmentFailedError
+from nectar.manage.python import search_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_KEPT_PYTHON = re.compile(r"UV_PYTHON_(DOWNLOADS.*|INSTALL_DIR|INSTALL_MIRROR|CACHE_DIR)|UV_PYPY_INSTALL_MIRROR")
+_DROPPED = re.compile(
+    r"VIRTUAL_ENV.*|PYTHON.*|__PYVENV_LAUNCHER__|_?CONDA_.*|PYENV_.*|PDM_.*|POETRY_.*|PIPENV_.*|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|COMMON_DIR|NAMESPACE|PREFIX)"
+    r"|UV|UV_PYTHON.*|UV_PROJECT.*|UV_NO_PROJECT|UV_WORKING_DIR.*|UV_ISOLATED|UV_ENV_FILE|UV_NO_ENV_FILE|UV_RUN_.*"
+    r"|UV_(NO_)?(FROZEN|LOCKED|SYNC|EDITABLE|DEV|GROUP|DEFAULT_GROUPS)|UV_ONLY_.*|UV_.*EXTRAS?|UV_NO_INSTALL_.*|UV_NO_VERIFY_HASHES"
+    r"|UV_VENV_.*|UV_SYSTEM_PYTHON|UV_BREAK_SYSTEM_PACKAGES|UV_TARGET|UV_PREFIX|UV_(NO_)?MANAGED_PYTHON|UV_NO_INSTALLER_METADATA"
+    r"|UV_TOOL_.*|UV_PUBLISH_.*|UV_INIT_.*|UV_INTERNAL__.*|UV_NO_PROGRESS|UV_SHOW_.*|UV_OUTPUT_.*|UV_LOG_.*|UV_REQUIRE_HASHES|RUST_LOG|FORCE_COLOR|CLICOLOR_FORCE",
+)
+_GRACE = 5.0
+"""Seconds that uv gets between the polite signal and the other."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of uv ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True)
+class Uv:
+    """A uv, and the environment variables that it is run with.
+
+    :ivar report: is given each line that uv says, as it says it.
+    :ivar log: is given those too, and each command line.
+    """
+
+    binary: str
+    variables: Mapping[str, str]
+    report: Callable[[str], None]
+    log: Callable[[str], None]
+    held: tuple[int, ...] = ()
+
+    def run(self, *arguments: str | Path, variables: Mapping[str, str] | None = None, quiet: bool = False) -> Outcome:
+        """Run uv in a process group of its own, in the caller's directory (relative paths in its settings are relative to that).
+
+        The group is ended when anything interrupts the wait. The descriptors in ``held`` go along: a lock in them outlives us
+        for as long as uv does.
+
+        :param quiet: its words are kept to the outcome and the log.
+        """
+        command = [self.binary, *map(str, arguments)]
+        self.log("$ " + " ".join(command))
+        process = subprocess.Popen(
+            command,
+            env={**self.variables, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            pass_fds=self.held,
+        )
+        try:
+            return self._follow(process, quiet)
+        except BaseException:
+            _end_group(process)
+            raise
+
+    def _follow(self, process: subprocess.Popen[str], quiet: bool) -> Outcome:
+        import threading
+
+        assert process.stdout is not None and process.stderr is not None
+        output: list[str] = []
+        reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""), daemon=True)
+        reader.start()
+        errors = []
+        for line in process.stderr:
+            errors.append(line)
+            self.log(line.rstrip("\n"))
+            if not quiet:
+                self.report(line.rstrip())
+        code = process.wait()
+        reader.join()
+        return Outcome(code, "".join(output), "".join(errors))
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass
+        try:
+            process.wait(_GRACE)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    try:  # the build backend, when it outlived uv
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def find_uv() -> str:
+    """The uv that came with nectar, else the one on PATH.
+
+    :raises EnvironmentFailedError: there is none.
+    """
+    try:
+        import uv
+
+        return os.fsdecode(uv.find_uv_bin())
+    except (ImportError, OSError, AttributeError):
+        found = shutil.which("uv")
+    if not found:
+        raise EnvironmentFailedError(
+            "There is no uv, which makes the environments.",
+            where="neither beside nectar nor on PATH",
+            hint="pip install uv",
+        )
+    return found
+
+
+def filtered(environ: Mapping[str, str]) -> dict[str, str]:
+    """What uv gets of an environment: all but what selects a project, an environment or a Python."""
+    kept = {name: value for name, value in environ.items() if _KEPT_PYTHON.fullmatch(name) or not _DROPPED.fullmatch(name)}
+    return {**kept, "PATH": search_path(environ), "NO_COLOR": "1"}

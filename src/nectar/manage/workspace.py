@@ -1,0 +1,70 @@
+"""uv's workspaces: which one a project belongs to, and its members."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from nectar.manage.project import Project, list_of_text, normalised, open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A project with ``[tool.uv.workspace]``, and the projects that it names.
+
+    :ivar members: by directory; the root is one when it is a project itself.
+    """
+
+    root: Project
+    members: dict[Path, Project]
+
+    def named(self, name: str) -> Project | None:
+        """The member of a normalised name."""
+        return next((each for each in self.members.values() if normalised(each.name) == name), None)
+
+
+def of(project: Project) -> Workspace | None:
+    """The workspace that a project is the root or a member of.
+
+    :raises EnvironmentFailedError: a ``pyproject.toml`` in it cannot be parsed.
+    """
+    for directory in () if project.alone else (project.directory, *project.directory.parents):
+        if not (directory / "pyproject.toml").is_file():
+            continue
+        root = project if directory == project.directory else open_project(directory)
+        if "workspace" not in root.section("tool", "uv"):
+            continue
+        found = {each: open_project(each) for each in sorted(set(_member_directories(root)))}
+        if "project" in root.table:
+            found[directory] = root
+        return Workspace(root, found) if directory == project.directory or project.directory in found else None
+    return None
+
+
+def _member_directories(root: Project) -> Iterator[Path]:
+    table = root.section("tool", "uv", "workspace")
+    excluded = list_of_text(table.get("exclude"))
+    for pattern in list_of_text(table.get("members")):
+        for found in _expand(root.directory, pattern):
+            inside = PurePath(os.path.relpath(found, root.directory))
+            hidden = found.name.startswith(".")
+            if (found / "pyproject.toml").is_file() and not hidden and not any(_matches(inside, each) for each in excluded):
+                yield found
+
+
+def _expand(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return [found.resolve() for found in directory.glob(pattern.removeprefix("./").rstrip("/") or ".") if found.is_dir()]
+    except (ValueError, NotImplementedError):
+        return []
+
+
+def _matches(path: PurePath, pattern: str) -> bool:
+    wanted = pattern.removeprefix("./").rstrip("/").split("/")
+    parts = path.parts
+    return len(parts) >= len(wanted) and PurePath(*parts[: len(wanted)]).match("/".join(wanted))
