@@ -1,0 +1,87 @@
+"""No test can touch the real home directory, and none leaves a process behind."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.world import World, reap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
+TEMPORARY_HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this process, and so all that it starts, a home directory of its own; caches of downloads stay where they are."""
+    home = Path(os.environ.get("HOME") or REAL_HOME)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    os.environ.setdefault("UV_CACHE_DIR", str(cache / "uv"))
+    os.environ.setdefault("UV_PYTHON_INSTALL_DIR", str(data / "uv" / "python"))
+    if (home / ".pyenv").is_dir():
+        os.environ.setdefault("PYENV_ROOT", str(home / ".pyenv"))
+    config.stash[TEMPORARY_HOME] = Path(tempfile.mkdtemp(prefix="nectar-tests-home-"))
+    os.environ["HOME"] = str(config.stash[TEMPORARY_HOME])
+    for name in ("NECTAR_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "VIRTUAL_ENV", "NO_COLOR"):
+        os.environ.pop(name, None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[TEMPORARY_HOME], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _untouched_home() -> Iterator[None]:
+    """Fail the run when the real data dir changed under it."""
+    real = REAL_HOME / ".bee-hive"
+    before = _stamps(real)
+    yield
+    assert _stamps(real) == before, f"a test touched {real}"
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where environments and runtimes are kept for all worlds of a run."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture
+def world(tmp_path: Path, shared: Path) -> Iterator[World]:
+    """A data dir with ``nectar`` to work on it. Its environments are shared with other tests: they are named by their content."""
+    made = World(tmp_path)
+    made.share(shared)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[World]:
+    """A data dir that shares nothing."""
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process which knows its temporary directory."""
+    # Only tests that have one can.
+    directory: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if directory is not None:
+        left = reap(directory)
+        assert not left, "processes were left behind:\n" + "\n".join(left)
+
+
+def _stamps(directory: Path) -> list[tuple[str, int]]:
+    found = [directory, *sorted(directory.glob("*"))] if directory.exists() else []
+    return [(str(path), path.lstat().st_mtime_ns) for path in found]

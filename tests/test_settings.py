@@ -1,0 +1,85 @@
+"""`[tool.nectar]`: what is known, what is refused, and with what words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nectar.errors import UsageError
+from nectar.settings import NOT_BUILT, Settings
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="=\0"), min_size=1)
+tables = st.fixed_dictionaries(
+    {},
+    optional={
+        "workers": st.integers(1, 256),
+        "deadline": st.floats(0.001, 1e6) | st.integers(1, 1000),
+        "expired": st.sampled_from(["run", "skip"]),
+        "start_timeout": st.floats(0.1, 86400),
+        "stop_timeout": st.floats(0, 86400),
+        "max_question_bytes": st.integers(1024, 2**30),
+        "keep_answers": st.floats(1, 1e6),
+        "env": st.dictionaries(names, st.text(st.characters(codec="utf-8", exclude_characters="\0"))),
+        "pass_env": st.lists(names),
+    },
+)
+
+
+@given(tables)
+def test_what_was_written_is_read_back(table: dict[str, Any]) -> None:
+    settings = Settings.from_mapping(table)
+    assert Settings.from_mapping(json.loads(json.dumps(settings.to_mapping()))) == settings
+
+
+def test_only_what_differs_is_written() -> None:
+    assert Settings().to_mapping() == {}
+    assert Settings.from_mapping({"workers": 2, "expired": "run"}).to_mapping() == {"workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("workers", 0, "a whole number from 1 to 256"),
+        ("workers", True, "a whole number"),
+        ("workers", 1.0, "a whole number"),
+        ("deadline", 0, "seconds from 0.001"),
+        ("deadline", "30", "seconds"),
+        ("deadline", float("nan"), "seconds"),
+        ("deadline", float("inf"), "seconds"),
+        ("start_timeout", False, "seconds"),
+        ("expired", "drop", '"run" or "skip"'),
+        ("max_question_bytes", 10, "a whole number from 1024"),
+        ("env", {"A": 1}, "a table of names and strings"),
+        ("env", {"A=B": "x"}, "a table of names and strings"),
+        ("env", ["A"], "a table"),
+        ("pass_env", "PATH", "a list of names"),
+        ("pass_env", [1], "a list of names"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_fits(key: str, value: object, wanted: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.from_mapping({key: value}, where="pyproject.toml")
+    assert f"{key!r} must be {wanted}" in raised.value.message
+    assert raised.value.where == "pyproject.toml"
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.from_mapping({"worker": 2})
+    assert raised.value.hint == "Did you mean 'workers'?"
+
+
+def test_a_key_that_is_near_none_names_all() -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.from_mapping({"zzz": 2})
+    assert "stop_timeout" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("key", sorted(NOT_BUILT))
+def test_a_key_without_effect_yet_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="not supported yet"):
+        Settings.from_mapping({key: 1})

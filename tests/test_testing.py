@@ -1,0 +1,112 @@
+"""What handler authors import in their tests."""
+
+from __future__ import annotations
+
+import enum
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from nectar import Computation, handler
+from nectar.answers import as_integer
+from nectar.testing import ask, computation
+from nectar.testing.sample import QUERY, sample
+
+pytest_plugins = ["pytester"]
+
+
+class Indexed:
+    def __index__(self) -> int:
+        return 7
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize(("value", "integer"), [(7, 7), (-1, -1), (2**70, 2**70), (Indexed(), 7), (Level.HIGH, 3)])
+def test_what_is_an_integer(value: object, integer: int) -> None:
+    assert as_integer(value) == integer
+    assert type(as_integer(value)) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (None, "None"),
+        (True, "bool"),
+        (7.0, "float"),
+        ("7", "str"),
+        (b"7", "bytes"),
+        ([7], "list"),
+        (Fraction(7), "fractions.Fraction"),
+    ],
+)
+def test_what_is_none_is_named_by_its_type_and_not_by_its_value(value: object, named: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        as_integer(value)
+    assert named in str(raised.value)
+    assert "7" not in str(raised.value)
+
+
+def test_numpys_boolean_is_no_integer_whatever_numpy_says() -> None:
+    boolean = type("bool_", (Indexed,), {"__module__": "numpy"})
+    with pytest.raises(TypeError, match="bool"):
+        as_integer(boolean())
+
+
+def test_the_sample_has_42_characters() -> None:
+    assert len(QUERY) == 42
+    assert sample().query == QUERY
+
+
+def test_a_sample_with_other_fields() -> None:
+    question = computation("abc", deadline=5, targets=["bob"], metadata={"a": 1})
+    assert (question.query, question.deadline, question.targets, question.metadata) == ("abc", 5, ["bob"], {"a": 1})
+    assert Computation.from_json(question.to_json(), comp_id=question.comp_id) == question
+
+
+def test_a_field_that_there_is_not() -> None:
+    with pytest.raises(TypeError, match="querry"):
+        computation(querry="abc")
+
+
+@handler
+def twice(comp: Computation) -> int:
+    return len(comp.query) * 2
+
+
+@handler
+async def twice_later(comp: Computation) -> int:
+    return len(comp.query) * 2
+
+
+@pytest.mark.parametrize("function", [twice, twice_later])
+def test_asking(function: Any) -> None:
+    assert ask(function) == 84
+    assert ask(function, computation("abc")) == 6
+
+
+def test_asking_what_is_no_handler() -> None:
+    with pytest.raises(TypeError, match="no @handler on it"):
+        ask(lambda comp: 1)
+
+
+def test_an_answer_that_nectar_would_refuse() -> None:
+    @handler
+    def half(comp: Computation) -> Any:
+        return len(comp.query) / 2
+
+    with pytest.raises(TypeError, match="float"):
+        ask(half)
+
+
+def test_pytest_finds_the_fixture_by_itself(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_it(computation):
+            assert computation(query="abc").query == "abc"
+        """,
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

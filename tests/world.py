@@ -1,0 +1,172 @@
+"""A world to try nectar in: a data dir, nodes, and the real command line as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar.home import Home
+from nectar.testing.sample import sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 60.0
+"""Seconds after which a condition that has not come true never will; the machine may be busy."""
+
+TWICE = """
+    from nectar import Computation, handler
+
+    @handler
+    def analyze(comp: Computation) -> int:
+        return len(comp.query) * 2
+"""
+
+
+class World:
+    """:param directory: where the data dir is made, and where commands are run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.home = Home(directory / "bee-hive")
+        self._started: list[subprocess.Popen[str]] = []
+
+    def share(self, directory: Path) -> None:
+        """Keep what is named by its content in a directory that other worlds use too."""
+        self.home.nectar.mkdir(mode=0o700, parents=True)
+        for path in (self.home.envs, self.home.runtimes):
+            (directory / path.name).mkdir(mode=0o700, exist_ok=True)
+            path.symlink_to(directory / path.name)
+
+    def run(self, *arguments: str | Path, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``nectar`` and return what it said.
+
+        :param code: the exit code that it must have; None leaves that to the caller.
+        :param options: as for :func:`subprocess.run`; ``env`` is added to the environment.
+        """
+        ended = subprocess.run(self.command(*arguments), check=False, **self._options(options), timeout=2 * PATIENCE)
+        if code is not None:
+            assert ended.returncode == code, f"{arguments} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return ended
+
+    def json(self, *arguments: str | Path, code: int | None = 0) -> dict[str, Any]:
+        """Run ``nectar … --json`` and return the one object that it printed."""
+        fields: dict[str, Any] = json.loads(self.run(*arguments, "--json", code=code).stdout)
+        assert fields["schema"] == 1
+        return fields
+
+    def begin(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+        """Start ``nectar`` and return at once; it is ended with the world."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(self.command(*arguments), **{**pipes, **self._options(options, capture=False)})
+        self._started.append(process)
+        return process
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "nectar.cli", "--data-dir", str(self.home.data_dir), *map(str, arguments)]
+
+    def node(self, alias: str = "alice") -> Path:
+        """The directory of a node, made where it is not there yet."""
+        directory = self.home.computations(alias)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def file(self, name: str, text: str = TWICE) -> Path:
+        """A file beside the data dir."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    def project(self, name: str = "my_handler_pkg") -> Path:
+        """A project from the template."""
+        self.run("new", self.directory / name, "--no-dev")
+        return self.directory / name
+
+    def put(self, comp_id: str, query: str = "abc", *, alias: str = "alice", in_place: bool = True) -> Path:
+        """Ask, as a node does, or as who writes aside and renames."""
+        pending = self.home.computations(alias) / f"{comp_id}.pending"
+        written = pending if in_place else pending.with_suffix(".aside")
+        written.write_bytes(sample(query, comp_id=comp_id).to_json())
+        written.rename(pending)
+        return pending
+
+    def answer(self, comp_id: str, *, alias: str = "alice") -> dict[str, Any]:
+        """Wait for an answer and take it away, as a node does."""
+        complete = self.home.computations(alias) / f"{comp_id}.complete"
+        until(complete.exists, f"{complete} appears")
+        fields: dict[str, Any] = json.loads(complete.read_bytes())
+        complete.unlink()
+        return fields
+
+    def registry(self) -> dict[str, Any]:
+        fields: dict[str, Any] = json.loads(self.home.registry.read_bytes())
+        return fields
+
+    def close(self) -> None:
+        """Stop everything that was started here."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        if self.home.registry.exists():
+            self.run("stop", "--all", "--timeout", "0", code=None)
+
+    def _options(self, given: dict[str, Any], *, capture: bool = True) -> dict[str, Any]:
+        environment = {**os.environ, **given.pop("env", {})}
+        basic: dict[str, Any] = {"text": True, "encoding": "utf-8", "cwd": self.directory, "stdin": subprocess.DEVNULL}
+        if capture:
+            basic["capture_output"] = True
+        if "input" in given:
+            del basic["stdin"]
+        return {**basic, **given, "env": environment}
+
+
+def until(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
+    """Wait for a condition.
+
+    :param what: what is awaited, for the message.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        time.sleep(0.02)
+
+
+def processes(directory: Path) -> dict[int, str]:
+    """Processes other than this one whose command line, environment or working directory names a directory: PID to command line."""
+    needle = os.fsencode(directory)
+    found = {}
+    for entry in Path("/proc").iterdir() if Path("/proc/self").exists() else ():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes()
+            told = line + (entry / "environ").read_bytes() + os.fsencode(os.readlink(entry / "cwd"))
+        except OSError:
+            continue
+        if needle in told:
+            found[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def reap(directory: Path, *, seconds: float = 10) -> list[str]:
+    """Give processes that know a directory a moment to end, end those that stay, and return what those were."""
+    end = time.monotonic() + seconds
+    while left := processes(directory):
+        if time.monotonic() > end:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return [f"{pid}: {line}" for pid, line in left.items()]
+        time.sleep(0.05)
+    return []
