@@ -139,7 +139,9 @@ class Home:
         """The aliases that exist, sorted."""
         if not self.data_dir.is_dir():
             return []
-        return sorted(entry.name for entry in self.data_dir.iterdir() if entry.name != NECTAR and (entry / "data" / "computation").is_dir())
+        return sorted(
+            entry.name for entry in self.data_dir.iterdir() if entry.name != NECTAR and (entry / "data" / "computation").is_dir()
+        )
 
     def create(self) -> None:
         """Make nectar's own directories, private to this user.

@@ -23,7 +23,11 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 def _hookspec(*, firstresult: bool = False) -> Callable[[_Function], _Function]:
     def mark(function: _Function) -> _Function:
-        setattr(function, SPEC_ATTRIBUTE, {"firstresult": firstresult, "historic": False, "warn_on_impl": None, "warn_on_impl_args": None})
+        setattr(
+            function,
+            SPEC_ATTRIBUTE,
+            {"firstresult": firstresult, "historic": False, "warn_on_impl": None, "warn_on_impl_args": None},
+        )
         return function
 
     return mark

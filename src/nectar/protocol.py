@@ -152,7 +152,11 @@ def short_address(path: Path) -> Iterator[str]:
         yield str(path)
         return
     if sys.platform != "linux":
-        raise UsageError(f"The path of the control socket is longer than {_SUN_PATH} bytes.", where=str(path), hint="Use a data dir with a shorter path.")
+        raise UsageError(
+            f"The path of the control socket is longer than {_SUN_PATH} bytes.",
+            where=str(path),
+            hint="Use a data dir with a shorter path.",
+        )
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"

@@ -288,7 +288,10 @@ class Spool:
             return Later(understood.seconds, claim)
         computation, problem = understood
         if claim.attempt >= MAX_TRIES:
-            computation, problem = None, f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
+            computation, problem = (
+                None,
+                f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there",
+            )
         else:
             following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
             os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)

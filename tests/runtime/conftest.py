@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar import processes
+from nectar.protocol import ask
 from nectar.testing.sample import sample
+from tests.world import PATIENCE, World, reap, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-PATIENCE = 60.0
-"""Seconds for what happens within one on an idle machine."""
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """The condition's value, when it is true.
-
-    :raises AssertionError: it has not become so in time.
-    """
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.005)
-    return value
+    from collections.abc import Iterator
 
 
 class Node:
     """One alias, and what its node does."""
 
-    def __init__(self, data_dir: Path, alias: str) -> None:
+    def __init__(self, alias: str, directory: Path) -> None:
         self.alias = alias
-        self.directory = data_dir / alias / "data" / "computation"
-        self.directory.mkdir(parents=True)
+        self.directory = directory
         self._numbers = itertools.count(1)
 
     def question(self, comp_id: str, query: str, deadline: float = 30) -> bytes:
@@ -59,7 +43,7 @@ class Node:
     def answer(self, comp_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Read an answer the moment it is there, as a node does, and remove it."""
         path = self.directory / f"{comp_id}.complete"
-        wait_for(path.exists, f"an answer to {comp_id}", seconds)
+        until(path.exists, f"an answer to {comp_id}", seconds=seconds)
         answer: dict[str, Any] = json.loads(path.read_bytes())
         path.unlink()
         assert answer["comp_id"] == comp_id
@@ -71,7 +55,7 @@ class Node:
         return self.answer(comp_id)
 
     def until_claimed(self, comp_id: str) -> None:
-        wait_for(lambda: not (self.directory / f"{comp_id}.pending").exists(), f"{comp_id} is claimed")
+        until(lambda: not (self.directory / f"{comp_id}.pending").exists(), f"{comp_id} is claimed")
 
     def left(self) -> list[str]:
         """What lies in the directory, our own side aside."""
@@ -79,29 +63,27 @@ class Node:
 
 
 class Running:
-    """A handler that has been launched."""
+    """A handler that has been launched.
 
-    def __init__(self, home: Path, source: Path, name: str) -> None:
-        self.data_dir = home / "data"
+    :ivar source: its file, beside the data dir.
+    """
+
+    def __init__(self, world: World, source: Path) -> None:
+        self.world = world
+        self.home = world.home
         self.source = source
-        self.name = name
-        self._environ = {**os.environ, "HOME": str(home)}
+        self.name = source.stem
         self._numbers = itertools.count(1)
 
-    def nectar(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "nectar.cli", "--data-dir", str(self.data_dir), *arguments]
-        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=100, check=False, stdin=subprocess.DEVNULL)
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
     def node(self) -> Node:
-        return Node(self.data_dir, f"node{next(self._numbers)}")
+        alias = f"node{next(self._numbers)}"
+        return Node(alias, self.world.node(alias))
 
     def attach(self, *nodes: Node) -> None:
-        self.nectar("attach", self.name, *(node.alias for node in nodes))
+        self.world.run("attach", self.name, *(node.alias for node in nodes))
 
     def detach(self, *nodes: Node) -> None:
-        self.nectar("detach", self.name, *(node.alias for node in nodes))
+        self.world.run("detach", self.name, *(node.alias for node in nodes))
 
     def attached(self) -> Node:
         node = self.node()
@@ -109,27 +91,22 @@ class Running:
         return node
 
     def status(self) -> dict[str, Any]:
-        from nectar.home import Home
-        from nectar.protocol import ask
-
-        return ask(Home(self.data_dir).socket(self.name), {"do": "status"}, timeout=PATIENCE)
+        return ask(self.home.socket(self.name), {"do": "status"}, timeout=PATIENCE)
 
     @property
     def daemon(self) -> int:
-        pid: int = json.loads((self.data_dir / "nectar" / "handlers" / f"{self.name}.lock").read_bytes())["pid"]
+        pid: int = json.loads(self.home.lock(self.name).read_bytes())["pid"]
         return pid
 
     def log(self) -> str:
-        return (self.data_dir / "nectar" / "logs" / f"{self.name}.log").read_text()
+        return self.home.log(self.name).read_text()
 
     def until_logged(self, text: str) -> None:
-        wait_for(lambda: text in self.log(), f"the log has {text!r}")
+        until(lambda: text in self.log(), f"the log has {text!r}")
 
     def processes(self) -> list[int]:
         """PIDs of the daemon's workers and of all that they started."""
-        from nectar import processes
-
-        mark = f"{processes.VARIABLE}={processes.handler_mark(self.data_dir, self.name)}/".encode()
+        mark = f"{processes.VARIABLE}={processes.handler_mark(self.home.data_dir, self.name)}/".encode()
         found = []
         for entry in Path("/proc").iterdir():
             try:
@@ -140,17 +117,26 @@ class Running:
         return found
 
     def until_none_but_the_worker(self, since: int) -> None:
-        wait_for(lambda: len(self.processes()) == 1 and since not in self.processes(), "only a new worker is there")
+        until(lambda: len(self.processes()) == 1 and since not in self.processes(), "only a new worker is there")
+
+
+@contextmanager
+def launched(directory: Path, name: str) -> Iterator[Running]:
+    """A world in which a file of this folder has been launched; nothing is left of it afterwards."""
+    world = World(directory)
+    source = directory / name
+    shutil.copy(Path(__file__).with_name(name), source)
+    running = Running(world, source)
+    world.run("launch", source)
+    try:
+        yield running
+    finally:
+        world.close()
+        assert reap(directory) == []
 
 
 @pytest.fixture(scope="module")
 def chameleon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The handler in chameleon.py, launched."""
-    home = tmp_path_factory.mktemp("home")
-    source = home / "chameleon.py"
-    shutil.copy(Path(__file__).with_name("chameleon.py"), source)
-    running = Running(home, source, "chameleon")
-    running.nectar("launch", str(source), "chameleon")
-    yield running
-    running.nectar("stop", "chameleon", check=False)
-    wait_for(lambda: not running.processes(), "nothing is left of it")
+    """The handler in chameleon.py, one daemon for all tests of a module."""
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py") as running:
+        yield running

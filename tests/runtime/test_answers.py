@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.runtime.conftest import Node, Running
+    from tests.runtime.conftest import Running
 
 
 @pytest.mark.parametrize("in_place", [True, False])

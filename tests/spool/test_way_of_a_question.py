@@ -108,7 +108,6 @@ def test_what_stays_half_written_is_bad_after_two_seconds_and_not_before(directo
         (b"\xff{}", "not UTF-8"),
         (b"", "not JSON"),
         (b'{"a": NaN}', "a number that cannot be read"),
-        (b'{"a": ' + b"[" * 1500 + b"]" * 1500 + b"}", "nested too deeply"),
     ],
 )
 def test_what_is_no_object_is_bad_with_a_reason(directory: Path, spool: Spool, content: bytes, why: str) -> None:
@@ -159,7 +158,9 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
     assert path.lstat()
 
 
-@pytest.mark.parametrize("comp_id", ["a b", "ü", "a\nb", ".hidden", "x" * 230, "a.1.0123456789abcdef", b"\xff".decode(errors="surrogateescape")])
+@pytest.mark.parametrize(
+    "comp_id", ["a b", "ü", "a\nb", ".hidden", "x" * 230, "a.1.0123456789abcdef", b"\xff".decode(errors="surrogateescape")]
+)
 def test_odd_names_are_ids(directory: Path, spool: Spool, comp_id: str) -> None:
     put(directory, comp_id)
     assert spool.waiting(10)[0] == [comp_id]

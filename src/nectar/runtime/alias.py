@@ -116,7 +116,9 @@ class Alias:
     def settle(self, spool: Spool) -> None:
         """Publish what is owed, and say what cannot be."""
         for error in spool.settle():
-            self._seldom.warn(f"{self.name} publish {error.errno}", f"{self.name}: an answer cannot be published yet: {error.strerror}")
+            self._seldom.warn(
+                f"{self.name} publish {error.errno}", f"{self.name}: an answer cannot be published yet: {error.strerror}"
+            )
 
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""

@@ -66,7 +66,9 @@ class Control:
 
 
 class _Client:
-    def __init__(self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[], None]
+    ) -> None:
         client.setblocking(False)
         self._loop = loop
         self._socket = client

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nectar
+from nectar import processes
 from nectar.computation import ComputationResult
 from nectar.errors import ConflictError, NectarError
 from nectar.home import Home
 from nectar.protocol import MAX_LINE, Assignment, decode, encode
-from nectar import processes
 from nectar.runtime.aliases import Aliases
 from nectar.runtime.control import Control
 from nectar.runtime.journal import PRINTED, Seldom, open_journal
@@ -185,7 +185,9 @@ class Daemon:
     def _serve(self) -> None:
         self.state = State.SERVING
         python = ".".join(map(str, sys.version_info[:3]))
-        self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, self._assignment.loading.handler)
+        self._journal.info(
+            "started: nectar %s, Python %s, handler %s", nectar.__version__, python, self._assignment.loading.handler
+        )
         self._printed(list(self._early))
         self._early.clear()
         self._aliases.sync()

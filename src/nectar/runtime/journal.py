@@ -24,12 +24,14 @@ logging.raiseExceptions = False  # a full disk must not make the daemon talk to 
 class _Formatter(logging.Formatter):
     """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
         local = time.localtime(record.created)
         return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{record.msecs:03.0f}" + time.strftime("%z", local)
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(f"{self.formatTime(record)} {record.levelname:<7} {visible(line)}" for line in record.getMessage().split("\n"))
+        return "\n".join(
+            f"{self.formatTime(record)} {record.levelname:<7} {visible(line)}" for line in record.getMessage().split("\n")
+        )
 
 
 def visible(text: str) -> str:

@@ -47,26 +47,31 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
     :raises NectarError: there is no handler, or more than one.
     :raises Exception: whatever the author's code raised at its import.
     """
-    target = _find(entry)
+    function, target = _find(entry)
     warnings: list[str] = []
-    others = []
+    others = [] if target is None else [(entry, target)]
     for name, value in plugins:
         try:
-            others.append((name, _as_plugin(_attribute(value))))
+            others.append((name, _attribute(value)))
         except Exception as error:
             warnings.append(f"plugin {name!r} ({value}) could not be loaded: {type(error).__name__}: {error}")
-    if is_handler(target) and not others:
-        return Handler(_direct(target), warnings=warnings)
+    if function is not None and not others:
+        return Handler(_direct(function), warnings=warnings)
     manager = _manager(pluggy)
-    manager.register(_FunctionPlugin(_direct(target)) if is_handler(target) else _as_plugin(target), entry)
+    if function is not None:
+        manager.register(_FunctionPlugin(_direct(function)), f"{entry} @handler")
     for name, plugin in others:
         try:
-            manager.register(plugin, name)
+            manager.register(plugin() if inspect.isclass(plugin) else plugin, name)
         except Exception as error:
+            if plugin is target:
+                raise
             warnings.append(f"plugin {name!r} cannot be used: {type(error).__name__}: {error}")
     hook = manager.hook
     if not hook.nectar_compute.get_hookimpls():
-        raise NectarError(f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl.")
+        raise NectarError(
+            f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl."
+        )
     return Handler(
         lambda computation: hook.nectar_compute(computation=computation),
         hook.nectar_worker_started,
@@ -75,16 +80,14 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
     )
 
 
-def _find(entry: str) -> Any:
-    if ":" in entry:
-        target = _attribute(entry)
-        if not is_handler(target) and not _has_hooks(target):
-            what = "a function without @handler" if inspect.isroutine(target) else f"{type(target).__name__}, without hook implementations"
-            raise NectarError(f"{entry} is {what}.", hint="Put @handler (from nectar import handler) above the function that answers.")
-        return target
-    module = importlib.import_module(entry)
-    found = {id(value): name for name, value in vars(module).items() if is_handler(value)}
-    where = getattr(module, "__file__", None)
+def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:
+    """The ``@handler`` function of an entry point, and the object with hook implementations: one of the two may be None."""
+    target = _attribute(entry)
+    if is_handler(target):
+        return target, None
+    hooks = target if _has_hooks(target) else None
+    found = {id(value): name for name, value in vars(target).items() if is_handler(value)} if inspect.ismodule(target) else {}
+    where = getattr(target, "__file__", None)
     if len(found) > 1:
         raise NectarError(
             f"There are {len(found)} @handler functions: {', '.join(sorted(found.values()))}.",
@@ -92,14 +95,15 @@ def _find(entry: str) -> Any:
             hint="Choose one with --handler NAME.",
         )
     if found:
-        return getattr(module, *found.values())
-    if _has_hooks(module):
-        return module
-    raise NectarError(
-        "There is no @handler function.",
-        where=where,
-        hint="Put @handler (from nectar import handler) above the function that answers.",
-    )
+        return getattr(target, *found.values()), hooks
+    if hooks is None:
+        what = "is a function without @handler" if inspect.isroutine(target) else "has neither a @handler function nor a hook"
+        raise NectarError(
+            f"{entry} {what}.",
+            where=where,
+            hint="Put @handler (from nectar import handler) above the function that answers.",
+        )
+    return None, hooks
 
 
 def _attribute(entry: str) -> Any:
@@ -122,10 +126,6 @@ def _has_hooks(candidate: Any) -> bool:
         for name in dir(candidate)
         if not name.startswith("__")
     )
-
-
-def _as_plugin(candidate: Any) -> Any:
-    return candidate() if inspect.isclass(candidate) else candidate
 
 
 class _FunctionPlugin:
@@ -159,7 +159,9 @@ def _manager(directory: Path) -> Any:
 def _private_pluggy(directory: Path) -> types.ModuleType:
     if PRIVATE_PLUGGY in sys.modules:
         return sys.modules[PRIVATE_PLUGGY]
-    spec = importlib.util.spec_from_file_location(PRIVATE_PLUGGY, directory / "__init__.py", submodule_search_locations=[str(directory)])
+    spec = importlib.util.spec_from_file_location(
+        PRIVATE_PLUGGY, directory / "__init__.py", submodule_search_locations=[str(directory)]
+    )
     if spec is None or spec.loader is None:
         raise NectarError("pluggy is not beside nectar's runtime.", where=str(directory))
     module = importlib.util.module_from_spec(spec)

@@ -356,7 +356,12 @@ def _outcome(header: dict[str, Any]) -> Outcome:
     match header:
         case {"status": "success", "value": int(value), "seconds": int() | float() as seconds} if not isinstance(value, bool):
             return Outcome("success", value=value, seconds=seconds)
-        case {"status": "error", "error": str(error), "traceback": str() | None as traceback, "seconds": int() | float() as seconds}:
+        case {
+            "status": "error",
+            "error": str(error),
+            "traceback": str() | None as traceback,
+            "seconds": int() | float() as seconds,
+        }:
             return Outcome("error", error=error, traceback=traceback, seconds=seconds)
     raise ValueError("it is no answer")
 

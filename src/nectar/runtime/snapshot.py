@@ -27,7 +27,8 @@ class SnapshotLoader(Loader):
         self._origin = origin
 
     def exec_module(self, module: types.ModuleType) -> None:
-        exec(compile(self._copy.read_bytes(), self._origin, "exec", dont_inherit=True), module.__dict__)
+        code = compile(self._copy.read_bytes(), self._origin, "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102 - this is how a module is loaded
 
     def get_source(self, name: str) -> str:
         """What ``linecache`` shows in a traceback where the author's file is gone."""

@@ -116,7 +116,9 @@ class _Inotify:
         from watchdog.observers.inotify_c import CallbackId, Mask
 
         identifier = CallbackId(number)
-        return self._inotify.add_callback(os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier), identifier
+        return self._inotify.add_callback(
+            os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier
+        ), identifier
 
     def remove(self, watch: tuple[Any, Any]) -> None:
         try:

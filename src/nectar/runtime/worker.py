@@ -6,6 +6,7 @@ code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the c
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -117,7 +118,13 @@ class Worker:
             reply |= {"status": "success", "value": as_integer(returned), "error": None, "traceback": None, "seconds": seconds}
         except BaseException as error:
             seconds = self._clock() - begun
-            reply |= {"status": "error", "value": None, "error": _describe(error), "traceback": _traceback(error), "seconds": seconds}
+            reply |= {
+                "status": "error",
+                "value": None,
+                "error": _describe(error),
+                "traceback": _traceback(error),
+                "seconds": seconds,
+            }
         if self._getpid() != self._pid:
             # The handler forked, and this is the child that came back: it has nothing to say here.
             self._exit(0)
@@ -149,7 +156,7 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:
+        except Exception:  # noqa: S112 - the author's code may have closed or replaced it
             continue
 
 
@@ -169,11 +176,11 @@ def _traceback(error: BaseException) -> str | None:
         import traceback
 
         whole = traceback.TracebackException.from_exception(error, compact=True)
-        ours = str(Path(__file__).parent.parent)
+        ours = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
         pending = [whole]
         while pending:
             one = pending.pop()
-            kept = [frame for frame in one.stack if not frame.filename.startswith((ours, "<frozen importlib"))]
+            kept = [frame for frame in one.stack if not frame.filename.startswith(ours)]
             one.stack = traceback.StackSummary.from_list(kept)
             pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
         return "".join(whole.format())[-MAX_TRACEBACK:] if whole.stack or isinstance(error, SyntaxError) else None
