@@ -1,0 +1,224 @@
+"""What a daemon does once it has the handler's name: questions from the spools to the workers, answers back, and requests.
+
+It is imported while the first worker loads the handler, and made when the name is taken.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import nectar
+from nectar.computation import ComputationResult
+from nectar.errors import ConflictError, NectarError
+from nectar.runtime.aliases import Aliases
+from nectar.runtime.control import Control
+from nectar.runtime.journal import PRINTED, Seldom, open_journal
+from nectar.runtime.pool import Failure, Job, Outcome, Pool
+from nectar.runtime.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from nectar.home import Home
+    from nectar.runtime.alias import Alias
+    from nectar.runtime.control import Reply
+    from nectar.runtime.loop import Loop
+    from nectar.settings import Settings
+    from nectar.spool import Question, Spool
+
+TICK = 1.0
+"""Seconds between two looks at what no event tells."""
+LOOKED_AT = 2.0
+"""Seconds for which a lock may be held by commands that only look whether the handler runs."""
+
+
+class Service:
+    """A handler that has its name.
+
+    :param stop: called with the seconds that what runs has to finish, when a request asks for the end.
+    :param state: in a word, for who asks.
+    :raises ConflictError: the name is another daemon's.
+    :raises NectarError: the log or the socket cannot be opened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Home,
+        settings: Settings,
+        loop: Loop,
+        pool: Pool,
+        *,
+        stop: Callable[[float], None],
+        state: Callable[[], str],
+    ) -> None:
+        self.started = time.time()
+        self._lock = _hold(home.lock(name), self.started)
+        self._settings = settings
+        self._loop = loop
+        self._pool = pool
+        self._stop = stop
+        self._state = state
+        self._serving = False
+        self._counts: Counter[str] = Counter()
+        self._last_error: str | None = None
+        try:
+            self._journal = open_journal(home.log(name))
+            self._control = Control(loop, home.socket(name), self._handle)
+        except OSError as error:
+            raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
+        seldom = Seldom(self._journal)
+        self._aliases = Aliases(name, home, settings, loop, Watcher(loop), self._journal, seldom, pool.interrupt)
+
+    def serve(self, handler: str, early: Iterable[str]) -> None:
+        """Attach, and claim questions from now on.
+
+        :param early: what the handler printed before there was a log.
+        """
+        self._serving = True
+        python = ".".join(map(str, sys.version_info[:3]))
+        self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, handler)
+        self.printed(early)
+        self._aliases.sync()
+        self._loop.later(TICK, self._tick)
+
+    def pump(self) -> None:
+        """Give questions to idle workers, fairly between aliases."""
+        while self._serving and self._pool.free and (found := self._aliases.next()) is not None:
+            self._run(*found)
+
+    def pause(self) -> None:
+        """Claim nothing more."""
+        self._serving = False
+        self._journal.info("stopping")
+        self._aliases.pause()
+
+    def close(self) -> None:
+        """Let go of everything but the name, which goes with the process."""
+        self._aliases.close()
+        self._control.close()
+        self._journal.info("stopped")
+
+    def printed(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._journal.log(PRINTED, "%s", line)
+
+    def warn(self, text: str) -> None:
+        self._journal.warning("%s", text)
+
+    def failed(self, failure: Failure) -> None:
+        """A worker could not be made ready: it is told, and tried again by the pool."""
+        self._last_error = failure.message
+        self.warn("\n".join(filter(None, (failure.message, failure.detail))))
+
+    def _run(self, alias: Alias, spool: Spool, question: Question) -> None:
+        computation = question.computation
+        if computation is None:
+            self._answered(alias, spool, question, Outcome("error", error=f"The question cannot be answered: {question.problem}."))
+            return
+        if self._settings.expired == "skip" and time.time() - question.written > computation.deadline:
+            expired = f"The question was older than its deadline of {computation.deadline:g} s when it was picked up."
+            self._answered(alias, spool, question, Outcome("timeout", error=expired))
+            return
+
+        def done(outcome: Outcome | None) -> None:
+            if outcome is not None and not spool.closed:
+                self._answered(alias, spool, question, outcome)
+
+        deadline = min(computation.deadline, self._settings.deadline or computation.deadline, 10.0**9)
+        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done))
+
+    def _answered(self, alias: Alias, spool: Spool, question: Question, outcome: Outcome) -> None:
+        comp_id = question.claim.comp_id
+        spool.answer(question, _result(comp_id, outcome))
+        alias.settle(spool)
+        self._counts[outcome.status] += 1
+        took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
+        if outcome.status == "success":
+            self._journal.info("%s %s: success (%s)", alias.name, comp_id, took)
+        else:
+            self._last_error = outcome.error
+            text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))
+            self._journal.warning("%s %s: %s (%s): %s", alias.name, comp_id, outcome.status, took, text)
+
+    def _tick(self) -> None:
+        if self._serving:
+            self._loop.later(TICK, self._tick)
+            self._aliases.tick()
+
+    def _handle(self, request: dict[str, Any], reply: Reply) -> None:
+        match request["do"]:
+            case "status":
+                reply(self._status())
+            case "sync" if self._serving:
+                self._aliases.sync(lambda attachments: reply({"ok": True, **attachments}))
+            case "stop":
+                timeout = request.get("timeout", self._settings.stop_timeout)
+                if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 86400:
+                    raise ValueError("its timeout is no number of seconds")
+                reply({"ok": True, "pid": os.getpid()})
+                self._stop(timeout)
+            case _:
+                raise ValueError(f"it cannot be done while the daemon is {self._state()}")
+
+    def _status(self) -> dict[str, Any]:
+        failing = self._pool.last_failure
+        return {
+            "ok": True,
+            "pid": os.getpid(),
+            "started": self.started,
+            "state": self._state(),
+            "version": nectar.__version__,
+            "aliases": self._aliases.status(),
+            "workers": [{"pid": worker.pid, "state": worker.state.value} for worker in self._pool.workers],
+            "counts": {status: self._counts[status] for status in ("success", "error", "timeout")},
+            "queue": self._aliases.waiting,
+            "failing": failing.message if failing is not None else None,
+            "last_error": self._last_error,
+            "watching": "rescans" if self._aliases.watcher.problem else "events",
+        }
+
+
+def _result(comp_id: str, outcome: Outcome) -> ComputationResult:
+    return ComputationResult(
+        comp_id=comp_id,
+        status=outcome.status,
+        value=outcome.value,
+        error=outcome.error,
+        execution_time=outcome.seconds,
+    )
+
+
+def _hold(path: Path, started: float) -> int:
+    """Take the lock that says that a handler of this name runs, and write into it who holds it.
+
+    :raises ConflictError: somebody has it.
+    """
+    end = time.monotonic() + LOOKED_AT
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            if time.monotonic() < end:  # a command that only looks whether we run holds it for a moment
+                time.sleep(0.01)
+                continue
+            raise ConflictError(f"A handler named {path.stem!r} is running.", hint=f"nectar stop {path.stem}") from None
+        try:
+            same = path.stat().st_ino == os.fstat(descriptor).st_ino
+        except FileNotFoundError:
+            same = False
+        if same:
+            break
+        os.close(descriptor)  # it was removed meanwhile
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps({"pid": os.getpid(), "started": started, "version": nectar.__version__}).encode() + b"\n")
+    return descriptor
