@@ -89,7 +89,8 @@ def examples(session: nox.Session, handler: str) -> None:
     if not any(pythons.find(version) for version in pythons.SUPPORTED if f"{version}.99" in wanted):
         session.skip(f"no Python here is {wanted}")
     session.run("nectar", "--data-dir", str(data_dir), "dev", str(folder))
-    session.run("uv", "run", "--directory", str(folder), "pytest", *report(session), env={"VIRTUAL_ENV": None})
+    without = dict.fromkeys(("VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT"))  # nox's, which are not the author's
+    session.run("uv", "run", "--directory", str(folder), "pytest", *report(session), env=without)
 
 
 @nox.session(python=DEFAULT)
@@ -116,6 +117,13 @@ def soak(session: nox.Session) -> None:
     """The long tests, whole."""
     session.install("--group", "test", wheel(session))
     run_pytest(session, "-m", "soak", "--timeout", "3600")
+
+
+@nox.session(python=DEFAULT)
+def bench(session: nox.Session) -> None:
+    """Speeds, each beside something that is measured in the same run."""
+    session.install(wheel(session))
+    session.run("python", "benchmarks/environments.py")
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:

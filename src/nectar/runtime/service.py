@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 """Seconds between two looks at what no event tells."""
+ROUND = 100
+"""Questions that are taken before others in the loop have their turn: those that cannot be run keep no worker busy."""
 LOOKED_AT = 2.0
 """Seconds for which a lock may be held by commands that only look whether the handler runs."""
 
@@ -91,8 +93,11 @@ class Service:
 
     def pump(self) -> None:
         """Give questions to idle workers, fairly between aliases."""
-        while self._serving and self._pool.free and (found := self._aliases.next()) is not None:
+        for _ in range(ROUND):
+            if not self._serving or not self._pool.free or (found := self._aliases.next()) is None:
+                return
             self._run(*found)
+        self._loop.later(0, lambda: None)  # there may be more, after whoever else waits
 
     def pause(self) -> None:
         """Claim nothing more."""
