@@ -64,6 +64,15 @@ def end_orphans(handler: str, *, seconds: float = 2.0) -> int:
     return _end_while(orphaned, seconds)
 
 
+def end_children(*, seconds: float = 2.0) -> int:
+    """End every child of this process that has not ended, and those that become its children meanwhile.
+
+    :returns: how many were ended.
+    """
+    own = str(os.getpid())
+    return _end_while(lambda pid: _stat(pid)[1:2] == [own], seconds)
+
+
 def _end_while(found: Callable[[int], bool], seconds: float) -> int:
     if sys.platform != "linux":
         return 0
@@ -88,11 +97,17 @@ def _mark_of(pid: int) -> str:
 
 def _start_time(pid: int) -> str:
     """In clock ticks since the machine's start; nothing where there is no such process, or only what is left of one."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Its state, its parent and what else the kernel tells of it; nothing where there is none, or only what is left of one."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
+        return []
+    return [] if fields[:1] in ([], ["Z"], ["X"]) else fields
 
 
 def _end(pid: int, found: Callable[[int], bool]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MEBIBYTE = 1024 * 1024
-NOT_BUILT = frozenset({"concurrency", "recycle_after", "memory_limit", "executor", "dask", "log_answers"})
+NOT_BUILT = frozenset({"concurrency", "executor", "dask", "log_answers"})
 """Keys that are part of the design and have no effect yet: refused, rather than ignored."""
 
 
@@ -26,6 +27,9 @@ class Settings:
     :ivar expired: ``"run"`` or ``"skip"``: what to do with a question that is older than its deadline when it is picked up.
     :ivar start_timeout: seconds for loading the handler.
     :ivar stop_timeout: seconds for what runs to finish, when the daemon is asked to stop.
+    :ivar recycle_after: answers of one worker, after which a new one takes its place; None keeps it.
+    :ivar memory_limit: resident memory of one worker, in bytes or as ``"512MiB"``: one that grows beyond it between two questions
+        is replaced, and a run that takes more is ended (Linux); None sets no limit.
     :ivar max_question_bytes: a larger question gets an error answer.
     :ivar keep_answers: seconds that an answer which nobody reads stays.
     :ivar env: variables to set in the handler's process.
@@ -37,6 +41,8 @@ class Settings:
     expired: str = "run"
     start_timeout: float = 60
     stop_timeout: float = 10
+    recycle_after: int | None = None
+    memory_limit: int | str | None = None
     max_question_bytes: int = 2 * MEBIBYTE
     keep_answers: float = 24 * 3600
     env: dict[str, str] = field(default_factory=dict)
@@ -58,8 +64,14 @@ class Settings:
         for key, value in table.items():
             problem = _CHECKS[key](value)
             if problem:
-                raise UsageError(f"The setting {key!r} must be {problem}, not {value!r}.", where=where)
+                shown = f", not {value!r}" if key != "env" else ""  # values of variables may be secrets
+                raise UsageError(f"The setting {key!r} must be {problem}{shown}.", where=where)
         return cls(**table)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``memory_limit`` in bytes."""
+        return None if self.memory_limit is None else in_bytes(self.memory_limit)
 
     def to_mapping(self) -> dict[str, Any]:
         """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
@@ -68,6 +80,14 @@ class Settings:
             for item in dataclasses.fields(self)
             if getattr(self, item.name) != getattr(Settings(), item.name)
         }
+
+
+def in_bytes(size: int | str) -> int | None:
+    """A size in bytes, from a number of them or from a text like ``"512MiB"`` or ``"2 GB"``; None where it is no size."""
+    if not isinstance(size, str):
+        return size
+    matched = _SIZE.fullmatch(size.strip())
+    return None if matched is None else int(matched[1]) * _UNITS[matched[2].lower()]
 
 
 def _nearest(key: str, known: set[str]) -> str:
@@ -93,6 +113,12 @@ def _seconds(low: float, high: float) -> Any:
     return check
 
 
+def _memory(value: object) -> str | None:
+    size = in_bytes(value) if type(value) in (int, str) else None  # type: ignore[arg-type]
+    fits = size is not None and 16 * MEBIBYTE <= size <= 1 << 50
+    return None if fits else 'a number of bytes, or a text like "512MiB", from 16 MiB to 1 PiB'
+
+
 def _expired(value: object) -> str | None:
     return None if value in ("run", "skip") else '"run" or "skip"'
 
@@ -113,12 +139,18 @@ def variable_name(name: str) -> bool:
 
 
 _DAY = 86400
+_SIZE = re.compile(r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "b": 1}
+_UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
+_UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 _CHECKS = {
     "workers": _count(1, 256),
     "deadline": _seconds(0.001, 365 * _DAY),
     "expired": _expired,
     "start_timeout": _seconds(0.1, _DAY),
     "stop_timeout": _seconds(0, _DAY),
+    "recycle_after": _count(1, 10**9),
+    "memory_limit": _memory,
     "max_question_bytes": _count(1024, 1024 * MEBIBYTE),
     "keep_answers": _seconds(1, 10 * 365 * _DAY),
     "env": _variables,

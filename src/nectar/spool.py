@@ -30,7 +30,7 @@ from nectar.computation import Computation, ComputationResult, InvalidQuestionEr
 from nectar.home import CLAIMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
 PENDING = ".pending"
@@ -40,6 +40,8 @@ STILL = 2.0
 """Seconds for which a file that is not whole must not have changed before it counts as bad."""
 MAX_ID = 255 - len(".9.") - 16
 """Bytes of the longest id whose claim has a name that fits."""
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
 
 _CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
@@ -96,10 +98,12 @@ class Later:
 
     :ivar seconds: when to look again.
     :ivar claim: where it is a claim already: what to :meth:`Spool.resume` then.
+    :ivar error: where the system would not let us look.
     """
 
     seconds: float
     claim: Claim | None = None
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,11 @@ class _Content:
     def signature(self) -> tuple[int, int, int]:
         return (self.status.st_ino, self.status.st_size, self.status.st_mtime_ns)
 
+    def within(self, limit: int) -> _Content:
+        """The same, without its bytes where there are more than a question may have."""
+        too_large = self.too_large or max(self.status.st_size, len(self.raw)) > limit
+        return _Content(b"", self.status, too_large=True) if too_large else self
+
 
 class Spool:
     """One alias's directory, held by this process until :meth:`close`."""
@@ -122,6 +131,7 @@ class Spool:
         self._claims = claims
         self._max_bytes = max_bytes
         self._held: Counter[str] = Counter()
+        self._mine: set[Claim] = set()
         self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._owed: dict[Claim, tuple[Question | None, ComputationResult | None]] = {}
 
@@ -190,9 +200,10 @@ class Spool:
         """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
         return os.fstat(self.directory).st_mtime_ns
 
-    def waiting(self, limit: int) -> tuple[list[str], list[tuple[str, str]]]:
+    def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> tuple[list[str], list[tuple[str, str]]]:
         """What is there to be answered.
 
+        :param but: ids that are of no interest now.
         :returns: ids of the oldest questions, oldest first, at most ``limit``, without those of which a claim is held; and what
             looks like a question and is none, as pairs of a file's name and a reason.
         """
@@ -202,7 +213,7 @@ class Spool:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
                     comp_id = entry.name.removesuffix(PENDING)
-                    if comp_id == entry.name or comp_id in self._held:
+                    if comp_id == entry.name or comp_id in self._held or comp_id in but:
                         continue
                     try:
                         status = entry.stat(follow_symlinks=False)
@@ -216,19 +227,31 @@ class Spool:
         return [comp_id for _, comp_id in heapq.nsmallest(limit, found())], odd
 
     def abandoned(self) -> list[Claim]:
-        """Claims that a dead process left; what it left of unfinished answers is removed. Foreign files stay as they are."""
+        """Claims that nobody holds, because a dead process left them, or :meth:`leave` did; they are held from now on.
+
+        What a dead process left of unfinished answers is removed. Foreign files stay as they are.
+        """
         claims = []
         with os.scandir(self._claims) as entries:
             for entry in entries:
                 if not entry.is_file(follow_symlinks=False):
                     continue
                 if matched := _CLAIM.fullmatch(entry.name):
-                    claims.append(Claim(matched["comp_id"], int(matched["attempt"]), matched["token"]))
+                    claim = Claim(matched["comp_id"], int(matched["attempt"]), matched["token"])
+                    if claim not in self._mine:
+                        claims.append(claim)
                 elif _UNFINISHED.fullmatch(entry.name):
-                    os.unlink(entry.name, dir_fd=self._claims)
+                    try:
+                        os.unlink(entry.name, dir_fd=self._claims)
+                    except OSError:  # it is in nobody's way
+                        continue
         for claim in claims:
-            self._held[claim.comp_id] += 1
+            self._hold(claim)
         return claims
+
+    def leave(self, claim: Claim) -> None:
+        """Let go of a claim that is not being run: it stays where it is, for who asks :meth:`abandoned` next."""
+        self._let_go(claim)
 
     def claim(self, comp_id: str, now: float) -> Question | Later | None:
         """Take the question of an id.
@@ -258,15 +281,17 @@ class Spool:
             os.rename(name, claim.name, src_dir_fd=self.directory, dst_dir_fd=self._claims)
         except FileNotFoundError:
             return None
-        self._held[comp_id] += 1
+        self._hold(claim)
         # Between the look and the claim its writer may have put another file in its place: that one is the question.
         try:
             claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
+            if (claimed.st_ino, claimed.st_size, claimed.st_mtime_ns) != content.signature:
+                return self.resume(claim, now)
         except FileNotFoundError:
             self._let_go(claim)
             return None
-        if (claimed.st_ino, claimed.st_size, claimed.st_mtime_ns) != content.signature:
-            return self.resume(claim, now)
+        except OSError as error:
+            return Later(1.0, claim, error)
         return self._question(claim, content, computation, problem)
 
     def resume(self, claim: Claim, now: float) -> Question | Later | None:
@@ -276,13 +301,14 @@ class Spool:
             answer is then owed, see :meth:`settle`.
         """
         try:
-            content = self._read(claim.name, self._claims)
+            content = self._read(claim.name, self._claims, MAX_ANSWER)
         except (FileNotFoundError, NotAQuestionError):
             self._let_go(claim)
             return None
         if self._is_answer(content.raw, claim):
             self._owed[claim] = (None, None)
             return None
+        content = content.within(self._max_bytes)
         understood = self._understand(claim.name, content, claim.comp_id, now)
         if isinstance(understood, Later):
             return Later(understood.seconds, claim)
@@ -295,6 +321,8 @@ class Spool:
         else:
             following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
             os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
+            self._hold(following)
+            self._let_go(claim)
             claim = following
         return self._question(claim, content, computation, problem)
 
@@ -321,31 +349,37 @@ class Spool:
             self._let_go(claim)
         return problems
 
-    def expire(self, seconds: float, now: float) -> int:
+    def expire(self, seconds: float, now: float, *, limit: int = 1000) -> int:
         """Remove answers of ours that nobody read.
 
         :param seconds: how long an answer stays.
         :param now: Unix seconds.
+        :param limit: how many to remove at most.
         :returns: how many were removed.
         """
         removed = 0
         with os.scandir(self.directory) as entries:
-            names = [entry.name for entry in entries if entry.name.endswith(COMPLETE) and entry.is_file(follow_symlinks=False)]
-        for name in names:
-            try:
-                status = os.stat(name, dir_fd=self.directory, follow_symlinks=False)
-                # The time of the answer's last rename, which is its publication, is that of the inode's last change.
-                if now - max(status.st_mtime, status.st_ctime) < seconds:
+            for entry in entries:
+                if not entry.name.endswith(COMPLETE) or not entry.is_file(follow_symlinks=False):
                     continue
-                content = self._read(name, self.directory)
-                if ComputationResult.from_json(content.raw).claim is not None:
-                    os.unlink(name, dir_fd=self.directory)
-                    removed += 1
-            except (OSError, NotAQuestionError, NotWholeError, InvalidQuestionError):
-                continue
+                try:
+                    status = os.stat(entry.name, dir_fd=self.directory, follow_symlinks=False)
+                    # The time of the answer's last rename, which is its publication, is that of the inode's last change.
+                    if now - max(status.st_mtime, status.st_ctime) < seconds:
+                        continue
+                    content = self._read(entry.name, self.directory, MAX_ANSWER)
+                    if ComputationResult.from_json(content.raw).claim is not None:
+                        os.unlink(entry.name, dir_fd=self.directory)
+                        removed += 1
+                except (OSError, NotAQuestionError, NotWholeError, InvalidQuestionError):
+                    continue
+                if removed >= limit:
+                    break
         return removed
 
-    def _read(self, name: str, directory: int) -> _Content:
+    def _read(self, name: str, directory: int, at_least: int = 0) -> _Content:
+        """:param at_least: bytes that are read even where a question must be smaller."""
+        limit = max(self._max_bytes, at_least)
         try:
             descriptor = os.open(name, _READ, dir_fd=directory)
         except OSError as error:
@@ -357,16 +391,15 @@ class Spool:
             if not stat.S_ISREG(status.st_mode):
                 raise NotAQuestionError("it is not a regular file")
             raw = b""
-            if status.st_size <= self._max_bytes:
-                pieces, left = [], self._max_bytes + 1
+            if status.st_size <= limit:
+                pieces, left = [], limit + 1
                 while left and (piece := os.read(descriptor, min(left, 1 << 20))):
                     pieces.append(piece)
                     left -= len(piece)
                 raw = b"".join(pieces)
         finally:
             os.close(descriptor)
-        too_large = max(status.st_size, len(raw)) > self._max_bytes
-        return _Content(b"" if too_large else raw, status, too_large)
+        return _Content(raw, status, max(status.st_size, len(raw)) > limit).within(limit)
 
     def _understand(self, name: str, content: _Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
         """The computation, or why it is none, or that this cannot be told yet."""
@@ -424,10 +457,20 @@ class Spool:
             os.stat(question.claim.name, dir_fd=self._claims, follow_symlinks=False)
             os.rename(name, question.claim.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
         except BaseException:
-            os.unlink(name, dir_fd=self._claims)
+            try:
+                os.unlink(name, dir_fd=self._claims)
+            except OSError:  # the next process removes it
+                pass
             raise
 
+    def _hold(self, claim: Claim) -> None:
+        self._mine.add(claim)
+        self._held[claim.comp_id] += 1
+
     def _let_go(self, claim: Claim) -> None:
+        if claim not in self._mine:
+            return
+        self._mine.remove(claim)
         self._torn.pop(claim.name, None)
         self._held[claim.comp_id] -= 1
         if self._held[claim.comp_id] <= 0:

@@ -6,11 +6,14 @@ minute it is listed regardless.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from nectar.home import CLAIMS
+from nectar.runtime.journal import visible
 from nectar.spool import PENDING, Claim, Later, NotAQuestionError, Question, Spool, SpoolBusyError, SpoolUnusableError
 
 if TYPE_CHECKING:
@@ -30,6 +33,36 @@ TELLING = 2.0
 """Seconds after a change in which the directory's time cannot tell of another one."""
 EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
+EXPIRED_AT_ONCE = 500
+"""Answers that are removed in one go, at most: others wait meanwhile."""
+BLOCKED = 1.0
+"""Seconds in which nothing is tried after something failed that would fail for each question."""
+OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What goes wrong for any question and not for one."""
+
+
+class Age:
+    """Tells how old a file is, whatever is done to the clock: a clock that is set forward makes nothing older.
+
+    A jump of the clock changes how far it is ahead of the monotonic one; the least of what that was in the last ``seconds``
+    counts. So a file looks younger than it is for a while, and never older.
+
+    :param seconds: the age that matters.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ahead: deque[tuple[float, int]] = deque()
+
+    def now(self, monotonic: float, wall: float) -> float:
+        """Unix seconds from which to count back; to be asked often, because it remembers when the clock was how far ahead."""
+        ahead = int(wall - monotonic)
+        while self._ahead and self._ahead[-1][1] >= ahead:
+            self._ahead.pop()
+        self._ahead.append((monotonic, ahead))
+        while monotonic - self._ahead[0][0] > self._seconds:
+            self._ahead.popleft()
+        return min(wall, monotonic + self._ahead[0][1])
 
 
 class Alias:
@@ -48,10 +81,16 @@ class Alias:
         self._watcher = watcher
         self._seldom = seldom
         self._queue: dict[str | Claim, None] = {}
+        self._deferred: set[str | Claim] = set()
+        self._blocked = 0.0
         self._more = False
+        self._paused = False
+        self._recovered = False
         self._watch: int | None = None
         self._listed = (0, 0.0)
+        self._told = (0, 0.0)
         self._expired = loop.now()
+        self._age = Age(settings.keep_answers)
         self._left: list[Spool] = []
 
     @property
@@ -64,9 +103,14 @@ class Alias:
         """Whether anything is claimed that has no published answer yet."""
         return any(spool.busy for spool in (self.spool, *self._left) if spool is not None)
 
+    @property
+    def hears(self) -> bool:
+        """Whether events tell of its questions; rescans find them in any case."""
+        return self.spool is None or self._watcher.watching(self._watch)
+
     def next(self) -> tuple[Spool, Question] | None:
         """Claim the next question, or None where there is none now."""
-        while self.spool is not None:
+        while self.spool is not None and self._loop.now() >= self._blocked:
             if not self._queue and self._more:
                 self._look()
             if not self._queue:
@@ -86,43 +130,73 @@ class Alias:
         for spool in [spool for spool in self._left if spool.gone or not spool.busy]:
             self._left.remove(spool)
             spool.close()
+        try:
+            self._notice()
+        except OSError as error:
+            self._trouble("looked at", error)
+
+    def _notice(self) -> None:
+        now, wall = self._loop.now(), time.time()
         if self.spool is not None and not self._still_there(self.spool):
             self._leave()
         if self.spool is None:
             self.open()
             return
+        if not self._recovered:
+            self._recover()
         if not self._watcher.watching(self._watch):
             self._watch = self._watcher.add(self.spool.directory, self._hint)
             self._look()
-        changed, listed = self._listed
-        if self.spool.changed() != changed or abs(time.time() - changed / 1e9) < TELLING or self._loop.now() - listed > REGARDLESS:
+        changed = self.spool.changed()
+        if changed != self._told[0]:
+            self._told = (changed, now)
+        # Its time stands still within one tick of the file system's clock, so that a change just after the last look may be hidden.
+        fresh = changed != self._listed[0] or now - self._told[1] < TELLING or now - self._listed[1] > REGARDLESS
+        if fresh and not self._more:  # what is in mind comes first, and then the directory is listed anyway
             self._look()
-        if self._loop.now() - self._expired > min(EXPIRY_ROUND, max(1.0, self._settings.keep_answers / 2)):
-            self._expired = self._loop.now()
-            self._guarded("remove old answers", lambda spool: spool.expire(self._settings.keep_answers, time.time()))
+        young = self._age.now(now, wall)
+        if now - self._expired > min(EXPIRY_ROUND, max(1.0, self._settings.keep_answers / 2)):
+            removed = self.spool.expire(self._settings.keep_answers, young, limit=EXPIRED_AT_ONCE)
+            if removed < EXPIRED_AT_ONCE:
+                self._expired = now
 
     def open(self) -> None:
         """Try to take hold of the directory: watch first, then look, so that nothing falls between."""
         try:
-            self.spool = Spool.open(self._path, max_bytes=self._settings.max_question_bytes)
+            self.spool = self._back() or Spool.open(self._path, max_bytes=self._settings.max_question_bytes)
         except (SpoolBusyError, SpoolUnusableError) as error:
             self.problem = str(error)
+            self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self.problem)}")
             return
         self.problem = None
+        self._paused = False
         self._watch = self._watcher.add(self.spool.directory, self._hint)
-        self._guarded("read what a daemon before left", lambda spool: self._queue.update(dict.fromkeys(spool.abandoned())))
+        self._recover()
         self._look()
+
+    def _recover(self) -> None:
+        """Take over claims that nobody holds: what a daemon before left."""
+
+        def recover(spool: Spool) -> None:
+            self._queue.update(dict.fromkeys(spool.abandoned()))
+            self._recovered = True
+
+        self._recovered = False
+        self._guarded("searched for what a daemon before left", recover)
 
     def settle(self, spool: Spool) -> None:
         """Publish what is owed, and say what cannot be."""
         for error in spool.settle():
-            self._seldom.warn(
-                f"{self.name} publish {error.errno}", f"{self.name}: an answer cannot be published yet: {error.strerror}"
-            )
+            text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
+            self._seldom.warn(f"{self.name} publish {error.errno}", text)
 
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
+        self._paused = True
+        for item in (*self._queue, *self._deferred):
+            self._forget(item)
         self._queue.clear()
+        self._deferred.clear()
         self._more = False
         self._watcher.remove(self._watch)
         self._watch = None
@@ -143,8 +217,8 @@ class Alias:
             self._look()
         elif self._more or len(self._queue) >= BATCH:
             self._more = True  # the listing to come takes them in order
-        else:
-            self._queue[os.fsdecode(name).removesuffix(PENDING)] = None
+        elif (comp_id := os.fsdecode(name).removesuffix(PENDING)) not in self._deferred:
+            self._queue[comp_id] = None
 
     def _try(self, spool: Spool, item: str | Claim) -> Question | None:
         now = self._loop.now()
@@ -154,10 +228,16 @@ class Alias:
             self._odd(str(item) + PENDING, str(error))
             return None
         except OSError as error:
-            self._seldom.warn(f"{self.name} claim {error.errno}", f"{self.name}: a question cannot be taken yet: {error.strerror}")
-            self._again(spool, item, 1.0)
+            self._trouble("asked for its next question", error)
+            if error.errno in OF_ALL:
+                self._blocked = now + BLOCKED
+                self._queue = {item: None, **self._queue}
+            else:
+                self._again(spool, item, BLOCKED)
             return None
         if isinstance(found, Later):
+            if found.error is not None:
+                self._trouble("asked for its next question", found.error)
             self._again(spool, found.claim or item, found.seconds)
             return None
         if found is None:
@@ -166,28 +246,34 @@ class Alias:
 
     def _again(self, spool: Spool, item: str | Claim, seconds: float) -> None:
         def again() -> None:
-            if self.spool is spool:
+            if item in self._deferred and self.spool is spool:
+                self._deferred.discard(item)
                 self._queue[item] = None
 
+        # Until then no listing and no event brings it up again, or a directory full of such would be gone through for ever.
+        self._deferred.add(item)
         self._loop.later(seconds, again)
 
-    def _look(self) -> None:
-        if self.spool is None:
-            return
-        changed = self.spool.changed()
+    def _forget(self, item: str | Claim) -> None:
+        if isinstance(item, Claim) and self.spool is not None:
+            self.spool.leave(item)
 
+    def _look(self) -> None:
         def listing(spool: Spool) -> None:
-            found, odd = spool.waiting(BATCH)
+            changed = spool.changed()
+            found, odd = spool.waiting(BATCH, but=self._deferred)
             self._queue.update(dict.fromkeys(found))
             self._more = len(found) == BATCH
+            self._listed = (changed, self._loop.now())
             for name, reason in odd:
                 self._odd(name, reason)
 
-        self._guarded("be listed", listing)
-        self._listed = (changed, self._loop.now())
+        if not self._paused:
+            self._guarded("listed", listing)
 
     def _odd(self, name: str, reason: str) -> None:
-        self._seldom.once(f"{self.name}/{name}", f"{self.name}: {name} is no question and is left alone: {reason}")
+        text = f"{self.name}: {visible(name)} is no question and is left alone: {reason}"
+        self._seldom.once(f"{self.name}/{name}", text)
 
     def _guarded(self, what: str, action: Callable[[Spool], object]) -> None:
         if self.spool is None:
@@ -195,21 +281,36 @@ class Alias:
         try:
             action(self.spool)
         except OSError as error:
-            self._seldom.warn(f"{self.name} {what} {error.errno}", f"{self.name}: the directory cannot {what}: {error.strerror}")
+            self._trouble(what, error)
+            self._blocked = self._loop.now() + BLOCKED
+
+    def _trouble(self, what: str, error: OSError) -> None:
+        text = f"{self.name}: the directory cannot be {what} now: {error.strerror}"
+        self._seldom.warn(f"{self.name} {what} {error.errno}", text)
 
     def _still_there(self, spool: Spool) -> bool:
         try:
             status = self._path.stat()
             claims = (self._path / CLAIMS).lstat()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ENOMEM):
+                raise
             return False
         return (status.st_dev, status.st_ino) == spool.identity and claims.st_ino == spool.claims_inode
 
     def _leave(self) -> None:
-        """The directory is another by now, or none: answers that are owed may still be published in the old one."""
+        """The directory is another by now, or none: answers that are to come may still be published in the old one."""
         if self.spool is None:
             return
         self._seldom.warn(f"{self.name} left", f"{self.name}: the directory is not there any more, or is another one")
         self.pause()
         self._left.append(self.spool)
         self.spool = None
+
+    def _back(self) -> Spool | None:
+        """The spool of a directory that was moved away, still holds a run, and is at its place again."""
+        for spool in self._left:
+            if not spool.gone and self._still_there(spool):
+                self._left.remove(spool)
+                return spool
+        return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.runtime.journal import Seldom
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.loop import Loop, Timer
     from nectar.runtime.watcher import Watcher
     from nectar.settings import Settings
     from nectar.spool import Question, Spool
@@ -58,6 +58,7 @@ class Aliases:
         self._turns: deque[str] = deque()
         self._seen: tuple[int, int] | None = None
         self._when_done: list[Callable[[dict[str, Any]], None]] = []
+        self._soon: Timer | None = None
 
     @property
     def waiting(self) -> int:
@@ -89,15 +90,21 @@ class Aliases:
         """
         if done is not None:
             self._when_done.append(done)
-        self._seen = self._stamp()
-        wanted = self._wanted()
-        if wanted is not None:
-            for name in [name for name in self._attached if name not in wanted]:
-                self._detach(name)
-            for name in wanted:
-                if name not in self._attached and name not in self._leaving:
-                    self._attach(name)
+        self._follow()
         self._let_go()
+
+    def _follow(self) -> None:
+        stamp = self._stamp()
+        wanted = self._wanted()
+        # What could not be read is read again at the next tick.
+        self._seen = None if wanted is None else stamp
+        if wanted is None:
+            return
+        for name in [name for name in self._attached if name not in wanted]:
+            self._detach(name)
+        for name in wanted:
+            if name not in self._attached and name not in self._leaving:
+                self._attach(name)
 
     def attachments(self) -> dict[str, Any]:
         """Which are served, and which are not and why."""
@@ -105,6 +112,11 @@ class Aliases:
             "attached": [name for name, alias in self._attached.items() if alias.problem is None],
             "problems": {name: alias.problem for name, alias in self._attached.items() if alias.problem is not None},
         }
+
+    @property
+    def hear(self) -> bool:
+        """Whether events tell of new questions at each alias that is served."""
+        return all(alias.hears for alias in self._attached.values())
 
     def status(self) -> dict[str, Any]:
         return {name: {"problem": alias.problem, "waiting": alias.waiting} for name, alias in self._attached.items()}
@@ -136,18 +148,19 @@ class Aliases:
 
     def _let_go(self) -> None:
         """Close aliases that were detached, when what runs for them has been answered or has had its time."""
+        before = len(self._leaving)
         for name, (alias, end) in list(self._leaving.items()):
             if not alias.busy or self._loop.now() >= end:
                 self._interrupt(name)
                 alias.close()
                 del self._leaving[name]
+        if before and not self._leaving:  # one that came back while it was being let go of was left out until now
+            self._follow()
+        if self._soon is not None:
+            self._soon.cancel()
+        self._soon = self._loop.later(SOON, self._let_go) if self._leaving else None
         if self._leaving:
-            self._loop.later(SOON, self._let_go)
             return
-        # One that came back while it was being let go of was left out until now.
-        for name in self._wanted() or ():
-            if name not in self._attached:
-                self._attach(name)
         for done in self._when_done:
             done(self.attachments())
         self._when_done.clear()

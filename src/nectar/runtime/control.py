@@ -31,7 +31,7 @@ class Control:
         self._loop = loop
         self._path = path
         self._handle = handle
-        self._clients = 0
+        self._clients: dict[_Client, None] = {}
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # The name's lock is ours, so that what lies here is a dead daemon's.
         path.unlink(missing_ok=True)
@@ -43,40 +43,55 @@ class Control:
             os.umask(before)
         self._listening.listen(MAX_CLIENTS)
         self._listening.setblocking(False)
-        loop.watch(self._listening.fileno(), READ, self._accept)
+        self._listen()
 
     def close(self) -> None:
         self._loop.forget(self._listening.fileno())
         self._listening.close()
         self._path.unlink(missing_ok=True)
 
+    def _listen(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.watch(self._listening.fileno(), READ, self._accept)
+
     def _accept(self, _events: int) -> None:
         try:
             client, _ = self._listening.accept()
-        except OSError:
+        except BlockingIOError:
             return
-        if self._clients >= MAX_CLIENTS or not _same_user(client):
+        except OSError:  # no descriptor left: who waits would be told of again and again
+            self._loop.forget(self._listening.fileno())
+            self._loop.later(SILENCE / 10, self._listen)
+            return
+        if not _same_user(client):
             client.close()
             return
-        self._clients += 1
-        _Client(self._loop, client, self._handle, self._left)
+        if len(self._clients) >= MAX_CLIENTS:
+            # Who says nothing for longest makes room for somebody who may say something.
+            silent = next((client for client in self._clients if client.silent), None)
+            if silent is None:
+                client.close()
+                return
+            silent.close()
+        self._clients[_Client(self._loop, client, self._handle, self._left)] = None
 
-    def _left(self) -> None:
-        self._clients -= 1
+    def _left(self, client: _Client) -> None:
+        self._clients.pop(client, None)
 
 
 class _Client:
     def __init__(
-        self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[], None]
+        self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[_Client], None]
     ) -> None:
         client.setblocking(False)
         self._loop = loop
         self._socket = client
         self._handle = handle
         self._left = left
+        self.silent = True
         self._received = b""
         self._unsent = b""
-        self._timer = loop.later(SILENCE, self._close)
+        self._timer = loop.later(SILENCE, self.close)
         loop.watch(client.fileno(), READ, self._read)
 
     def _read(self, _events: int) -> None:
@@ -88,13 +103,14 @@ class _Client:
             piece = b""
         self._received += piece
         if not piece or len(self._received) > MAX_LINE:
-            self._close()
+            self.close()
         elif self._received.endswith(b"\n"):
+            self.silent = False
             self._timer.cancel()
             self._loop.forget(self._socket.fileno())
             try:
                 self._handle(decode(self._received), self._reply)
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
                 self._reply({"ok": False, "message": f"The request cannot be understood ({error})."})
 
     def _reply(self, message: dict[str, Any]) -> None:
@@ -102,27 +118,27 @@ class _Client:
             return
         self._unsent = encode(message)
         self._timer.cancel()
-        self._timer = self._loop.later(SILENCE, self._close)
+        self._timer = self._loop.later(SILENCE, self.close)
         self._write(0)
 
     def _write(self, _events: int) -> None:
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
-            pass
+            self.silent = True  # it does not listen
         except OSError:
             self._unsent = b""
         if self._unsent:
             self._loop.watch(self._socket.fileno(), WRITE, self._write)
         else:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self._timer.cancel()
         if self._socket.fileno() >= 0:
             self._loop.forget(self._socket.fileno())
             self._socket.close()
-            self._left()
+            self._left(self)
 
 
 def _same_user(client: socket.socket) -> bool:

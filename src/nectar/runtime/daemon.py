@@ -18,7 +18,8 @@ from nectar.errors import NectarError
 from nectar.home import Home
 from nectar.protocol import MAX_LINE, Assignment, decode, encode
 from nectar.runtime.loop import READ, Loop
-from nectar.runtime.pool import Failure, Pool
+from nectar.runtime.pool import Pool
+from nectar.runtime.run import Failure
 from nectar.runtime.signals import route
 from nectar.settings import Settings
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "start.py"
 KEPT_LINES = 1000
 """Lines that the handler printed before there was a log to write them to."""
+TOLD_LINES, TOLD_CHARACTERS = 20, 1000
+"""How many of those, and how much of each, go with the word that it could not be loaded."""
 
 
 class State(enum.Enum):
@@ -50,7 +53,11 @@ def main() -> None:
     # Half of the modules are needed once the handler is loaded: they are imported while it is.
     import nectar.runtime.service  # noqa: F401
 
-    loop.run(daemon.pump)
+    try:
+        loop.run(daemon.pump)
+    except BaseException:
+        daemon.fell()
+        os._exit(1)
     # Nothing of value is left in this process, and a thread of a library must not keep it.
     os._exit(0)
 
@@ -89,6 +96,7 @@ class Daemon:
         events.ready = self._ready
         events.failed = self._failed
         events.printed = self._printed
+        events.dropped = lambda count: self._warn(f"{count} printed lines were dropped: there were too many at once")
         events.died = self._warn
         os.set_blocking(0, False)
         self._loop.watch(0, READ, self._read_orders)
@@ -149,7 +157,8 @@ class Daemon:
             pass
 
     def _give_up(self, kind: str, failure: Failure) -> None:
-        self._say({"state": "failed", "kind": kind, **vars(failure), "printed": list(self._early)[-20:]})
+        printed = [line[:TOLD_CHARACTERS] for line in list(self._early)[-TOLD_LINES:]]
+        self._say({"state": "failed", "kind": kind, **vars(failure), "printed": printed})
         self._stop(0)
 
     # --- what the pool tells
@@ -185,6 +194,13 @@ class Daemon:
         return self._service if self.state in (State.SERVING, State.STOPPING) else None
 
     # --- its end
+
+    def fell(self) -> None:
+        """Leave a word of a bug of ours where it is looked for."""
+        import traceback
+
+        traceback.print_exc()
+        self._warn(traceback.format_exc().rstrip())
 
     def _stop(self, timeout: float) -> None:
         if self.state is State.STOPPING:

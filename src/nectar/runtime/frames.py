@@ -5,20 +5,24 @@ On the socket: four bytes for the length of the header, four for that of the bod
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import TYPE_CHECKING, Any
+
+from nectar.computation import Decoder, Encoder
 
 if TYPE_CHECKING:
     import socket
 
 MAX_HEADER = 1024 * 1024
 MAX_BODY = 1 << 30
+CHANNEL_LOST = 111
+"""The exit code of a worker whose channel is not there any more, or is something else by now."""
 _LENGTHS = struct.Struct("!II")
 
+
 # Bound here, before any handler is loaded, so that one which patches `json` does not patch us.
-_encode = json.JSONEncoder().encode
-_decode = json.JSONDecoder().decode
+_encode = Encoder().encode
+_decode = Decoder().decode
 _pack = _LENGTHS.pack
 _unpack = _LENGTHS.unpack
 _LENGTHS_SIZE = _LENGTHS.size
@@ -35,10 +39,14 @@ def frame(header: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 class Reader:
-    """Takes bytes as they come and gives whole frames."""
+    """Takes bytes as they come and gives whole frames.
 
-    def __init__(self) -> None:
+    :param max_body: bytes of a body; what claims to be more is no frame.
+    """
+
+    def __init__(self, *, max_body: int = MAX_BODY) -> None:
         self._buffer = bytearray()
+        self._max_body = max_body
 
     def feed(self, piece: bytes) -> None:
         self._buffer += piece
@@ -51,7 +59,7 @@ class Reader:
         if len(self._buffer) < _LENGTHS_SIZE:
             return None
         header_size, body_size = _unpack(self._buffer[:_LENGTHS_SIZE])
-        if header_size > MAX_HEADER or body_size > MAX_BODY:
+        if header_size > MAX_HEADER or body_size > self._max_body:
             raise FrameError("it is too long")
         end = _LENGTHS_SIZE + header_size + body_size
         if len(self._buffer) < end:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_REMEMBERED = 10_000
-"""Things that are remembered as said; when there are more, all are forgotten, and said again."""
+"""Things that are remembered as said; of what is to be said once, nothing more is said when there are so many."""
 PRINTED = logging.INFO + 1
 """The level of what the handler's own code printed."""
 
@@ -22,16 +22,18 @@ logging.raiseExceptions = False  # a full disk must not make the daemon talk to 
 
 
 class _Formatter(logging.Formatter):
-    """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent."""
+    """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent.
+
+    A further line of the same event has ``| `` before its text, so that no text that came from outside can look like an event.
+    """
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
         local = time.localtime(record.created)
         return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{record.msecs:03.0f}" + time.strftime("%z", local)
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(
-            f"{self.formatTime(record)} {record.levelname:<7} {visible(line)}" for line in record.getMessage().split("\n")
-        )
+        begin = f"{self.formatTime(record)} {record.levelname:<7} "
+        return begin + f"\n{begin}| ".join(map(visible, record.getMessage().split("\n")))
 
 
 def visible(text: str) -> str:
@@ -64,20 +66,24 @@ class Seldom:
         self._say = say
         self._seconds = seconds
         self._said: dict[str, float] = {}
+        self._once: set[str] = set()
 
     def warn(self, key: str, text: str) -> None:
         """:param key: what counts as the same."""
-        self._unless_said(key, text, self._seconds)
+        now = time.monotonic()
+        if key in self._said and now - self._said[key] < self._seconds:
+            return
+        if len(self._said) >= MAX_REMEMBERED:
+            self._said.clear()
+        self._said[key] = now
+        self._say.warning("%s", text)
 
     def once(self, key: str, text: str) -> None:
         """:param key: what counts as the same."""
-        self._unless_said(key, text, float("inf"))
-
-    def _unless_said(self, key: str, text: str, seconds: float) -> None:
-        now = time.monotonic()
-        if key in self._said and now - self._said[key] < seconds:
+        if key in self._once:
             return
-        if len(self._said) > MAX_REMEMBERED:
-            self._said.clear()
-        self._said[key] = now
+        if len(self._once) >= MAX_REMEMBERED:
+            self.warn("", "there is more of what is told once than can be remembered: it is not told any more")
+            return
+        self._once.add(key)
         self._say.warning("%s", text)

@@ -36,6 +36,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._full = 64
         self._running = False
 
     def watch(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
@@ -53,6 +54,11 @@ class Loop:
             pass
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        if len(self._timers) > self._full:
+            # Most are deadlines that were cancelled long before their time.
+            self._timers = [entry for entry in self._timers if not entry[2].cancelled]
+            heapq.heapify(self._timers)
+            self._full = max(64, 2 * len(self._timers))
         timer = Timer(self.now() + max(0.0, seconds), call)
         heapq.heappush(self._timers, (timer.at, next(self._order), timer))
         return timer

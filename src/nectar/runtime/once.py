@@ -26,7 +26,8 @@ from nectar import processes
 from nectar.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
 from nectar.runtime.loop import READ, Loop
-from nectar.runtime.pool import Failure, Job, Outcome, Pool
+from nectar.runtime.pool import Pool
+from nectar.runtime.run import Failure, Job, Outcome
 from nectar.runtime.signals import route
 from nectar.settings import Settings
 

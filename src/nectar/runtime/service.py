@@ -18,8 +18,8 @@ from nectar.computation import ComputationResult
 from nectar.errors import ConflictError, NectarError
 from nectar.runtime.aliases import Aliases
 from nectar.runtime.control import Control
-from nectar.runtime.journal import PRINTED, Seldom, open_journal
-from nectar.runtime.pool import Failure, Job, Outcome, Pool
+from nectar.runtime.journal import PRINTED, Seldom, open_journal, visible
+from nectar.runtime.run import Failure, Job, Outcome
 from nectar.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nectar.runtime.alias import Alias
     from nectar.runtime.control import Reply
     from nectar.runtime.loop import Loop
+    from nectar.runtime.pool import Pool
     from nectar.settings import Settings
     from nectar.spool import Question, Spool
 
@@ -62,7 +63,6 @@ class Service:
         state: Callable[[], str],
     ) -> None:
         self.started = time.time()
-        self._lock = _hold(home.lock(name), self.started)
         self._settings = settings
         self._loop = loop
         self._pool = pool
@@ -72,12 +72,13 @@ class Service:
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
         try:
+            self._lock = _hold(home.lock(name), self.started)
             self._journal = open_journal(home.log(name))
             self._control = Control(loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
-        seldom = Seldom(self._journal)
-        self._aliases = Aliases(name, home, settings, loop, Watcher(loop), self._journal, seldom, pool.interrupt)
+        self._seldom = Seldom(self._journal)
+        self._aliases = Aliases(name, home, settings, loop, Watcher(loop), self._journal, self._seldom, pool.interrupt)
 
     def serve(self, handler: str, early: Iterable[str]) -> None:
         """Attach, and claim questions from now on.
@@ -121,7 +122,7 @@ class Service:
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
         self._last_error = failure.message
-        self.warn("\n".join(filter(None, (failure.message, failure.detail))))
+        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.detail))))
 
     def _run(self, alias: Alias, spool: Spool, question: Question) -> None:
         computation = question.computation
@@ -147,11 +148,11 @@ class Service:
         self._counts[outcome.status] += 1
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
-            self._journal.info("%s %s: success (%s)", alias.name, comp_id, took)
+            self._journal.info("%s %s: success (%s)", alias.name, visible(comp_id), took)
         else:
             self._last_error = outcome.error
             text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))
-            self._journal.warning("%s %s: %s (%s): %s", alias.name, comp_id, outcome.status, took, text)
+            self._journal.warning("%s %s: %s (%s): %s", alias.name, visible(comp_id), outcome.status, took, text)
 
     def _tick(self) -> None:
         if self._serving:
@@ -187,7 +188,7 @@ class Service:
             "queue": self._aliases.waiting,
             "failing": failing.message if failing is not None else None,
             "last_error": self._last_error,
-            "watching": "rescans" if self._aliases.watcher.problem else "events",
+            "watching": "events" if self._aliases.hear else "rescans",
         }
 
 

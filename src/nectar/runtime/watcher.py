@@ -7,6 +7,7 @@ holds up later events by half a second when a file is moved out of its directory
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sys
@@ -32,10 +33,9 @@ class _Backend(Protocol):
 
 
 class Watcher:
-    """:ivar problem: why there are no events at present, or None. Rescans find everything meanwhile."""
+    """Where there are no events, because the system gives no more of them, rescans find everything meanwhile."""
 
     def __init__(self, loop: Loop) -> None:
-        self.problem: str | None = None
         self._hints: deque[Hint] = deque()
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[object, Callable[[bytes], None]]] = {}
@@ -62,10 +62,8 @@ class Watcher:
                 self._backend = _Inotify(self._tell) if sys.platform == "linux" else _Observed(self._tell)
             path = f"/proc/self/fd/{directory}" if sys.platform == "linux" else _path_of(directory)
             self._watches[number] = self._backend.add(number, path), hinted
-        except OSError as error:
-            self.problem = error.strerror or str(error)
+        except OSError:
             return None
-        self.problem = None
         return number
 
     def watching(self, number: int | None) -> bool:
@@ -116,9 +114,10 @@ class _Inotify:
         from watchdog.observers.inotify_c import CallbackId, Mask
 
         identifier = CallbackId(number)
-        return self._inotify.add_callback(
-            os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier
-        ), identifier
+        watch = self._inotify.add_callback(os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier)
+        if watch < 0:  # it says nothing where the directory cannot be read
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return watch, identifier
 
     def remove(self, watch: tuple[Any, Any]) -> None:
         try:
@@ -130,7 +129,12 @@ class _Inotify:
         return self._inotify.is_alive()
 
     def close(self) -> None:
-        self._inotify.stop()
+        inotify = self._inotify
+        # A thread that died while it read can no longer do what it is asked to do at its end: let go of its descriptors.
+        died = not inotify.is_alive() and inotify._is_reading and not inotify._closed  # noqa: SLF001
+        inotify.stop()
+        if died:
+            inotify._close_resources()  # noqa: SLF001
 
 
 class _Callback:

@@ -6,6 +6,7 @@ code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the c
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import os
 import signal
@@ -19,13 +20,14 @@ from nectar.answers import as_integer
 from nectar.computation import Computation
 from nectar.errors import NectarError
 from nectar.runtime import frames
+from nectar.runtime.run import MAX_DETAIL, MAX_ERROR
 
 if TYPE_CHECKING:
     from nectar.runtime.loader import Handler
 
-MAX_MESSAGE = 2000
-"""Characters of an exception's text in an answer."""
-MAX_TRACEBACK = 100_000
+MEMORY_FACTOR = 2
+MEMORY_MARGIN = 1 << 30
+"""So much may a worker with a memory limit ask for at once, resident or not: that many times the limit, and so many bytes more."""
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -42,6 +44,15 @@ def main() -> NoReturn:
     os._exit(status)
 
 
+# What this module and those that it calls rely on: put back after each run, because the code may have replaced it.
+_NEEDED = (
+    "BaseException Exception MemoryError OSError OverflowError RecursionError TypeError UnicodeDecodeError ValueError "
+    "bool bytearray bytes dict float getattr hasattr int isinstance len list max min sorted str tuple type vars"
+).split()
+_BUILTINS = {name: getattr(builtins, name) for name in _NEEDED}
+_mend = vars(builtins).update
+
+
 class Worker:
     """One worker: loads once, answers many."""
 
@@ -53,6 +64,10 @@ class Worker:
         self._clock = time.perf_counter
         self._getpid = os.getpid
         self._exit = os._exit
+        self._fstat = os.fstat
+        self._descriptor = channel.fileno()
+        self._identity = self._identify()
+        self._limited = ""
 
     def run(self) -> int:
         first = frames.receive(self._channel, self._reader)
@@ -60,6 +75,9 @@ class Worker:
             return 0
         order, _ = first
         _die_with(order["parent"])
+        _limit_memory(order["memory"])
+        if order["memory"] is not None:
+            self._limited = f" (memory_limit is {order['memory']} bytes)"
         handler = self._load(order)
         if handler is None:
             return 1
@@ -78,7 +96,8 @@ class Worker:
     def _load(self, order: dict[str, Any]) -> Handler | None:
         import faulthandler
 
-        faulthandler.enable()
+        # On a descriptor of its own, because the code may close standard error.
+        faulthandler.enable(file=os.dup(2))
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         sys.argv = [order["handler"]]
@@ -115,13 +134,15 @@ class Worker:
             begun = self._clock()
             returned = handler.compute(computation)
             seconds = self._clock() - begun
+            _mend(_BUILTINS)
             reply |= {"status": "success", "value": as_integer(returned), "error": None, "traceback": None, "seconds": seconds}
         except BaseException as error:
             seconds = self._clock() - begun
+            _mend(_BUILTINS)
             reply |= {
                 "status": "error",
                 "value": None,
-                "error": _describe(error),
+                "error": _describe(error) + (self._limited if isinstance(error, MemoryError) else ""),
                 "traceback": _traceback(error),
                 "seconds": seconds,
             }
@@ -133,10 +154,17 @@ class Worker:
 
     def _send(self, header: dict[str, Any]) -> None:
         try:
-            self._channel.sendall(frames.frame(header))
-        except OSError:
-            # The daemon is gone, or the code closed our descriptor: there is nobody to answer any more.
-            self._exit(1)
+            # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
+            if self._identify() == self._identity:
+                self._channel.sendall(frames.frame(header))
+                return
+        except OSError:  # the same, or the daemon is gone
+            pass
+        self._exit(frames.CHANNEL_LOST)
+
+    def _identify(self) -> tuple[int, int]:
+        status = self._fstat(self._descriptor)
+        return status.st_dev, status.st_ino
 
 
 def _die_with(parent: int) -> None:
@@ -152,22 +180,34 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
+def _limit_memory(limit: int | None) -> None:
+    """Bound what can be asked for at once; what is resident is looked at by the daemon (Linux)."""
+    if limit is None or sys.platform != "linux":
+        return
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = MEMORY_FACTOR * limit + MEMORY_MARGIN
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:  # noqa: S112 - the author's code may have closed or replaced it
+        except BaseException:  # noqa: S112 - the author's code may have closed or replaced it
             continue
 
 
 def _describe(error: BaseException) -> str:
-    """Type and message of an exception, in one bounded line."""
+    """Type and message of an exception, bounded."""
     try:
-        message = str(error)
-    except Exception:
-        message = "(its message cannot be shown)"
-    name = type(error).__name__[:MAX_MESSAGE]
-    return f"{name}: {message}"[:MAX_MESSAGE] if message else name
+        name = type.__getattribute__(type(error), "__name__")[:MAX_ERROR]
+        # A plain copy: a subclass of str would have its say in what follows.
+        message = "".join([str(error)[: MAX_ERROR + 1]])
+    except BaseException:
+        return "An exception whose message cannot be shown"
+    return f"{name}: {message}"[:MAX_ERROR] if message else f"{name}"
 
 
 def _traceback(error: BaseException) -> str | None:
@@ -183,6 +223,6 @@ def _traceback(error: BaseException) -> str | None:
             kept = [frame for frame in one.stack if not frame.filename.startswith(ours)]
             one.stack = traceback.StackSummary.from_list(kept)
             pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
-        return "".join(whole.format())[-MAX_TRACEBACK:] if whole.stack or isinstance(error, SyntaxError) else None
-    except Exception:
+        return "".join(whole.format())[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
+    except BaseException:
         return None

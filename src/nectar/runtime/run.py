@@ -1,0 +1,84 @@
+"""One run: what a worker is asked to do, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.computation import Status
+
+MAX_ERROR = 2000
+"""Characters of what went wrong, in an answer."""
+MAX_DETAIL = 50_000
+"""Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    :ivar seconds: that the function ran; None where it is not known to have run.
+    :ivar traceback: the author's, for the log alone.
+    """
+
+    status: Status
+    value: int | None = None
+    error: str | None = None
+    seconds: float | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done.
+
+    :ivar alias: whose question it is.
+    :ivar deadline: seconds.
+    :ivar done: called with the outcome, or with None when the pool was stopped in the middle of it.
+    """
+
+    alias: str
+    comp_id: str
+    body: bytes
+    timestamp: float
+    deadline: float
+    done: Callable[[Outcome | None], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker could not be made ready: the parts of a :class:`nectar.errors.NectarError`."""
+
+    message: str
+    where: str | None = None
+    hint: str | None = None
+    detail: str | None = None
+
+
+def outcome(header: dict[str, Any]) -> Outcome:
+    """The outcome in a worker's answer, within bounds: the handler's code may have written it.
+
+    :raises ValueError: it is none.
+    """
+    seconds = header.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise ValueError("its time is none")
+    match header:
+        case {"status": "success", "value": int(value)} if not isinstance(value, bool):
+            return Outcome("success", value=value, seconds=seconds)
+        case {"status": "error", "error": str(error), "traceback": str() | None as traceback}:
+            return Outcome("error", error=error[:MAX_ERROR], traceback=traceback and traceback[-MAX_DETAIL:], seconds=seconds)
+    raise ValueError("it is no answer")
+
+
+def failure(header: dict[str, Any]) -> Failure:
+    """Why the handler could not be loaded, in the worker's words, within bounds.
+
+    :raises KeyError: a part is missing.
+    """
+    parts = {key: None if header[key] is None else str(header[key])[-MAX_DETAIL:] for key in ("where", "hint", "detail")}
+    return Failure(str(header["message"])[:MAX_ERROR], **parts)
