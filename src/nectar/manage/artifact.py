@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import email.parser
 import re
+import tarfile
+import zipfile
 from pathlib import Path
+from typing import Any
+
+import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage.plan import Plan
+from nectar.manage.plan import Piece, Plan
 from nectar.manage.project import normalised
+from nectar.manage.python import Request
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
+_WRAPPER = "nectar-environment"
+_MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 
 
 def requirement_name(requirement: str) -> str:
@@ -30,15 +39,55 @@ def wheel_name(path: Path) -> str:
 
 def sdist_name(path: Path) -> str:
     """The distribution in an sdist, from its file name."""
-    return re.split(r"-\d", path.name, maxsplit=1)[0].removesuffix(".zip").removesuffix(".tar.gz")
+    stem = re.sub(r"\.(tar\.\w+|tgz|zip)$", "", path.name)
+    return re.split(r"-(?=\d)", stem, maxsplit=1)[0]
 
 
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
-    raise UsageError("A requirement is not supported yet.")
+    """What the environment of something on the index is made of."""
+    name = normalised(requirement_name(requirement))
+    made = Plan(distribution=name, python=Request(None, python))
+    _wrap(made, [requirement], {}, None)
+    return made
 
 
 def plan_file(path: Path, *, python: str | None) -> Plan:
-    raise UsageError("Wheels and sdists are not supported yet.", where=str(path))
+    """What the environment of a wheel or an sdist is made of: the file itself, and what it depends on."""
+    name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
+    requires = _requires_python(path)
+    made = Plan(distribution=name, python=Request(requires, python), locals_=[name])
+    made.pieces[f"given/{path.name}"] = Piece(origin=path)
+    _wrap(made, [name], {name: {"path": f"given/{path.name}"}}, requires)
+    return made
 
 
-__all__ = ["normalised"]
+def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires: str | None) -> None:
+    wanted = _MINOR.fullmatch(made.python.wanted or "")
+    project = {
+        "project": {
+            "name": _WRAPPER,
+            "version": "0",
+            "requires-python": requires or f">={wanted[1] if wanted else '3.11'}",
+            "dependencies": dependencies,
+        },
+        "tool": {"uv": {"package": False, "sources": sources}},
+    }
+    made.pieces["pyproject.toml"] = Piece(content=tomli_w.dumps(project).encode())
+
+
+def _requires_python(path: Path) -> str | None:
+    """What a wheel's or sdist's own metadata says of Python; None where it says nothing, or cannot be read (uv will say why)."""
+    try:
+        if path.suffix == ".whl":
+            with zipfile.ZipFile(path) as archive:
+                name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each))
+                text = archive.read(name)
+        else:
+            with tarfile.open(path) as tar:
+                member = next(each for each in tar if re.fullmatch(r"[^/]+/PKG-INFO", each.name))
+                stream = tar.extractfile(member)
+                text = stream.read() if stream else b""
+    except (OSError, StopIteration, zipfile.BadZipFile, tarfile.TarError, EOFError):
+        return None
+    found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"]
+    return str(found) if found else None

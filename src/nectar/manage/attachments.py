@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 SYNC_TIMEOUT = 30.0
-"""Seconds for a daemon to attach and detach; a detach waits for nothing that runs."""
+"""Seconds for a daemon to attach and detach, beyond what a computation that runs for a detached alias gets to finish."""
 
 
 def check(home: Home, records: dict[str, registry.Record], aliases: tuple[str, ...], *, name: str) -> None:
@@ -82,7 +82,8 @@ def sync(home: Home, name: str) -> dict[str, Any]:
 
     :returns: what keeps it from answering for an alias, by alias.
     """
-    problems = ask(home.socket(name), {"do": "sync"}, timeout=SYNC_TIMEOUT).get("problems")
+    timeout = handlers.stop_timeout(registry.require(home, name)) + SYNC_TIMEOUT
+    problems = ask(home.socket(name), {"do": "sync"}, timeout=timeout).get("problems")
     return problems if isinstance(problems, dict) else {}
 
 

@@ -4,155 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import configuration, installed, layout, python, stale
-from nectar.manage.locking import held, is_free
+from nectar.manage import installed, python, stale
+from nectar.manage.plan import LOCK
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
-from nectar.manage.uv import Uv, filtered, find_uv
+from nectar.manage.workshop import ASIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from nectar.home import Home
     from nectar.manage.plan import Plan
-    from nectar.manage.source import Source
     from nectar.manage.uv import Outcome
+    from nectar.manage.workshop import Workshop
 
 MARKER = "nectar.json"
 """Written last: an environment without it is none."""
-ASIDE = ".build-"
-_MISMATCH = "needs to be updated, but `--locked` was provided"
+MISMATCH = "needs to be updated, but `--locked` was provided"
 
 
 class LockMismatchError(EnvironmentFailedError):
     """The lock is not that of the project."""
-
-
-@dataclass
-class Workshop:
-    """A place to build in, which is gone afterwards, and the uv that works in it."""
-
-    source: Source
-    directory: Path
-    log: Path
-    uv: Uv
-    downloads: bool
-    _python: str | None = None
-    _copied: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def tree(self) -> Path:
-        return self.directory / "tree"
-
-    @property
-    def venv(self) -> Path:
-        return self.directory / "venv"
-
-    def interpreter(self, plan: Plan) -> str:
-        """What to give uv as ``--python``."""
-        if self._python is None:
-            self._python = python.choose(self.uv, plan.python, downloads=self.downloads)
-        return self._python
-
-    def copy(self, plan: Plan) -> dict[str, str]:
-        """Have the plan's files in the tree, and return the digests of what is there."""
-        if not self._copied:
-            layout.fence(self.directory, plan.configured_above)
-            self.tree.mkdir()
-            self._copied = plan.copy(self.tree)
-        elif plan.has_lock:
-            (self.tree / plan.lock).write_bytes(plan.pieces[plan.lock].read())
-            self._copied = {**self._copied, "lock": plan.digests()["lock"]}
-        return self._copied
-
-    def clear(self) -> None:
-        """Take all of it away, to begin anew."""
-        for path in (self.tree, self.venv):
-            shutil.rmtree(path, ignore_errors=True)
-        self._copied = {}
-
-    def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
-        """An error with uv's own words."""
-        return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=self.words(outcome))
-
-    def words(self, outcome: Outcome) -> str:
-        """What uv said, with the author's paths in place of the copies'."""
-        text = outcome.errors.strip().replace(str(self.tree), str(self.source.directory))
-        return "\n".join(text.splitlines()[-80:])
-
-
-@contextmanager
-def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None]) -> Iterator[Workshop]:
-    """A workshop in the data dir. What killed ones left is swept first.
-
-    :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
-    """
-    binary = find_uv()
-    log = home.builds / f"{source.name}.log"
-    sweep(home)
-    kept = filtered(environ)
-    above = configuration.above(source.path)
-    downloads = source.downloads or configuration.downloads_pythons(environ, above=above)
-    if source.downloads:
-        kept["UV_PYTHON_DOWNLOADS"] = "automatic"
-    elif not downloads:
-        kept["UV_PYTHON_DOWNLOADS"] = "never"
-    if source.offline:
-        kept["UV_OFFLINE"] = "1"
-    try:
-        directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
-        with held(directory / "lock") as descriptor:
-            uv = Uv(binary, kept, report, _writer(log), held=(descriptor,))
-            try:
-                yield Workshop(source, directory, log, uv, downloads and kept.get("UV_PYTHON_DOWNLOADS") != "never")
-            finally:
-                shutil.rmtree(directory, ignore_errors=True)
-    except OSError as error:
-        raise EnvironmentFailedError(
-            f"The environment could not be built: {error.strerror or error}.",
-            where=str(error.filename or home.envs),
-            hint="nectar gc removes environments that nothing uses." if error.errno == 28 else None,
-        ) from error
-
-
-def sweep(home: Home) -> list[Path]:
-    """Remove what builds that were killed have left; one that lives (or whose uv does) holds its lock."""
-    swept = []
-    for directory in home.envs.glob(f"{ASIDE}*"):
-        if is_free(directory / "lock") and _age(directory) > 5:
-            shutil.rmtree(directory, ignore_errors=True)
-            swept.append(directory)
-    return swept
-
-
-def _age(path: Path) -> float:
-    """Seconds since a directory changed; a build that begins takes its lock within the first."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0
-
-
-def _writer(log: Path) -> Callable[[str], None]:
-    fresh = True
-
-    def write(line: str) -> None:
-        nonlocal fresh
-        with log.open("w" if fresh else "a", encoding="utf-8", errors="replace") as stream:
-            stream.write(line + "\n")
-        fresh = False
-
-    return write
 
 
 def platform() -> str:
@@ -195,33 +74,38 @@ def _install(plan: Plan, shop: Workshop) -> None:
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
     python.check(installed.version_of(shop.venv), plan.python)
-    refresh = [item for name in plan.locals_ for item in ("--refresh-package", name)]
-    arguments = ["sync", "--locked", "--no-default-groups", "--no-editable", *refresh]
-    outcome = _sync(plan, shop, arguments)
-    if outcome.code == 0 and stale.installed(shop.venv, shop.tree, plan.locals_):
-        outcome = _sync(plan, shop, [*arguments, "--no-cache", *(i for name in plan.locals_ for i in ("--reinstall-package", name))])
+    # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
+    # cannot be combined with working offline.
+    outcome = shop.uv.run(
+        *("sync", "--locked", "--no-default-groups", "--no-editable"),
+        *("--project", shop.tree / plan.project, "--python", shop.venv / "bin" / "python"),
+        variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
+    )
     if outcome.code == 0:
+        assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
         return
-    if _MISMATCH in outcome.errors:
-        directory = shop.source.directory
-        raise LockMismatchError(
-            "The lock does not match the project.",
-            where=str(directory / "uv.lock") if not plan.outside else plan.outside,
-            hint=f"uv lock --project {_quoted(directory)}",
-            detail=shop.words(outcome),
-        )
+    if MISMATCH in outcome.errors:
+        raise mismatch(plan, shop, outcome)
     raise shop.failure("The environment could not be built.", outcome)
 
 
-def _sync(plan: Plan, shop: Workshop, arguments: list[str]) -> Outcome:
-    return shop.uv.run(
-        *arguments,
-        "--project",
-        shop.tree / plan.project,
-        "--python",
-        shop.venv / "bin" / "python",
-        variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
+def mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> LockMismatchError:
+    """The error for a lock that is not that of its project, with the command that mends it."""
+    return LockMismatchError(
+        "The lock does not match the project."
+        if shop.source.kind != "file"
+        else "The lock does not match the file's inline metadata.",
+        where=str(plan.lock_of or shop.source.directory / LOCK),
+        hint=command_to_lock(plan, shop),
+        detail=shop.words(outcome),
     )
+
+
+def command_to_lock(plan: Plan, shop: Workshop) -> str:
+    """What a person types to lock the source anew."""
+    if shop.source.kind == "file":
+        return f"uv lock --script {shlex.quote(str(shop.source.path))}"
+    return f"uv lock --project {shlex.quote(str(plan.lock_of.parent if plan.lock_of else shop.source.directory))}"
 
 
 def _inspect(plan: Plan, shop: Workshop) -> dict[str, Any]:
@@ -243,10 +127,14 @@ def _inspect(plan: Plan, shop: Workshop) -> dict[str, Any]:
             if own
             else f"{plan.distribution} was not installed.",
             where=str(shop.source.shown),
-            hint="Declare the handler under [project.entry-points.\"nectar.handlers\"], and a [build-system].",
+            hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
         )
     if shop.source.kind != "file":  # whose module is in the snapshot
         installed.refuse_lost_entries(shop.venv, entries)
+    for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:
+        shop.uv.report(
+            f"warning: the installed {path} is not the one in the source; either the build backend changes it, or it took an old copy."
+        )
     manifest = installed.site_packages(shop.venv) / SNAPSHOT / MANIFEST
     return {
         "python_version": installed.version_of(shop.venv),
@@ -256,9 +144,3 @@ def _inspect(plan: Plan, shop: Workshop) -> dict[str, Any]:
         "distributions": [[each.name, each.version] for each in found],
         "snapshot": str(manifest.relative_to(shop.venv)) if shop.source.kind == "file" else None,
     }
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -26,7 +26,7 @@ def values(project: Project) -> list[str]:
             found.append(f"directory {key['dir']} {(project.directory / key['dir']).is_dir()}")
         elif key.get("git"):
             checkout = vcs.checkout(project)
-            found += checkout.describe() if checkout else []
+            found.append(f"commit {checkout.head if checkout else None}")
     return found
 
 

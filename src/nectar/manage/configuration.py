@@ -7,7 +7,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from nectar.manage.project import list_of_text, read_toml, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +21,19 @@ _DECIDING = re.compile(
     r"|FORK_STRATEGY|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_BINARY.*|NO_BUILD.*|NO_SOURCES.*|TORCH_BACKEND|NO_CONFIG)",
 )
 _FILES_OF = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT"})
+_PROJECTS_OWN = frozenset(
+    {
+        "workspace",
+        "sources",
+        "dev-dependencies",
+        "default-groups",
+        "dependency-groups",
+        "package",
+        "managed",
+        "conflicts",
+        "build-backend",
+    },
+)
 _LOGIN = re.compile(r"(?<=://)[^/@\s\"']*@")
 
 
@@ -45,17 +62,20 @@ def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, 
     return [(place, file) for place, file in places if file is not None and file.is_file()]
 
 
-def downloads_pythons(environ: Mapping[str, str], *, above: Path | None) -> bool:
-    """Whether a person has set uv's own ``python-downloads``, which then counts."""
-    if environ.get("UV_PYTHON_DOWNLOADS"):
-        return True
-    for _, file in files(environ, above=above):
+def setting(name: str, environ: Mapping[str, str], directory: Path) -> object:
+    """One setting in the files of settings that count for a project, the nearest first; None where none has it."""
+    own = [("own", directory / "uv.toml"), ("own", directory / "pyproject.toml")]
+    near = [] if environ.get("UV_CONFIG_FILE") or environ.get("UV_NO_CONFIG") else own
+    for _, file in near + files(environ, above=above(directory)):
         try:
-            if "python-downloads" in tomllib.loads(_text(file)):
-                return True
+            table = tomllib.loads(_text(file))
         except tomllib.TOMLDecodeError:
             continue
-    return False
+        table = section(table, "tool", "uv") if file.name == "pyproject.toml" else table
+        if name in table:
+            found: object = table[name]
+            return found
+    return None
 
 
 def above(directory: Path) -> Path | None:
@@ -70,6 +90,39 @@ def above(directory: Path) -> Path | None:
         except (tomllib.TOMLDecodeError, AttributeError):
             continue
     return None
+
+
+def uv_toml(directory: Path) -> Path | None:
+    """The nearest ``uv.toml`` in a directory or above it."""
+    return next((place / "uv.toml" for place in (directory, *directory.parents) if (place / "uv.toml").is_file()), None)
+
+
+def moved(file: Path) -> bytes:
+    """The settings in a file of uv's, as a ``uv.toml`` for elsewhere: relative paths in it are made absolute.
+
+    :param file: a ``uv.toml``, or a ``pyproject.toml`` with ``[tool.uv]``.
+    :raises EnvironmentFailedError: it is not TOML.
+    """
+    table = read_toml(file)
+    if file.name == "pyproject.toml":
+        table = {name: value for name, value in section(table, "tool", "uv").items() if name not in _PROJECTS_OWN}
+    return tomli_w.dumps(_absolute(table, file.parent)).encode()
+
+
+def _absolute(table: dict[str, Any], base: Path) -> dict[str, Any]:
+    changed = dict(table)
+    for name in ("find-links", "extra-index-url"):
+        if name in changed:
+            changed[name] = [_place(item, base) for item in list_of_text(changed[name])]
+    if isinstance(changed.get("index-url"), str):
+        changed["index-url"] = _place(changed["index-url"], base)
+    if isinstance(changed.get("index"), list):
+        changed["index"] = [{**index, "url": _place(index["url"], base)} if "url" in index else index for index in changed["index"]]
+    return changed
+
+
+def _place(url: str, base: Path) -> str:
+    return url if "://" in url or url.startswith("/") else str((base / url).resolve())
 
 
 def _text(file: Path) -> str:

@@ -60,8 +60,28 @@ def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
     minor, packages = _ask(venv)
     python.check(minor, package.request(project, None))
     runtime = riding.runtime(home, minor)
-    (Path(packages) / PTH).write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")
+    pth = Path(packages) / PTH
+    pth.write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")
+    _note(runtime, pth)
     return venv
+
+
+def developed(runtime: Path) -> bool:
+    """Whether a project's ``.venv`` names a runtime."""
+    try:
+        paths = [Path(line) for line in _users(runtime).read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return False
+    return any(path.exists() and runtime.name in path.read_text(encoding="utf-8") for path in paths)
+
+
+def _note(runtime: Path, pth: Path) -> None:
+    with _users(runtime).open("a", encoding="utf-8") as users:
+        users.write(f"{pth}\n")
+
+
+def _users(runtime: Path) -> Path:
+    return runtime.with_name(f"{runtime.name}.dev")
 
 
 def _root(project: Project) -> Path:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar.errors import UsageError
-from nectar.manage import building, configuration, resolution, single_file, variables
+from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.manage import building, configuration, resolution, variables, workshop
 from nectar.manage.locking import held
 from nectar.manage.plan import key_of
 from nectar.protocol import Loading
+from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.plan import Plan
     from nectar.manage.source import Source
-    from nectar.settings import Settings
+    from nectar.manage.workshop import Workshop
+
+_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,8 @@ def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
     environ = os.environ if environ is None else environ
-    plan = source.plan(but=data(home))
-    digests = _digests(home, plan, environ)
-    return None if digests is None else _known(home, source, key_of(digests))
+    parts = current(home, source, environ)
+    return None if parts is None else _known(home, source, key_of(parts))
 
 
 def provide(
@@ -79,24 +82,41 @@ def provide(
     if found:
         return found
     home.create()
+    with workshop.workshop(home, source, environ, report) as shop:
+        for attempt in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):  # an editor replaces a file by removing it
+                found = _attempt(home, source, shop, environ, upgrade=upgrade and attempt == 0, last=attempt == _ATTEMPTS - 1)
+            if found:
+                return found
+            shop.clear()
+    raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))
+
+
+def _attempt(
+    home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, last: bool
+) -> Environment | None:
+    """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
     plan = source.plan(but=data(home))
-    with building.workshop(home, source, environ, report) as shop:
-        if not plan.has_lock:
-            resolution.resolve(home, plan, shop, environ, upgrade=upgrade)
-        key, digests = "", None
-        while digests is None:  # the source may change while it is read
-            digests = _digests(home, plan, environ)
-            assert digests is not None
-            key = key_of(digests)
-            with held(home.envs / ".locks" / key, waiting=lambda: report("Another launch is building this environment; waiting for it.")):
-                found = _known(home, source, key)
-                if found:
-                    return found
-                if not building.build(home, plan, shop, key, digests):
-                    digests = None
+    own_lock = plan.has_lock
+    if not own_lock:
+        resolution.resolve(home, plan, shop, environ, upgrade=upgrade)
+    parts = digests(home, plan, environ)
+    assert parts is not None, "it is resolved"
+    key = key_of(parts)
+    with held(
+        home.envs / ".locks" / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
+    ):
         found = _known(home, source, key)
-        assert found is not None, "it has just been built"
-        return found
+        if found:
+            return found
+        try:
+            return _known(home, source, key) if building.build(home, plan, shop, key, parts) else None
+        except building.LockMismatchError:
+            if own_lock or last:
+                raise
+            # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.
+            resolution.forget(home, plan, environ)
+            return None
 
 
 def data(home: Home) -> tuple[Path, ...]:
@@ -104,7 +124,18 @@ def data(home: Home) -> tuple[Path, ...]:
     return (home.data_dir, home.nectar)
 
 
-def _digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:
+def current(home: Home, source: Source, environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The digests of what a source is now, by part; None where it would have to be resolved first."""
+    try:
+        return digests(home, source.plan(but=data(home)), environ)
+    except OSError as error:
+        raise EnvironmentFailedError(
+            f"The handler's source cannot be read: {error.strerror or error}.",
+            where=str(error.filename or source.path),
+        ) from error
+
+
+def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:
     """The digests of a plan's parts; None where it must be resolved first."""
     index = configuration.digest(environ, above=plan.configured_above)
     if not plan.has_lock and not resolution.use_kept(home, plan, index):
@@ -134,6 +165,14 @@ def _known(home: Home, source: Source, key: str) -> Environment | None:
         snapshot=snapshot,
         settings=source.settings,
     )
+
+
+def recorded(home: Home, source: Source, key: str) -> Environment | None:
+    """The environment that a handler was launched in, with the settings of then; None where it, or its Python, is gone."""
+    found, marker = _known(home, source, key), marker_of(home, key)
+    if not found or not marker:
+        return None
+    return replace(found, settings=Settings.from_mapping(marker["settings"]))
 
 
 def marker_of(home: Home, key: str) -> dict[str, Any] | None:
@@ -168,7 +207,13 @@ def choose_entry(environment: Environment, handler: str | None) -> tuple[str, st
     raise UsageError(f"There is no entry point {handler!r}.", where=environment.distribution, hint=f"There are: {names}.")
 
 
-def loading(home: Home, environment: Environment, source: Source, entry: tuple[str, str], given: Mapping[str, str]) -> Loading:
+def loading(
+    home: Home,  # noqa: ARG001  (of the same shape as its siblings)
+    environment: Environment,
+    source: Source,
+    entry: tuple[str, str],
+    given: Mapping[str, str],
+) -> Loading:
     """All that a worker needs to load the handler.
 
     :param given: the variables of the handler's process, from :func:`nectar.manage.variables.compose`.
@@ -183,6 +228,3 @@ def loading(home: Home, environment: Environment, source: Source, entry: tuple[s
         snapshot=str(environment.snapshot) if environment.snapshot else None,
         variables=variables.activated(environment.path, given),
     )
-
-
-__all__ = ["Environment", "choose_entry", "find", "loading", "marker_of", "provide", "single_file"]

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import workspace
@@ -55,6 +56,8 @@ def gather(project: Project, gathered: Gathering, *, whole: bool) -> None:
     (gathered.whole if whole else gathered.told)[place] = project
     if whole:
         gathered.told.pop(place, None)
+    if whole:
+        _refuse_urls(project)
     space = workspace.of(project)
     inherited: dict[str, Any] = {}
     if space:
@@ -82,7 +85,7 @@ def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gath
         if member:
             gather(member, gathered, whole=whole)
         return
-    path = entry.get("path")
+    path = entry.get("path") or _local(entry.get("url"))
     if not isinstance(path, str):
         return
     if os.path.isabs(os.path.expanduser(path)):
@@ -99,10 +102,33 @@ def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gath
         gathered.files.add(place)
 
 
+def _local(url: object) -> str | None:
+    """The path in a URL of a file."""
+    return unquote(urlsplit(url).path) if isinstance(url, str) and url.startswith("file:") else None
+
+
+def _refuse_urls(project: Project) -> None:
+    """Refuse a dependency on a directory by its URL: uv would build it where it lies."""
+    for requirement in list_of_text(project.section("project").get("dependencies")):
+        name, at, url = requirement.partition("@")
+        place = _local(url.split(";")[0].strip()) if at else None
+        if place and os.path.isdir(place):
+            raise EnvironmentFailedError(
+                f"The dependency {name.strip()} is a directory by its absolute path; the handler is built from a copy, which only "
+                "relative ones follow.",
+                where=str(project.file),
+                hint=f'[tool.uv.sources] {name.strip()} = {{ path = "{os.path.relpath(place, project.directory)}" }}',
+            )
+
+
 def _named(project: Project) -> set[str]:
     """The distributions that a project may need, whatever the extra; build requirements included."""
     table = project.section("project")
-    lists = [table.get("dependencies"), *section(table, "optional-dependencies").values(), project.section("build-system").get("requires")]
+    lists = [
+        table.get("dependencies"),
+        *section(table, "optional-dependencies").values(),
+        project.section("build-system").get("requires"),
+    ]
     names = (_NAME.match(item) for each in lists for item in list_of_text(each))
     return {normalised(found[1]) for found in names if found}
 

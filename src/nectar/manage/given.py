@@ -40,7 +40,11 @@ class Given:
     def passing(self, names: list[str], environ: Mapping[str, str]) -> Given:
         """The same, with these variables of a shell, where it has them; what was let through before stays."""
         found = {name: environ[name] for name in names if name in environ}
-        return Given(env=self.env, files=self.files, passed={name: value for name, value in {**self.passed, **found}.items() if name in names})
+        return Given(
+            env=self.env,
+            files=self.files,
+            passed={name: value for name, value in {**self.passed, **found}.items() if name in names},
+        )
 
     def variables(self) -> dict[str, str]:
         """All of them together; a later file wins over an earlier one, and ``env`` over all.
@@ -96,7 +100,9 @@ def read(home: Home, name: str) -> Given:
         return Given()
     except (ValueError, KeyError, TypeError):
         path = home.variables(name)
-        raise UsageError("The handler's variables cannot be read.", where=str(path), hint="Launch it again, with its --env.") from None
+        raise UsageError(
+            "The handler's variables cannot be read.", where=str(path), hint="Launch it again, with its --env."
+        ) from None
 
 
 @contextmanager

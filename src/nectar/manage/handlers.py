@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.errors import ConflictError
+from nectar.errors import ConflictError, NectarError
 from nectar.manage import liveness, registry, stopping
 from nectar.settings import Settings
 
@@ -18,10 +18,13 @@ def records(home: Home) -> dict[str, Record]:
     found = registry.read(home)
     if all(_true(home, name, record) == record for name, record in found.items()):
         return found
-    with registry.changing(home) as current:
-        for name, record in current.items():
-            current[name] = _true(home, name, record)
-        return dict(current)
+    try:
+        with registry.changing(home) as current:
+            for name, record in current.items():
+                current[name] = _true(home, name, record)
+            return dict(current)
+    except OSError:  # a full disk: what is true can be told all the same
+        return {name: _true(home, name, record) for name, record in found.items()}
 
 
 def require(home: Home, name: str) -> Record:
@@ -52,9 +55,42 @@ def stop(home: Home, name: str, *, timeout: float | None = None) -> None:
     record = require(home, name)
     if record.status != "running" and record.desired != "running":
         raise ConflictError(f"The handler {name!r} is not running.", hint="nectar view shows which handlers run.")
-    _update(home, name, desired="stopped")
+    left: dict[str, object] = {"status": "stopped", "pid": None}
+    try:
+        _update(home, name, desired="stopped")
+    except OSError:  # on a full disk it is stopped all the same, and then the record is tried again
+        left["desired"] = "stopped"
     stopping.stop(home, name, timeout=stop_timeout(record) if timeout is None else timeout)
-    _update(home, name, status="stopped", pid=None)
+    try:
+        _update(home, name, **left)
+    except OSError as error:
+        raise NectarError(
+            f"The handler {name!r} was stopped, and that could not be written down: {error.strerror}.",
+            where=str(home.registry),
+            hint=f"When it can be written again: nectar stop {name}",
+        ) from None
+
+
+def remove(home: Home, name: str, *, stop_first: bool = False) -> None:
+    """Forget a stopped handler: its record with its attachments, its variables, log and socket.
+
+    :param stop_first: stop it where it runs.
+    :raises ConflictError: it runs.
+    """
+    record = require(home, name)
+    if record.status == "running":
+        if not stop_first:
+            raise ConflictError(f"The handler {name!r} is running.", hint=f"nectar stop {name}, or remove it with --stop.")
+        stop(home, name)
+    with liveness.kept_free(home, name) as free:
+        if not free:
+            raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
+        with registry.changing(home) as current:
+            current.pop(name, None)
+        log = home.log(name)
+        # The lock goes last: who holds it then sees that it is no longer the one with the name.
+        for path in (home.socket(name), home.variables(name), log, log.with_name(f"{log.name}.1"), home.lock(name)):
+            path.unlink(missing_ok=True)
 
 
 def stop_timeout(record: Record) -> float:

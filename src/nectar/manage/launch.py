@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError
 from nectar.home import check_name
-from nectar.manage import attachments, environment, given, handlers, liveness, registry
+from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
-from nectar.manage.source import reopen
+from nectar.manage.source import recall, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,25 +62,68 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     """
     record = handlers.require(home, name)
     _require_stopped(home, name)
+    source = recall(record.source)
+    built = environment.recorded(home, source, record.environment)
+    if built is None:
+        report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
+        return _anew(home, name, record, report=report)
+    order = Order(
+        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
+    )
+    return _serve(home, name, order, built, chosen=(record.handler_name, record.entry))
+
+
+def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
+    """Start a handler with its code, lock, Python and settings as they are now.
+
+    One that runs is stopped only when the new one has loaded the handler, and the new one serves only when the old one has
+    ended; so no question runs in both, and what fails before that leaves the old one as it was.
+
+    :param upgrade: resolve anew what the project has no lock for.
+    :raises NotFoundError: there is none of that name.
+    """
+    return _anew(home, name, handlers.require(home, name), upgrade=upgrade, report=report)
+
+
+def _anew(home: Home, name: str, record: Record, *, report: Callable[[str], None], upgrade: bool = False) -> Launched:
     source = reopen(record.source)
-    order = Order(source=source, entry=record.handler_name or None, settings=record.settings, given=given.read(home, name))
-    built = environment.find(home, source) or environment.provide(home, source, report=report)
-    return _serve(home, name, order, built)
+    built = environment.provide(home, source, upgrade=upgrade, report=report)
+    order = Order(
+        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
+    )
+    return _serve(home, name, order, built, replaced=record)
 
 
-def _serve(home: Home, name: str, order: Order, built: Environment) -> Launched:
-    prepared = prepare(home, name, order, built)
-    with Starting(prepared) as daemon:
-        daemon.load()
-        daemon.take()
-        with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
-            daemon.serve()
+def _serve(
+    home: Home,
+    name: str,
+    order: Order,
+    built: Environment,
+    *,
+    chosen: tuple[str, str] | None = None,
+    replaced: Record | None = None,
+) -> Launched:
+    """From an environment to a handler that serves.
+
+    :param chosen: the entry point, where it is known.
+    :param replaced: whose daemon, if it runs, is to be stopped in favour of this one.
+    """
+    with state.in_use(home, built.key):
+        prepared = prepare(home, name, order, built, chosen=chosen)
+        with Starting(prepared) as daemon:
+            daemon.load()
+            with _uninterrupted():
+                if replaced is not None:
+                    stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
+                daemon.take()
+                with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
+                    daemon.serve()
     problems = attachments.sync(home, name) if written.attached_aliases else {}
     return Launched(name=name, record=written, problems=problems)
 
 
 def _record(prepared: Prepared, pid: int) -> Record:
-    order, built = prepared.order, prepared.environment
+    order, built, now = prepared.order, prepared.environment, time.time()
     return Record(
         status="running",
         desired="running",
@@ -90,13 +134,24 @@ def _record(prepared: Prepared, pid: int) -> Record:
         python=str(built.python),
         entry=prepared.entry[1],
         handler_name=prepared.entry[0],
+        asked_entry=order.entry,
         settings=order.settings,
         effective={key: value for key, value in prepared.settings.to_mapping().items() if key != "env"},
         pid=pid,
-        started=time.time(),
-        created=time.time(),
+        started=now,
+        created=now if order.created is None else order.created,
         version=__version__,
     )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold an interrupt back: what must not be left half done takes seconds at most."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

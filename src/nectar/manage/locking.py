@@ -12,23 +12,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Busy(Exception):  # noqa: N818  (it is an answer)
+    """Somebody else holds the lock."""
+
+
 @contextmanager
-def held(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[int]:
-    """Hold a lock, and give its descriptor; wait for it as long as it takes, having said so once.
+def held(path: Path, *, shared: bool = False, wait: bool = True, waiting: Callable[[], None] | None = None) -> Iterator[int]:
+    """Hold a lock, and give its descriptor.
 
     Its file may be removed by whoever holds it: one that is found removed is opened anew.
+
+    :param shared: hold it beside others who do.
+    :param waiting: called once when it has to be waited for, which takes as long as it takes.
+    :raises Busy: somebody holds it, and we do not ``wait``.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
+                if not wait:
+                    raise Busy(path) from None
                 if waiting:
                     waiting()
                     waiting = None
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, kind)
             if _is_at(descriptor, path):
                 yield descriptor
                 return

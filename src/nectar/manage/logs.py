@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from nectar.manage import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from nectar.home import Home
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _POLL = 0.1
 
 
-def lines(home: Home, name: str, *, last: int, follow: bool) -> Iterator[str]:
+def lines(home: Home, name: str, *, last: int, follow: bool) -> Generator[str]:
     """The last lines of a log, and then each further one as it is written.
 
     :param last: how many; the rotated part counts too.
@@ -31,38 +31,40 @@ def lines(home: Home, name: str, *, last: int, follow: bool) -> Iterator[str]:
     return _lines(path, last=last, follow=follow)
 
 
-def _lines(path: Path, *, last: int, follow: bool) -> Iterator[str]:
+def _lines(path: Path, *, last: int, follow: bool) -> Generator[str]:
     file = _open(path)
-    recent: deque[bytes] = deque(maxlen=last)
-    rotated = path.with_name(f"{path.name}.1")
-    rest = b""
-    if file is not None:
-        recent.extend(file)
-    if len(recent) < last and (older := _open(rotated)) is not None:
-        with older:
-            before = deque(older, maxlen=last - len(recent))
-        before.extend(recent)
-        recent = before
-    if follow and recent and not recent[-1].endswith(b"\n"):
-        rest = recent.pop()
-    for line in recent:
-        yield _text(line)
-    while follow:
-        if file is None:
-            file = _open(path)
-        replaced = file is not None and _replaced(path, file)
-        for line in file or ():
-            rest += line
-            if rest.endswith(b"\n"):
-                yield _text(rest)
-                rest = b""
-        if file is not None and replaced:
+    try:
+        recent = _recent(path, file, last)
+        rest = recent.pop() if follow and recent and not recent[-1].endswith(b"\n") else b""
+        yield from map(_text, recent)
+        while follow:
+            file = file or _open(path)
+            replaced = file is not None and _replaced(path, file)
+            for line in file or ():
+                rest += line
+                if rest.endswith(b"\n"):
+                    yield _text(rest)
+                    rest = b""
+            if file is not None and replaced:
+                file.close()
+                file = None
+            elif file is not None and file.tell() > os.fstat(file.fileno()).st_size:
+                file.seek(0)
+            else:
+                time.sleep(_POLL)
+    finally:
+        if file is not None:
             file.close()
-            file = None
-        elif file is not None and file.tell() > os.fstat(file.fileno()).st_size:
-            file.seek(0)
-        else:
-            time.sleep(_POLL)
+
+
+def _recent(path: Path, file: BinaryIO | None, last: int) -> deque[bytes]:
+    """The last lines of a log, those before its rotation included."""
+    recent = deque(file or (), maxlen=last)
+    older = _open(path.with_name(f"{path.name}.1")) if len(recent) < last else None
+    if older is not None:
+        with older:
+            recent.extendleft(reversed(deque(older, maxlen=last - len(recent))))
+    return recent
 
 
 def _open(path: Path) -> BinaryIO | None:

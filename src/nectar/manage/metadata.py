@@ -51,7 +51,9 @@ def read(file: Path) -> Metadata:
         raise EnvironmentFailedError(f"The file cannot be read: {error.strerror}.", where=str(file)) from None
     blocks = [found for found in _BLOCK.finditer(text if text.endswith("\n") else text + "\n") if found["type"] == "script"]
     if len(blocks) > 1:
-        raise EnvironmentFailedError("The file has two blocks of inline metadata.", where=str(file), hint="Leave one `# /// script`.")
+        raise EnvironmentFailedError(
+            "The file has two blocks of inline metadata.", where=str(file), hint="Leave one `# /// script`."
+        )
     if not blocks:
         if re.search(r"^# /// script[ \t]*$", text, re.MULTILINE):
             raise EnvironmentFailedError(

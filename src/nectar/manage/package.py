@@ -6,24 +6,19 @@ name. What is built for the handler comes whole; of other members uv only wants 
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nectar.errors import EnvironmentFailedError
 from nectar.manage import cache_keys, configuration, trees, vcs, workspace
+from nectar.manage.gathering import DECIDING, Gathering, gather
 from nectar.manage.plan import LOCK, Piece, Plan
-from nectar.manage.project import Project, list_of_text, normalised, open_handler, open_project, read_toml, section
+from nectar.manage.project import normalised, open_handler
 from nectar.manage.python import Request, pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from nectar.manage.project import Project
 
 _TOLD_BY = ("pyproject.toml", "uv.toml", ".python-version")
-_DECIDING = frozenset({"dependencies", "optional-dependencies", "requires-python"})
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
@@ -36,54 +31,29 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     project = open_handler(directory.resolve())
     space = workspace.of(project)
     root = space.root if space else project
-    gathered = _Gathering()
-    _gather(project, gathered, whole=True)
+    gathered = Gathering()
+    gather(project, gathered, whole=True)
     checkout = vcs.checkout(project) if any(vcs.names_version(each) for each in gathered.whole.values()) else None
-    base = _base(gathered, checkout)
-
-    def position(path: Path) -> str:
-        found = path.relative_to(base).as_posix()
-        return "" if found == "." else found
-
-    made = Plan(distribution=normalised(project.name), project=position(project.directory), python=_request(project, space, python))
-    made.lock = f"{position(root.directory)}/{LOCK}".removeprefix("/")
-    made.locals_ = sorted({normalised(each.name) for each in gathered.whole.values()})
-    made.lock_of = root.directory
-    for each in gathered.whole.values():
-        made.add(position(each.directory), trees.read(each.directory, but=but))
-        made.extra += cache_keys.values(each)
-        cache_keys.add_files(made, each, position(each.directory))
-    for each in [*gathered.told.values(), *gathered.roots.values()]:
-        _add_told(made, each, position(each.directory), but)
+    base = gathered.base(*([checkout.top] if checkout else []))
+    made = Plan(distribution=normalised(project.name), project=position(project.directory, base), python=request(project, python))
+    made.lock = position(root.directory / LOCK, base)
+    made.lock_of = root.directory / LOCK
+    take(made, gathered, base, but)
     if (root.directory / LOCK).is_file():
         made.pieces[made.lock] = Piece(origin=root.directory / LOCK)
-    for file in gathered.files:
-        made.pieces[position(file)] = Piece(origin=file)
-    made.read_in_place = {position(index): index for index in gathered.indexes if index.is_dir()}
     if checkout:
-        made.checkout = (position(checkout.top), checkout)
+        made.checkout = (position(checkout.top, base), checkout)
         made.extra += checkout.describe()
-    if not _configured(root):
+    if not ((root.directory / "uv.toml").is_file() or "uv" in root.section("tool")):
         made.configured_above = configuration.above(root.directory)
-    outside = [each for each in (*gathered.whole, *gathered.told, *gathered.roots) if not each.is_relative_to(project.directory)]
+    outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     made.outside = str(min(outside)) if outside else None
-    told = [*gathered.whole.values(), *gathered.told.values(), *gathered.roots.values()]
-    dynamic = any(_DECIDING & set(each.dynamic) or "project" not in each.table for each in told)
-    made.resolved_by = None if dynamic else [name for name in made.pieces if name.rsplit("/", 1)[-1] in _TOLD_BY]
     return made
 
 
-def _add_told(made: Plan, project: Project, position: str, but: tuple[Path, ...]) -> None:
-    """Add what a project says of itself, and all of it where that has to be computed."""
-    if _DECIDING & set(project.dynamic):
-        made.add(position, trees.read(project.directory, but=but))
-    for name in _TOLD_BY:
-        if (project.directory / name).is_file():
-            made.pieces[f"{position}/{name}".removeprefix("/")] = Piece(origin=project.directory / name)
-
-
-def _request(project: Project, space: workspace.Workspace | None, python: str | None) -> Request:
+def request(project: Project, python: str | None) -> Request:
     """The Python that a project and its workspace ask for, unless a person asked for another."""
+    space = workspace.of(project)
     everyone = [project, *(space.members.values() if space else ())]
     requires = ",".join(dict.fromkeys(each.requires_python for each in everyone if each.requires_python)) or None
     if python:
@@ -96,7 +66,32 @@ def _request(project: Project, space: workspace.Workspace | None, python: str | 
     return Request(requires)
 
 
-def _configured(root: Project) -> bool:
-    return (root.directory / "uv.toml").is_file() or "uv" in root.section("tool")
+def position(path: Path, base: Path) -> str:
+    """Where in a tree something lies, ``""`` for the tree itself."""
+    found = path.relative_to(base).as_posix()
+    return "" if found == "." else found
 
 
+def take(made: Plan, gathered: Gathering, base: Path, but: tuple[Path, ...]) -> None:
+    """Put all that was gathered into a plan."""
+    made.locals_ = sorted({*made.locals_, *(normalised(each.name) for each in gathered.whole.values())})
+    for each in gathered.whole.values():
+        place = position(each.directory, base)
+        made.add(place, trees.read(each.directory, but=but))
+        made.extra += cache_keys.values(each)
+        cache_keys.add_files(made, each, place)
+    for each in [*gathered.told.values(), *gathered.roots.values()]:
+        if DECIDING & set(each.dynamic):
+            made.add(position(each.directory, base), trees.read(each.directory, but=but))
+        for name in _TOLD_BY:
+            if (each.directory / name).is_file():
+                made.pieces[position(each.directory / name, base)] = Piece(origin=each.directory / name)
+    for file in gathered.files:
+        made.pieces[position(file, base)] = Piece(origin=file)
+    made.read_in_place = {position(index, base): index for index in gathered.indexes if index.is_dir()}
+    dynamic = any(
+        DECIDING & set(each.dynamic) or "project" not in each.table
+        for each in gathered.all()
+        if each not in gathered.roots.values()
+    )
+    made.resolved_by = None if dynamic else sorted(name for name in made.pieces if name.rsplit("/", 1)[-1] in _TOLD_BY)

@@ -54,8 +54,8 @@ class Plan:
     :ivar resolved_by: paths of the pieces that decide what is resolved, None for all.
     :ivar configured_above: the file of uv's settings in a directory above the project that counts for it.
     :ivar read_in_place: directories that are only read, by position in the tree: indexes of local files.
-    :ivar script_lock: a single file's own lock, as ``uv lock --script`` wrote it.
-    :ivar lock_of: the directory whose ``uv.lock`` it is.
+    :ivar script_lock: where a single file's own lock lies, as ``uv lock --script`` wrote it; the file itself is beside it.
+    :ivar lock_of: the author's lock, where it is or would be.
     :ivar extra: whatever else the content depends on.
     :ivar checkout: the position of git's working copy, and that, for a version that comes from git.
     """
@@ -70,7 +70,7 @@ class Plan:
     resolved_by: list[str] | None = None
     configured_above: Path | None = None
     read_in_place: dict[str, Path] = field(default_factory=dict)
-    script_lock: bytes | None = None
+    script_lock: str | None = None
     lock_of: Path | None = None
     extra: list[str] = field(default_factory=list)
     checkout: tuple[str, Checkout] | None = None
@@ -125,21 +125,20 @@ class Plan:
             content, executable = piece.read(), piece.executable()
             if seen:
                 seen(name, piece, content, executable)
-            kind = "lock" if name == self.lock else "project" if name.endswith("pyproject.toml") else "source"
+            kind = "lock" if name in (self.lock, self.script_lock) else "project" if name.endswith("pyproject.toml") else "source"
             mode = "link" if piece.link is not None else "executable" if executable else "plain"
             parts[kind].update(f"{len(name)} {name} {mode} {len(content)}\n".encode(errors="surrogateescape"))
             parts[kind].update(hashlib.sha256(content).digest())
         for line in self.extra:
             parts["source"].update(f"{line}\n".encode(errors="surrogateescape"))
         digests = {name: part.hexdigest() for name, part in parts.items()}
-        digests["lock"] = _text_digest(digests["lock"], (self.script_lock or b"").hex())
         digests["python"] = _text_digest(self.python.describe())
         return digests
 
     def resolution_digest(self) -> str:
         """A digest of what decides a resolution, the index settings aside."""
-        names = sorted(self.pieces if self.resolved_by is None else self.resolved_by)
-        parts = [f"{name} {hashlib.sha256(self.pieces[name].read()).hexdigest()}" for name in names if name in self.pieces]
+        names = sorted((set(self.pieces) if self.resolved_by is None else set(self.resolved_by) & set(self.pieces)) - {self.lock})
+        parts = [f"{name} {hashlib.sha256(self.pieces[name].read()).hexdigest()}" for name in names]
         return _text_digest(*parts, self.python.describe())
 
 

@@ -29,6 +29,7 @@ class Order:
     :ivar settings: what flags give, as ``[tool.nectar]`` would.
     :ivar given: variables.
     :ivar aliases: to attach to, together with those that the name has already.
+    :ivar created: Unix seconds of the launch, where this is not the first start.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class Order:
     settings: dict[str, Any] = field(default_factory=dict)
     given: Given = field(default_factory=Given)
     aliases: tuple[str, ...] = ()
+    created: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,11 @@ class Prepared:
         return error
 
 
-def prepare(home: Home, name: str, order: Order, built: Environment) -> Prepared:
-    """:raises UsageError: a setting is wrong, or the entry point must be chosen."""
-    entry = environment.choose_entry(built, order.entry)
+def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: tuple[str, str] | None = None) -> Prepared:
+    """:param chosen: the entry point's name and value, where they are known from an earlier launch.
+    :raises UsageError: a setting is wrong, or the entry point must be chosen.
+    """
+    entry = chosen or environment.choose_entry(built, order.entry)
     settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
     given = order.given.passing(settings.pass_env, os.environ)
     process = variables.compose(os.environ, settings, given.variables())

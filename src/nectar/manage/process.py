@@ -25,7 +25,17 @@ LOADING_MARGIN = 10.0
 ENDING_TIME = 5.0
 """Seconds for a daemon to end once nobody wants it any more."""
 
-_KINDS = {kind.kind: kind for kind in (NectarError, errors.UsageError, errors.NotFoundError, errors.ConflictError, errors.EnvironmentFailedError, UnresponsiveError)}
+_KINDS = {
+    kind.kind: kind
+    for kind in (
+        NectarError,
+        errors.UsageError,
+        errors.NotFoundError,
+        errors.ConflictError,
+        errors.EnvironmentFailedError,
+        UnresponsiveError,
+    )
+}
 
 
 class Starting:

@@ -127,7 +127,9 @@ def open_handler(directory: Path) -> Project:
             if "build-system" not in project.table
             else "The project says `package = false`, so it would not be installed.",
             where=str(project.file),
-            hint=f"Add these lines to it{remove}:\n{BUILD_SYSTEM}" if "build-system" not in project.table else "Remove that line from [tool.uv].",
+            hint=f"Add these lines to it{remove}:\n{BUILD_SYSTEM}"
+            if "build-system" not in project.table
+            else "Remove that line from [tool.uv].",
         )
     entries = section(table, "entry-points", GROUP)
     if not entries and "entry-points" not in project.dynamic:

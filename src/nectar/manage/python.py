@@ -72,6 +72,7 @@ def choose(uv: Uv, request: Request, *, downloads: bool) -> str:
         return request.wanted
     if not found:
         raise _none_fits(uv, request, None)
+    check(_version_of(uv, found) or "", request)
     return found
 
 
@@ -101,7 +102,7 @@ def _too_old(version: str | None) -> bool:
     if not version:
         return False
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-    return len(numbers) == 2 and numbers < OLDEST or numbers[:1] < OLDEST[:1]
+    return numbers[:1] < OLDEST[:1] or (len(numbers) == len(OLDEST) and numbers < OLDEST)
 
 
 def _where(request: Request) -> str:
@@ -116,9 +117,8 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
     if older is None and request.wanted and not wanted:
         older = _find(uv, request.wanted)
     there = installed(uv)
-    by_path = {path: version for version, path in there}
     listed = ", ".join(dict.fromkeys(version for version, _ in there if not _too_old(version))) or "none from 3.11 on"
-    version = by_path.get(older or "") or (_version_of(uv, older) if older else None)
+    version = _version_of(uv, older) if older else None
     named = _VERSION.fullmatch(request.wanted or "")
     if _too_old(version) or (named and _too_old(named[1])):
         shown = version or (named[1] if named else "")
@@ -141,7 +141,8 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
 
 
 def _version_of(uv: Uv, path: str) -> str | None:
-    return next((version for version, known in installed(uv) if os.path.realpath(known) == os.path.realpath(path)), None)
+    outcome = uv.run("python", "find", "--no-project", "--system", "--show-version", path, quiet=True)
+    return outcome.output.strip() if outcome.code == 0 else None
 
 
 def installed(uv: Uv) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ class Record:
     :ivar python: that environment's interpreter.
     :ivar entry: the entry point's value.
     :ivar handler_name: the entry point's name.
+    :ivar asked_entry: the name that ``--handler`` gave.
     :ivar settings: what flags of ``launch`` gave.
     :ivar effective: those together with the project's own, as the daemon that was started last was told; no variables.
     :ivar pid: the daemon's, while it runs.
@@ -62,6 +63,7 @@ class Record:
     python: str = ""
     entry: str = ""
     handler_name: str = ""
+    asked_entry: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     effective: dict[str, Any] = field(default_factory=dict)
     pid: int | None = None
@@ -100,6 +102,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "python": (str,),
     "entry": (str,),
     "handler_name": (str,),
+    "asked_entry": (str, _NONE),
     "settings": (dict,),
     "effective": (dict,),
     "pid": (int, _NONE),
@@ -183,7 +186,9 @@ def _locked(home: Home) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise UnresponsiveError("Another command has been changing the registry for too long.", where=str(home.registry_lock)) from None
+                    raise UnresponsiveError(
+                        "Another command has been changing the registry for too long.", where=str(home.registry_lock)
+                    ) from None
                 time.sleep(_POLL)
         yield
     finally:
@@ -219,7 +224,9 @@ def _ours(name: str, fields: object) -> bool:
 
 
 def _write(home: Home, contents: dict[str, Any]) -> None:
-    aside = home.registry.with_name(f"{home.registry.name}.{os.getpid()}.new")
+    aside = home.registry.with_name(f"{home.registry.name}.new")
+    # Left by one that was killed: nobody else writes while we hold the lock.
+    aside.unlink(missing_ok=True)
     try:
         with open(aside, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             json.dump(contents, file, indent=2)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomli_w
+
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import configuration
+from nectar.manage import building, configuration
 from nectar.manage.locking import held
 from nectar.manage.plan import Piece
+from nectar.manage.project import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nectar.home import Home
-    from nectar.manage.building import Workshop
     from nectar.manage.plan import Plan
+    from nectar.manage.workshop import Workshop
 
 
 def use_kept(home: Home, plan: Plan, index: str) -> bool:
@@ -42,9 +46,9 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
     """
     if plan.outside:
         raise EnvironmentFailedError(
-            f"The project has no uv.lock, and some of its sources lie outside its directory: {plan.outside}.",
+            f"There is no lock, and some of the handler's sources lie outside its directory: {plan.outside}.",
             where=str(shop.source.path),
-            hint=f"uv lock --project {shop.source.path}",
+            hint=building.command_to_lock(plan, shop),
         )
     index = configuration.digest(environ, above=plan.configured_above)
     place = _place(home, plan, index)
@@ -52,23 +56,61 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
         if not upgrade and use_kept(home, plan, index):
             return
         shop.copy(plan)
-        outcome = shop.uv.run(
-            "lock",
-            *(["--upgrade"] if upgrade else []),
-            "--project",
-            shop.tree / plan.project,
-            "--python",
-            shop.interpreter(plan),
-            quiet=True,
-        )
-        if outcome.code:
-            raise shop.failure("The handler's dependencies could not be resolved.", outcome)
-        content = (shop.tree / plan.lock).read_bytes()
+        content = _from_script(plan, shop) if plan.script_lock else _lock(plan, shop, upgrade=upgrade)
         _keep(place, content)
     plan.pieces[plan.lock] = Piece(content=content)
-    count = content.count(b"\n[[package]]") - 1
-    if count > 0:
+    if not plan.script_lock and content.count(b"\n[[package]]") > 1:
         shop.uv.report("There is no lock beside the handler: its dependencies were resolved, and that is kept for the next time.")
+
+
+def forget(home: Home, plan: Plan, environ: Mapping[str, str]) -> None:
+    """Keep a plan's lock no longer."""
+    _place(home, plan, configuration.digest(environ, above=plan.configured_above)).unlink(missing_ok=True)
+
+
+def _lock(plan: Plan, shop: Workshop, *, upgrade: bool = False) -> bytes:
+    """Have uv resolve, preferring the versions of a lock that is in the tree."""
+    outcome = shop.uv.run(
+        "lock",
+        *(["--upgrade"] if upgrade else []),
+        "--project",
+        shop.tree / plan.project,
+        "--python",
+        shop.interpreter(plan),
+        quiet=True,
+    )
+    if outcome.code:
+        raise shop.failure("The handler's dependencies could not be resolved.", outcome)
+    return (shop.tree / plan.lock).read_bytes()
+
+
+def _from_script(plan: Plan, shop: Workshop) -> bytes:
+    """A single file's own lock as a project's: uv adds the project to it, and every other package stays word for word.
+
+    :raises EnvironmentFailedError: the lock is not that of the file, or cannot be read.
+    """
+    assert plan.script_lock is not None
+    place = shop.tree / plan.script_lock
+    project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
+    checked = shop.uv.run("lock", "--locked", "--script", place.with_suffix(""), *project, quiet=True)
+    if building.MISMATCH in checked.errors:
+        raise building.mismatch(plan, shop, checked)
+    if checked.code:
+        raise shop.failure("The lock beside the file cannot be used.", checked)
+    given = read_toml(place)
+    seed = {name: value for name, value in given.items() if name != "manifest"}
+    (shop.tree / plan.lock).write_bytes(tomli_w.dumps(seed).encode())
+    made = tomllib.loads(_lock(plan, shop).decode())
+    theirs = {(each["name"], each.get("version")): each for each in given.get("package", [])}
+    packages = [theirs.get((each["name"], each.get("version")), each) for each in made.get("package", [])]
+    strangers = [each["name"] for each in packages if each not in theirs.values() and each["name"] != plan.distribution]
+    if strangers:
+        raise EnvironmentFailedError(
+            f"The lock beside the file does not hold all that it needs: {', '.join(strangers)}.",
+            where=str(plan.lock_of),
+            hint=building.command_to_lock(plan, shop),
+        )
+    return tomli_w.dumps({**made, "package": packages}).encode()
 
 
 def _place(home: Home, plan: Plan, index: str) -> Path:

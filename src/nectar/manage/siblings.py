@@ -40,6 +40,7 @@ def find(file: Path) -> list[Module]:
     Names of the standard library are never taken from there, nor is ``nectar``. A package comes whole. A file that cannot be
     parsed is searched line by line: what is wrong with it is told by the process that loads it.
     """
+    file = file.resolve()  # Python looks beside what a link leads to
     found: dict[str, Module] = {}
     waiting = [file]
     while waiting:
@@ -83,7 +84,9 @@ def _imported(file: Path) -> set[str]:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {part.strip().split(".")[0].split(" ")[0] for part in _names_by_line(content.decode("utf-8", errors="replace"))} - {""}
+        return {part.strip().split(".")[0].split(" ")[0] for part in _names_by_line(content.decode("utf-8", errors="replace"))} - {
+            ""
+        }
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

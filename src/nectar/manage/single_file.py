@@ -14,9 +14,10 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import metadata, siblings
-from nectar.manage.plan import Piece, Plan
-from nectar.manage.project import GROUP, normalised
+from nectar.manage import configuration, metadata, package, siblings
+from nectar.manage.gathering import Gathering, gather
+from nectar.manage.plan import LOCK, Piece, Plan
+from nectar.manage.project import GROUP, Project, normalised
 from nectar.manage.python import Request, pinned
 
 SNAPSHOT = "_nectar_file"
@@ -34,26 +35,58 @@ def module_name(file: Path) -> str:
     return f"{name}_file" if not name.isidentifier() or name in sys.stdlib_module_names or name in ("nectar", SNAPSHOT) else name
 
 
-def plan(file: Path, *, python: str | None) -> Plan:
+def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     """What the environment of a single file is made of.
 
     :param python: what ``--python`` asked for.
+    :param but: directories that are never source.
     """
     said = read_metadata(file)
     module = module_name(file)
     distribution = f"{normalised(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
-    made = Plan(distribution=distribution, locals_=[distribution], python=_request(said, python), resolved_by=["pyproject.toml"])
-    made.pieces["pyproject.toml"] = Piece(content=tomli_w.dumps(_project(said, distribution, module)).encode())
-    source = f"src/{SNAPSHOT}"
-    manifest: dict[str, Any] = {"entry": module, "modules": {}}
-    modules = [siblings.Module(module, file, package=False), *(each for each in siblings.find(file) if each.name != module)]
-    for each in modules:
-        inside = "modules/" + each.name.replace(".", "/") + ("/__init__.py" if each.package else ".py")
-        manifest["modules"][each.name] = {"file": inside, "origin": str(each.origin), "package": each.package}
-        made.pieces[f"{source}/{inside}"] = Piece(content=each.read())
-    made.pieces[f"{source}/__init__.py"] = Piece(content=b"")
-    made.pieces[f"{source}/{MANIFEST}"] = Piece(content=json.dumps(manifest, indent=1).encode())
+    table = _project(said, distribution, module)
+    directory = file.parent.resolve()
+    around = Gathering()
+    gather(Project(directory, table, alone=True), around, whole=True)
+    around.whole.pop(directory)
+    base = around.base(directory)
+    project = package.position(directory, base)
+
+    def place(name: str) -> str:
+        return f"{project}/{name}".removeprefix("/")
+
+    made = Plan(distribution=distribution, project=project, lock=place(LOCK), locals_=[distribution], python=_request(said, python))
+    package.take(made, around, base, but)
+    made.pieces[place("pyproject.toml")] = Piece(content=tomli_w.dumps(table).encode())
+    for name, content in _snapshot(file, module).items():
+        made.pieces[place(f"src/{SNAPSHOT}/{name}")] = Piece(content=content)
+    settings = configuration.uv_toml(directory)
+    if settings and not said.uv:
+        made.pieces[place("uv.toml")] = Piece(content=configuration.moved(settings))
+    if made.resolved_by is not None:
+        made.resolved_by += [place("pyproject.toml"), place("uv.toml")]
+    lock = file.with_name(f"{file.name}.lock")
+    if lock.is_file():
+        made.script_lock = place(lock.name)
+        made.lock_of = lock
+        made.pieces[place(file.name)] = Piece(content=file.read_bytes())
+        made.pieces[made.script_lock] = Piece(content=lock.read_bytes())
+        if made.resolved_by is not None:
+            made.resolved_by.append(made.script_lock)
+    elif around.whole or around.files:
+        made.outside = str(min([*around.whole, *around.files]))
     return made
+
+
+def _snapshot(file: Path, module: str) -> dict[str, bytes]:
+    """The files of the package that holds the handler, by their names in it."""
+    manifest: dict[str, Any] = {"entry": module, "modules": {}}
+    files = {"__init__.py": b""}
+    for each in [siblings.Module(module, file, package=False), *(each for each in siblings.find(file) if each.name != module)]:
+        name = "modules/" + each.name.replace(".", "/") + ("/__init__.py" if each.package else ".py")
+        manifest["modules"][each.name] = {"file": name, "origin": str(each.origin), "package": each.package}
+        files[name] = each.read()
+    return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
 
 
 def _project(said: metadata.Metadata, distribution: str, module: str) -> dict[str, Any]:

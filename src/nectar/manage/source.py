@@ -72,7 +72,7 @@ class Source:
         if self.kind == "package":
             return package.plan(self.path, python=self.python, but=but)
         if self.kind == "file":
-            return single_file.plan(self.path, python=self.python)
+            return single_file.plan(self.path, python=self.python, but=but)
         if self.kind == "requirement":
             return artifact.plan_requirement(self.requirement or "", python=self.python)
         return artifact.plan_file(self.path, python=self.python)
@@ -121,14 +121,27 @@ def open_source(
 
 def reopen(record: dict[str, Any]) -> Source:
     """Open again, as it is now, what a record of :meth:`Source.to_mapping` names."""
-    given = record["requirement"] is not None
+    requirement = record.get("requirement")
     return open_source(
-        None if given else record["path"],
-        requirement=record["requirement"],
-        python=record["python"],
-        downloads=record["downloads"],
-        offline=record["offline"],
+        None if requirement is not None else record.get("path"),
+        requirement=requirement,
+        python=record.get("python"),
+        downloads=record.get("downloads", False),
+        offline=record.get("offline", False),
     )
+
+
+def recall(record: dict[str, Any]) -> Source:
+    """What a record of :meth:`Source.to_mapping` names, without a look at what is there now; its settings are not known.
+
+    :raises UsageError: it is of no kind that this version knows.
+    """
+    try:
+        options = {name: record[name] for name in ("kind", "requirement", "python", "downloads", "offline")}
+        path = Path(record["path"])
+    except (KeyError, TypeError):
+        raise UsageError("What it was launched from is not recorded.", hint="Launch it again.") from None
+    return Source(path=path, name=_name(path.stem), **options)
 
 
 def _absolute(path: Path) -> Path:

@@ -42,7 +42,9 @@ def stop(home: Home, name: str, *, timeout: float) -> bool:
     finally:
         daemon.close()
     processes.end_orphans(processes.handler_mark(home.data_dir, name))
-    home.socket(name).unlink(missing_ok=True)
+    with liveness.kept_free(home, name) as free:
+        if free:  # another command may have started it again by now
+            home.socket(name).unlink(missing_ok=True)
     return daemon.runs
 
 
@@ -60,7 +62,9 @@ def _end(daemon: _Daemon, *, timeout: float, begun: float) -> None:
             daemon.send(number)
         if daemon.gone(end=time.monotonic() + seconds):
             return
-    raise UnresponsiveError(f"The daemon of {daemon.name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}")
+    raise UnresponsiveError(
+        f"The daemon of {daemon.name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}"
+    )
 
 
 class _Daemon:

@@ -110,7 +110,9 @@ def _names(text: str) -> tuple[str, str]:
     distribution = re.sub(r"[-_. ]+", "-", text).strip("-").lower()
     module = distribution.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9-]*", distribution):
-        raise UsageError(f"No package can be named {text!r}.", hint="A name has letters, digits, - and _, and begins with a letter: --name NAME.")
+        raise UsageError(
+            f"No package can be named {text!r}.", hint="A name has letters, digits, - and _, and begins with a letter: --name NAME."
+        )
     if keyword.iskeyword(module) or module == NECTAR or module in sys.stdlib_module_names:
         raise UsageError(f"{module!r} is taken by Python or nectar.", hint="Give another with --name NAME.")
     return distribution, module

@@ -21,10 +21,22 @@ LIMIT = 1024 * MEBIBYTE
 ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 """Taken even where git ignores them."""
 
-_GITS_OWN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"})
+_GITS_OWN = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"}
+)
 _NEVER = frozenset(
     {".git", ".hg", ".svn", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".tox", ".nox"}
-    | {"node_modules", ".idea", ".vscode", ".DS_Store", ".ipynb_checkpoints", ".coverage", ".import_linter_cache", ".cache", ".eggs"},
+    | {
+        "node_modules",
+        ".idea",
+        ".vscode",
+        ".DS_Store",
+        ".ipynb_checkpoints",
+        ".coverage",
+        ".import_linter_cache",
+        ".cache",
+        ".eggs",
+    },
 )
 _NEVER_ENDINGS = (".pyc", ".pyo", ".egg-info", ".swp", "~")
 _OUTPUT = frozenset({"build", "dist"})
@@ -47,14 +59,15 @@ class Tree:
 def read(directory: Path, *, but: tuple[Path, ...] = ()) -> Tree:
     """List the source in a directory.
 
-    :param but: directories that are not source, wherever they lie (the data dir).
+    :param but: directories that are no source where they lie in this one (the data dir).
     :raises EnvironmentFailedError: it is larger than :data:`LIMIT`; it says by what, and how to leave that out.
     """
     names = _by_git(directory)
     listed = names if names is not None else list(_walk(directory))
     listed += [name for name in ALWAYS if name not in listed and (directory / name).is_file()]
     tree = Tree({}, {})
-    excluded = [os.path.realpath(path) for path in but]
+    inside = os.path.realpath(directory) + os.sep
+    excluded = [place for place in map(os.path.realpath, but) if place.startswith(inside)]
     for name in sorted(set(listed)):
         _take(tree, directory, name, excluded)
     _refuse_large(directory, tree, by_git=names is not None)
@@ -99,7 +112,9 @@ def _by_git(directory: Path) -> list[str] | None:
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(directory), "ls-files", "-z"]
     try:
         answers = [
-            subprocess.run([*command, *which], env=git_variables(), capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
+            subprocess.run(
+                [*command, *which], env=git_variables(), capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60
+            )
             for which in (["--cached"], ["--others", "--exclude-standard"])
         ]
     except (OSError, subprocess.TimeoutExpired):
@@ -108,7 +123,9 @@ def _by_git(directory: Path) -> list[str] | None:
         return None
     tracked, others = ([os.fsdecode(name) for name in answer.stdout.split(b"\0") if name] for answer in answers)
     others = [name.rstrip("/") for name in others]
-    names = tracked + [name for name in others if not any(_never(part) for part in name.split("/")) and not _is_output(directory, name)]
+    names = tracked + [
+        name for name in others if not any(_never(part) for part in name.split("/")) and not _is_output(directory, name)
+    ]
     # A project in a directory that git ignores has no list of its own.
     return names if any(name == "pyproject.toml" or name.endswith(".py") for name in names) else None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nectar.manage.prepare import Prepared
 
+
 def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
     """Load a handler in a worker, as launch would, and have it answer one question after another.
 

@@ -81,6 +81,9 @@ class Uv:
             return self._follow(process, quiet)
         except BaseException:
             _end_group(process)
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
             raise
 
     def _follow(self, process: subprocess.Popen[str], quiet: bool) -> Outcome:
@@ -98,6 +101,8 @@ class Uv:
                 self.report(line.rstrip())
         code = process.wait()
         reader.join()
+        process.stderr.close()
+        process.stdout.close()
         return Outcome(code, "".join(output), "".join(errors))
 
 

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from nectar.settings import Settings
 
 _ALLOWED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z_]+|TZ|TMPDIR"
+    r"PATH|HOME|LANG|LC_[A-Z_]+|TZ|TMPDIR"
     r"|(http|https|ftp|all|no)_proxy|(HTTP|HTTPS|FTP|ALL|NO)_PROXY"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS",
 )
-_MISSING = re.compile(r"""(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*)""", re.IGNORECASE)
+_MISSING = re.compile(
+    r"""(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*)""", re.IGNORECASE
+)
 
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +41,7 @@ def compose(environ: Mapping[str, str], settings: Settings, given: Mapping[str, 
 def activated(venv: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The same, with the commands of an environment found first."""
     path = variables.get("PATH", os.defpath)
-    return {**variables, "PATH": f"{venv / 'bin'}{os.pathsep}{path}", "VIRTUAL_ENV": str(venv)}
+    return {**variables, "PATH": f"{venv / 'bin'}{os.pathsep}{path}"}
 
 
 def missing_hint(traceback: str, environ: Mapping[str, str], variables: Mapping[str, str]) -> str | None:
@@ -52,5 +54,7 @@ def missing_hint(traceback: str, environ: Mapping[str, str], variables: Mapping[
     for found in _MISSING.finditer("\n".join(last)):
         name = found[1]
         if name in environ and name not in variables:
-            return f"The launching shell has {name}; a handler gets it with --env {name}=…, or pass_env = [{name!r}] in [tool.nectar].".replace("'", '"')
+            return f"The launching shell has {name}; a handler gets it with --env {name}=…, or pass_env = [{name!r}] in [tool.nectar].".replace(
+                "'", '"'
+            )
     return None

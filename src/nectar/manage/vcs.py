@@ -15,7 +15,10 @@ from nectar.manage.trees import git_variables
 if TYPE_CHECKING:
     from nectar.manage.project import Project
 
-_BY_GIT = re.compile(r"(setuptools[-_.]scm|setuptools[-_.]git|hatch[-_.]vcs|versioningit|dunamai|dynamic[-_.]versioning|vcs[-_.]versioning)", re.I)
+_BY_GIT = re.compile(
+    r"(setuptools[-_.]scm|setuptools[-_.]git|hatch[-_.]vcs|versioningit|dunamai|dynamic[-_.]versioning|vcs[-_.]versioning)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,11 @@ class Checkout:
     head: str
 
     def describe(self) -> list[str]:
-        """The commit and the tags that lead to it."""
-        described = _git(self.top, "describe", "--tags", "--long", "--always", "--dirty") or ""
-        return [f"git {self.head} {described}"]
+        """The commit, the tags that lead to it, and whether something is not committed: what a version is made of."""
+        described = _git(self.top, "describe", "--tags", "--long", "--always")
+        # Not `describe --dirty`, which writes the index.
+        changed = _git(self.top, "status", "--porcelain", "--untracked-files=no")
+        return [f"git {self.head} {described}{' and changes' if changed else ''}"]
 
     def reproduce(self, copy: Path) -> None:
         """Make a copy of the files a working copy at the same commit, in which files that were not copied do not count as missing."""

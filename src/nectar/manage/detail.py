@@ -1,0 +1,91 @@
+"""One handler in detail: what was launched, what runs, and what has changed since."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import NectarError
+from nectar.manage import environment, given, handlers, state
+from nectar.protocol import ask
+from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nectar.home import Home
+    from nectar.manage.registry import Record
+
+STATUS_TIMEOUT = 5.0
+TABLE_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """:ivar environment: where it is, or would be.
+    :ivar python_version: None where the environment is gone.
+    :ivar distributions: what is in the environment, as pairs of name and version.
+    :ivar settings: all of them, as the daemon was told; variables aside.
+    :ivar variables: names of what ``--env``, ``--env-file`` and ``pass_env`` give.
+    :ivar daemon: its reply to ``status``; None where it does not run or does not answer.
+    :ivar silent: why a daemon that runs does not answer.
+    :ivar changed: what is no longer as it was when the environment was built.
+    """
+
+    name: str
+    record: Record
+    environment: Path
+    python_version: str | None
+    distributions: list[list[str]]
+    settings: dict[str, Any]
+    variables: list[str]
+    daemon: dict[str, Any] | None
+    silent: str | None
+    changed: list[str]
+
+
+def look(home: Home, name: str) -> Detail:
+    """:raises NotFoundError: there is no such handler."""
+    record = handlers.require(home, name)
+    marker = environment.marker_of(home, record.environment) if record.environment else None
+    daemon, silent = _ask(home, name) if record.status == "running" else (None, None)
+    settings = {**dataclasses.asdict(Settings()), **record.effective}
+    del settings["env"]
+    return Detail(
+        name=name,
+        record=record,
+        environment=home.envs / record.environment,
+        python_version=marker["python_version"] if marker else None,
+        distributions=marker["distributions"] if marker else [],
+        settings=settings,
+        variables=_variables(home, name),
+        daemon=daemon,
+        silent=silent,
+        changed=state.changed_since(home, record) if record.environment else [],
+    )
+
+
+def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
+    """Why handlers that run have no worker that could answer, by name; those that are well are left out."""
+    found = {}
+    for name, record in records.items():
+        daemon = _ask(home, name, timeout=TABLE_TIMEOUT)[0] if record.status == "running" else None
+        if daemon is not None and isinstance(daemon.get("failing"), str):
+            found[name] = daemon["failing"]
+    return found
+
+
+def _ask(home: Home, name: str, *, timeout: float = STATUS_TIMEOUT) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        reply = ask(home.socket(name), {"do": "status"}, timeout=timeout)
+    except NectarError as error:
+        return None, error.message
+    return {key: value for key, value in reply.items() if key not in ("ok", "schema")}, None
+
+
+def _variables(home: Home, name: str) -> list[str]:
+    try:
+        return sorted(given.read(home, name).variables())
+    except NectarError:
+        return []

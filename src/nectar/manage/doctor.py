@@ -1,0 +1,146 @@
+"""What could go wrong on this machine, each with its cure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nectar import __version__
+from nectar.errors import NectarError
+from nectar.manage import detail, gc, handlers, state
+from nectar.manage.python import OLDEST, installed
+from nectar.manage.uv import Uv, filtered, find_uv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nectar.home import Home
+    from nectar.manage.registry import Record
+
+_LOW_DISK = 1024**3
+_LOW_WATCHES = 8192
+_LOW_INSTANCES = 64
+_WASTE = 1024**3
+
+Level = Literal["fine", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """:ivar what: one sentence.
+    :ivar cure: what to do about it, as a command where there is one.
+    """
+
+    level: Level
+    what: str
+    cure: str | None = None
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """Everything that was looked at, in turn."""
+    yield from _uv()
+    yield from _disk(home)
+    yield from _inotify()
+    try:
+        records = handlers.records(home) if home.registry.exists() else {}
+    except NectarError as error:
+        yield Finding("problem", f"{error.message} ({error.where})", error.hint)
+        return
+    for name, record in records.items():
+        yield from _handler(home, name, record)
+    if not records:
+        yield Finding("fine", "No handlers yet.")
+    waste = sum(each.size for each in gc.unused(home)) if home.nectar.exists() else 0
+    if waste > _WASTE:
+        yield Finding("warning", f"{waste / 1024**3:.1f} GiB are used by what no handler uses.", "nectar gc")
+
+
+def _uv() -> Iterator[Finding]:
+    try:
+        binary = find_uv()
+    except NectarError as error:
+        yield Finding("problem", error.message, error.hint)
+        return
+    uv = Uv(binary, filtered(os.environ), lambda _line: None, lambda _line: None)
+    version = uv.run("--version", quiet=True)
+    if version.code != 0:
+        yield Finding("problem", f"uv does not run: {version.errors.strip()} ({binary})", "pip install --force-reinstall uv")
+        return
+    yield Finding("fine", f"{version.output.strip()} at {binary}")
+    found = [each for each, _ in installed(uv) if tuple(int(part) for part in each.split(".")[:2] if part.isdigit()) >= OLDEST]
+    if found:
+        yield Finding("fine", f"Pythons for handlers: {', '.join(dict.fromkeys(found))}")
+    else:
+        yield Finding("problem", "There is no Python 3.11 or later for handlers.", f"{binary} python install 3.13")
+
+
+def _disk(home: Home) -> Iterator[Finding]:
+    there = next(path for path in (home.nectar, home.data_dir, *home.data_dir.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        yield Finding("problem", f"{there} cannot be written.", "Make it writable, or give another data dir with --data-dir.")
+    else:
+        yield Finding("fine", f"The data dir is {home.data_dir}")
+    for directory in (home.nectar, home.handlers):
+        if directory.exists() and stat.S_IMODE(directory.stat().st_mode) & 0o077:
+            yield Finding("problem", f"Others can get into {directory}.", f"chmod 700 {directory}")
+    free = shutil.disk_usage(there).free
+    if free < _LOW_DISK:
+        yield Finding(
+            "warning", f"There are only {free // 1024**2} MiB free at {there}.", "nectar gc removes what no handler uses."
+        )
+
+
+def _inotify() -> Iterator[Finding]:
+    limits = (
+        ("max_user_watches", _LOW_WATCHES, "one for each attached alias"),
+        ("max_user_instances", _LOW_INSTANCES, "one for each handler"),
+    )
+    for name, low, use in limits:
+        try:
+            limit = int(Path("/proc/sys/fs/inotify", name).read_text())
+        except (OSError, ValueError):
+            continue
+        if limit < low:
+            yield Finding(
+                "warning",
+                f"The limit fs.inotify.{name} is {limit}; nectar needs {use}.",
+                f"sudo sysctl fs.inotify.{name}={low * 8}",
+            )
+
+
+def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
+    before = []
+    if record.desired == "running" and record.status != "running":
+        before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
+    if record.environment:
+        wrong = state.check(home, record.environment)
+        if wrong:
+            before.append(Finding("problem", f"The environment of {name}: {wrong[0]}", f"nectar restart {name}"))
+    else:
+        before.append(Finding("warning", f"{name} was written by something else, and cannot be started.", f"nectar remove {name}"))
+    gone = [alias for alias in record.attached_aliases if not home.computations(alias).is_dir()]
+    before += [
+        Finding("warning", f"{name} is attached to {alias}, which is not there.", f"nectar detach {name} {alias}") for alias in gone
+    ]
+    if record.status == "running":
+        before += _daemon(home, name, record)
+    yield from before or [Finding("fine", f"{name} is {record.status}")]
+
+
+def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
+    found = detail.look(home, name)
+    if found.silent is not None:
+        yield Finding("problem", f"{name}: {found.silent}", f"nectar stop {name}")
+        return
+    if record.version != __version__:
+        yield Finding("warning", f"{name} was started by nectar {record.version}; this is {__version__}.", f"nectar restart {name}")
+    daemon = found.daemon or {}
+    for alias, served in daemon.get("aliases", {}).items():
+        if served.get("problem"):
+            yield Finding("problem", f"{name} cannot answer for {alias}: {served['problem']}")
+    if daemon.get("failing"):
+        yield Finding("problem", f"{name} has no worker: {daemon['failing']}", f"nectar logs {name}")

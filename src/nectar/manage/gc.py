@@ -1,0 +1,129 @@
+"""Removing what no handler uses: environments, nectar's own side for them, kept resolutions, and what killed builds left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nectar.manage import registry
+from nectar.manage.dev import developed
+from nectar.manage.locking import Busy, held
+from nectar.manage.workshop import ASIDE, abandoned
+
+if TYPE_CHECKING:
+    from nectar.home import Home
+
+_KEPT_RESOLUTION = 30 * 86400
+"""Seconds since a resolution was made or used, before it goes."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """One thing that nothing uses.
+
+    :ivar size: bytes on disk. Files may be linked from uv's cache, and free nothing until that is pruned too.
+    """
+
+    kind: Literal["environment", "runtime", "resolution", "build"]
+    path: Path
+    size: int
+
+
+def unused(home: Home) -> list[Unused]:
+    """What could be removed now. Whatever a record names, or a process of this user runs from, is used."""
+    records = _records(home)
+    commands = _commands()
+    found: list[Unused] = []
+    finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
+    found += [Unused("environment", each, size(each)) for each in finished if f"{os.sep}{each.name}{os.sep}" not in commands]
+    found += [Unused("build", each, size(each)) for each in abandoned(home)]
+    runtimes = [
+        each
+        for each in _directories(home.runtimes)
+        if f"{os.sep}{each.name}{os.sep}" not in commands and not _is_new(each) and not developed(each)
+    ]
+    found += [Unused("runtime", each, size(each)) for each in runtimes]
+    old = [each for each in home.resolutions.glob("*.lock") if time.time() - each.stat().st_mtime > _KEPT_RESOLUTION]
+    found += [Unused("resolution", each, each.stat().st_size) for each in old]
+    return found
+
+
+def collect(home: Home) -> list[Unused]:
+    """Remove it, and return what was removed. What is being built or launched at this moment stays."""
+    return [each for each in unused(home) if _remove(home, each)]
+
+
+def _remove(home: Home, each: Unused) -> bool:
+    if each.kind == "resolution":
+        each.path.unlink(missing_ok=True)
+        return True
+    locks = home.envs / ".locks"
+    with ExitStack() as stack:
+        wanted = {
+            "environment": [locks / each.path.name, locks / f"{each.path.name}.use"],
+            "build": [each.path / "lock"],
+        }.get(each.kind, [])
+        try:
+            for lock in wanted:
+                stack.enter_context(held(lock, wait=False))
+        except Busy:
+            return False
+        if each.kind == "environment" and each.path.name in _records(home):
+            return False
+        aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=each.path.parent))
+        each.path.rename(aside / "old")  # at once, so that none of it is ever half there
+        shutil.rmtree(aside, ignore_errors=True)
+        for lock in wanted:
+            lock.unlink(missing_ok=True)
+    return True
+
+
+def size(path: Path) -> int:
+    """Bytes on disk of a directory, each file once."""
+    seen: dict[int, int] = {}
+    for directory, _, names in os.walk(path):
+        for name in names:
+            try:
+                found = os.lstat(os.path.join(directory, name))
+            except OSError:
+                continue
+            seen[found.st_ino] = found.st_blocks * 512
+    return sum(seen.values())
+
+
+def _directories(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir() and each.name != ".locks") if path.is_dir() else []
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a runtime was made a moment ago, for a launch that has started nothing yet."""
+    return time.time() - path.stat().st_mtime < 120
+
+
+def _records(home: Home) -> set[str]:
+    """The keys of the environments that records name.
+
+    :raises NectarError: the registry cannot be read; then nothing is known to be unused.
+    """
+    return {record.environment for record in registry.read(home).values()}
+
+
+def _commands() -> str:
+    """The command lines of all processes that can be seen."""
+    places = list(Path("/proc").glob("[0-9]*/cmdline"))
+    if not places:
+        return subprocess.run(
+            ["ps", "-axww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True
+        ).stdout
+    lines = []
+    for place in places:
+        with suppress(OSError):
+            lines.append(place.read_text(errors="replace").replace("\0", " "))
+    return "\n".join(lines)

@@ -1,0 +1,43 @@
+"""A command in a handler's environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from nectar.errors import EnvironmentFailedError, NotFoundError
+from nectar.manage import environment, given, handlers, riding, variables
+from nectar.manage.source import recall
+from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from nectar.home import Home
+
+_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
+
+
+def execute(home: Home, name: str, words: Sequence[str]) -> NoReturn:
+    """Become a command in the environment of a handler, running or not.
+
+    It has the handler's variables, finds the environment's commands first, and nectar's API behind the environment's packages.
+
+    :raises NotFoundError: there is no such handler, or no such command.
+    :raises EnvironmentFailedError: its environment is gone.
+    """
+    record = handlers.require(home, name)
+    built = environment.recorded(home, recall(record.source), record.environment)
+    if built is None:
+        raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")
+    settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
+    process = variables.compose(os.environ, settings, given.read(home, name).variables())
+    process = variables.activated(built.path, process)
+    process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
+    process["PYTHONPATH"] = str(riding.runtime(home, built.python_version) / "api")
+    found = shutil.which(words[0], path=process["PATH"])
+    if found is None:
+        raise NotFoundError(f"There is no command {words[0]!r}.", where=str(built.path / "bin"))
+    os.execve(found, list(words), process)  # noqa: S606  # no shell is wanted

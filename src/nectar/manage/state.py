@@ -1,0 +1,80 @@
+"""What has become of environments that were built: damaged, out of date, or in use."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nectar.errors import EnvironmentFailedError, NectarError
+from nectar.manage import environment, installed, source
+from nectar.manage.locking import held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nectar.home import Home
+    from nectar.manage.registry import Record
+
+_NAMES = {
+    "project": "project",
+    "source": "source",
+    "lock": "lock",
+    "python": "Python",
+    "index": "uv's settings",
+    "platform": "machine",
+}
+
+
+def check(home: Home, key: str) -> list[str]:
+    """What is wrong with an environment, file by file against the records of its distributions; nothing when it is whole."""
+    path = home.envs / key
+    marker = environment.marker_of(home, key)
+    if marker is None:
+        return [f"{path}: it was never finished"]
+    problems = []
+    if not (path / "bin" / "python").exists():
+        problems.append(f"its Python has vanished: {marker['base_python']}")
+    found = installed.distributions(path)
+    names = [[each.name, each.version] for each in found]
+    if names != marker["distributions"]:
+        problems.append("its distributions are not those that it was built with")
+    return [*problems, *installed.mismatches(path, found, content=True)]
+
+
+def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:
+    """What is no longer as it was when a handler's environment was built: some of ``source``, ``settings``, ``project``, ``lock``,
+    ``Python``, ``uv's settings``, or what makes it impossible to say.
+
+    :param record: the handler's in the registry.
+    """
+    marker = environment.marker_of(home, record.environment)
+    if marker is None:
+        return ["environment (it is gone)"]
+    try:
+        given = source.reopen(record.source)
+        plan = given.plan(but=environment.data(home))
+        now = environment.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
+    except NectarError as error:
+        return [f"source ({error.message})"]
+    then = marker["digests"]
+    changed = [name for part, name in _NAMES.items() if part in now and now[part] != then[part]]
+    if not plan.has_lock and "lock" in changed:  # nothing is resolved for it yet, because something else changed
+        changed.remove("lock")
+    if given.settings.to_mapping() != marker["settings"]:
+        changed = (
+            ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]
+        )
+    return changed
+
+
+@contextmanager
+def in_use(home: Home, key: str) -> Iterator[None]:
+    """Keep an environment from ``gc`` while no record or daemon shows that it is used yet.
+
+    :raises EnvironmentFailedError: it has just been removed.
+    """
+    with held(home.envs / ".locks" / f"{key}.use", shared=True):
+        if environment.marker_of(home, key) is None:
+            raise EnvironmentFailedError("The environment has just been removed.", where=str(home.envs / key), hint="Do it again.")
+        yield

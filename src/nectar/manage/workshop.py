@@ -1,0 +1,179 @@
+"""Where environments are built: a directory aside in the data dir, and the uv that works in it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from nectar.errors import EnvironmentFailedError
+from nectar.manage import configuration, python
+from nectar.manage.locking import Busy, held, is_free
+from nectar.manage.uv import Uv, filtered, find_uv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nectar.home import Home
+    from nectar.manage.plan import Plan
+    from nectar.manage.source import Source
+    from nectar.manage.uv import Outcome
+
+ASIDE = ".build-"
+_SETTLED = 60
+"""Seconds after which a workshop without a lock is none that is just being made."""
+_TALK = ("Using CPython", "Resolved ", "Creating virtual environment", "Activate with")
+
+
+@dataclass
+class Workshop:
+    """A place to build in, which is gone afterwards, and the uv that works in it."""
+
+    source: Source
+    directory: Path
+    log: Path
+    uv: Uv
+    downloads: bool
+    _python: str | None = None
+    _copied: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> Path:
+        return self.directory / "tree"
+
+    @property
+    def venv(self) -> Path:
+        return self.directory / "venv"
+
+    def interpreter(self, plan: Plan) -> str:
+        """What to give uv as ``--python``."""
+        if self._python is None:
+            self._python = python.choose(self.uv, plan.python, downloads=self.downloads)
+        return self._python
+
+    def copy(self, plan: Plan) -> dict[str, str]:
+        """Have the plan's files in the tree, and return the digests of what is there."""
+        if not self._copied:
+            _fence(self.directory, plan.configured_above)
+            self.tree.mkdir()
+            self._copied = plan.copy(self.tree)
+        elif plan.has_lock:
+            (self.tree / plan.lock).write_bytes(plan.pieces[plan.lock].read())
+            self._copied = {**self._copied, "lock": plan.digests()["lock"]}
+        return self._copied
+
+    def clear(self) -> None:
+        """Take all of it away, to begin anew."""
+        for path in (self.tree, self.venv):
+            shutil.rmtree(path, ignore_errors=True)
+        self._copied = {}
+
+    def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
+        """An error with uv's own words."""
+        return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=self.words(outcome))
+
+    def words(self, outcome: Outcome) -> str:
+        """What uv said, with the author's paths in place of the copies'."""
+        text = outcome.errors.strip()
+        for spelled in (str(self.tree), quote(str(self.tree))):
+            text = text.replace(spelled, str(self.source.directory))
+        lines = [line for line in text.splitlines() if not line.startswith(_TALK)]
+        return "\n".join(lines[-80:])
+
+
+@contextmanager
+def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None]) -> Iterator[Workshop]:
+    """A workshop in the data dir. What killed ones left is swept first.
+
+    :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
+    """
+    binary = find_uv()
+    sweep(home)
+    log = home.builds / f"{source.name}.log"
+    variables, downloads = _variables(source, environ)
+    try:
+        directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
+
+        def tell(line: str) -> None:
+            for spelled in (str(directory / "tree"), quote(str(directory / "tree"))):
+                line = line.replace(spelled, str(source.directory))
+            report(line)
+
+        with held(directory / "lock") as descriptor:
+            uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,))
+            try:
+                yield Workshop(source, directory, log, uv, downloads)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise EnvironmentFailedError(
+            f"The environment could not be built: {error.strerror or error}.",
+            where=str(error.filename or home.envs),
+            hint="nectar gc removes environments that nothing uses." if full else None,
+        ) from error
+
+
+def _variables(source: Source, environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """What uv gets of an environment for this source, and whether it may fetch a Python."""
+    kept = filtered(environ)
+    wish = kept.get("UV_PYTHON_DOWNLOADS") or configuration.setting("python-downloads", environ, source.directory)
+    downloads = source.downloads or (wish is not None and str(wish).lower() not in ("never", "manual", "false"))
+    if source.downloads:
+        kept["UV_PYTHON_DOWNLOADS"] = "automatic"
+    elif wish is None:
+        kept["UV_PYTHON_DOWNLOADS"] = "never"
+    if source.offline:
+        kept["UV_OFFLINE"] = "1"
+    if (kept.get("UV_LINK_MODE") or configuration.setting("link-mode", environ, source.directory)) == "symlink":
+        kept["UV_LINK_MODE"] = "hardlink"  # links into uv's cache would break when that is cleaned
+    return kept, downloads
+
+
+def _fence(directory: Path, configured_above: Path | None) -> None:
+    """Put an empty workspace above the tree, so that uv looks no further up, and in it the settings that are above the project."""
+    (directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
+    if configured_above is not None:
+        (directory / "uv.toml").write_bytes(configuration.moved(configured_above))
+
+
+def sweep(home: Home) -> list[Path]:
+    """Remove what builds that were killed have left; one that lives, or whose uv does, holds its lock."""
+    swept = []
+    for directory in abandoned(home):
+        with suppress(Busy), held(directory / "lock", wait=False):
+            shutil.rmtree(directory, ignore_errors=True)
+            swept.append(directory)
+    return swept
+
+
+def abandoned(home: Home) -> list[Path]:
+    """The workshops that nobody works in."""
+    found = sorted(home.envs.glob(f"{ASIDE}*"))
+    return [each for each in found if ((each / "lock").exists() or _age(each) > _SETTLED) and is_free(each / "lock")]
+
+
+def _age(path: Path) -> float:
+    """Seconds since a directory changed."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def _writer(log: Path) -> Callable[[str], None]:
+    fresh = True
+
+    def write(line: str) -> None:
+        nonlocal fresh
+        with log.open("w" if fresh else "a", encoding="utf-8", errors="replace") as stream:
+            stream.write(line + "\n")
+        fresh = False
+
+    return write

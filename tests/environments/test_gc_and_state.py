@@ -1,0 +1,90 @@
+"""What has changed since a launch, and what nothing uses any more."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nectar.errors import EnvironmentFailedError, NectarError
+from nectar.manage import gc, registry, riding, state
+from nectar.manage.environment import Environment
+from nectar.manage.registry import Record
+from tests.environments.workbench import Bench, write
+
+pytestmark = pytest.mark.uv
+
+
+def record(bench: Bench, project: Path, found: Environment) -> Record:
+    made = Record(source=bench.open(project).to_mapping(), environment=found.key)
+    with registry.changing(bench.home) as records:
+        records["demo"] = made
+    return made
+
+
+def test_what_has_changed(bench: Bench) -> None:
+    project = bench.project(dependencies=("click==7.1.2",))
+    known = record(bench, project, bench.provide(project))
+    assert state.changed_since(bench.home, known) == []
+    module = project / "src" / "demo" / "__init__.py"
+    before = module.read_text()
+    write(module, "def answer(c): return 2\n")
+    assert state.changed_since(bench.home, known) == ["source"]
+    write(module, before)
+    text = (project / "pyproject.toml").read_text()
+    write(project / "pyproject.toml", text + "[tool.nectar]\nworkers = 2\n")
+    assert state.changed_since(bench.home, known) == ["settings"]
+    write(project / "pyproject.toml", text.replace("7.1.2", "7.1.1"))
+    assert state.changed_since(bench.home, known) == ["project"]
+    write(project / "pyproject.toml", text)
+    assert state.changed_since(bench.home, known) == []
+    bench.lock(project)
+    assert state.changed_since(bench.home, known) == []  # the same as what was resolved
+    write(project / "uv.lock", "# touched\n" + (project / "uv.lock").read_text())
+    assert state.changed_since(bench.home, known) == ["lock"]
+    (project / "pyproject.toml").unlink()
+    (changed,) = state.changed_since(bench.home, known)
+    assert changed.startswith("source (The directory has no pyproject.toml")
+
+
+def test_only_what_nothing_uses_goes(bench: Bench) -> None:
+    project = bench.project()
+    kept = bench.provide(project)
+    record(bench, project, kept)
+    write(project / "src" / "demo" / "__init__.py", "def answer(c): return 2\n")
+    running = bench.provide(project)
+    write(project / "src" / "demo" / "__init__.py", "def answer(c): return 3\n")
+    launching = bench.provide(project)
+    write(project / "src" / "demo" / "__init__.py", "def answer(c): return 4\n")
+    unused = bench.provide(project)
+    abandoned = bench.home.envs / ".build-abandoned"
+    write(abandoned / "venv" / "pyvenv.cfg", "")
+    write(abandoned / "lock", "")
+    runtime = riding.runtime(bench.home, "3.11")
+    process = subprocess.Popen([running.python, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, cwd="/")
+    try:
+        with state.in_use(bench.home, launching.key):
+            listed = gc.unused(bench.home)
+            assert {each.path for each in listed} == {launching.path, unused.path, abandoned}
+            removed = gc.collect(bench.home)
+        assert {each.path for each in removed} == {unused.path, abandoned}
+        assert all(each.size > 0 for each in removed if each.kind == "environment")
+        assert bench.built() == sorted(each.key for each in (kept, running, launching))
+        assert runtime.is_dir(), "it was made a moment ago"
+        assert {each.path for each in gc.collect(bench.home)} == {launching.path}
+    finally:
+        process.communicate(timeout=60)
+    assert {each.path for each in gc.collect(bench.home)} == {running.path}
+    assert bench.built() == [kept.key]
+    assert state.check(bench.home, kept.key) == []
+    with pytest.raises(EnvironmentFailedError, match="just been removed"), state.in_use(bench.home, unused.key):
+        pass
+
+
+def test_a_registry_that_cannot_be_read_keeps_everything(bench: Bench) -> None:
+    found = bench.provide(bench.project())
+    write(bench.home.registry, "{ broken")
+    with pytest.raises(NectarError, match="broken"):
+        gc.collect(bench.home)
+    assert bench.built() == [found.key]
