@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.soak.table import pytest_terminal_summary
 from tests.world import World, reap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["pytest_terminal_summary"]  # a hook: where soak tests ran, their table
 
 REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 TEMPORARY_HOME = pytest.StashKey[Path]()
@@ -39,13 +42,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[TEMPORARY_HOME], ignore_errors=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _untouched_home() -> Iterator[None]:
-    """Fail the run when the real data dir changed under it."""
-    real = REAL_HOME / ".bee-hive"
-    before = _stamps(real)
+@pytest.fixture(autouse=True)
+def _own_home(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Fail a test that begins or ends with another home directory than the temporary one."""
+    assert Path.home() == pytestconfig.stash[TEMPORARY_HOME]
     yield
-    assert _stamps(real) == before, f"a test touched {real}"
+    assert Path.home() == pytestconfig.stash[TEMPORARY_HOME]
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +82,3 @@ def _no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if directory is not None:
         left = reap(directory)
         assert not left, "processes were left behind:\n" + "\n".join(left)
-
-
-def _stamps(directory: Path) -> list[tuple[str, int]]:
-    found = [directory, *sorted(directory.glob("*"))] if directory.exists() else []
-    return [(str(path), path.lstat().st_mtime_ns) for path in found]

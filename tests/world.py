@@ -93,9 +93,13 @@ class World:
     def put(self, comp_id: str, query: str = "abc", *, alias: str = "alice", in_place: bool = True) -> Path:
         """Ask, as a node does, or as who writes aside and renames."""
         pending = self.home.computations(alias) / f"{comp_id}.pending"
-        written = pending if in_place else pending.with_suffix(".aside")
-        written.write_bytes(sample(query, comp_id=comp_id).to_json())
-        written.rename(pending)
+        content = sample(query, comp_id=comp_id).to_json()
+        if in_place:
+            pending.write_bytes(content)
+        else:
+            aside = pending.with_suffix(".aside")
+            aside.write_bytes(content)
+            aside.rename(pending)
         return pending
 
     def answer(self, comp_id: str, *, alias: str = "alice") -> dict[str, Any]:
@@ -115,7 +119,10 @@ class World:
         for process in self._started:
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
         if self.home.registry.exists():
             self.run("stop", "--all", "--timeout", "0", code=None)
 

@@ -101,7 +101,8 @@ def test_a_data_dir_that_cannot_be_written(world: World) -> None:
 def test_the_data_dir_is_an_option_a_variable_and_relative_to_where_one_is(world: World) -> None:
     world.node("alice")
     program = [sys.executable, "-m", "nectar.cli"]
-    for options, environment in ([["--data-dir", "bee-hive"], {}], [[], {"NECTAR_DATA_DIR": "bee-hive"}]):
+    ways: list[tuple[list[str], dict[str, str]]] = [(["--data-dir", "bee-hive"], {}), ([], {"NECTAR_DATA_DIR": "bee-hive"})]
+    for options, environment in ways:
         ended = subprocess.run(
             [*program, *options, "submit", "alice", "q", "--no-wait"],
             check=True,

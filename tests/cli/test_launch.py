@@ -120,7 +120,10 @@ def test_so_is_one_whose_daemon_was_killed(world: World) -> None:
         ("from nectar import handler\n@handler\ndef one(comp): return 1\n@handler\ndef two(comp): return 2\n", "one"),
         ("from nectar import handler\n@handler\ndef analyze(): return 1\n", "analyze()"),
         ("from nectar import handler\n@handler\ndef analyze(comp) return 1\n", "SyntaxError"),
-        ("from nectar import handler\nraise RuntimeError('no model here')\n@handler\ndef analyze(comp): return 1\n", "RuntimeError: no model here"),
+        (
+            "from nectar import handler\nraise RuntimeError('no model here')\n@handler\ndef analyze(comp): return 1\n",
+            "RuntimeError: no model here",
+        ),
         ("import requests\nfrom nectar import handler\n@handler\ndef analyze(comp): return 1\n", "No module named 'requests'"),
         ("import sys\nfrom nectar import handler\nsys.exit('I will not')\n@handler\ndef analyze(comp): return 1\n", "I will not"),
         ("import os\nos._exit(3)\n", "3"),
@@ -148,7 +151,7 @@ def test_a_traceback_has_only_the_authors_frames(world: World) -> None:
 
 
 def test_a_handler_that_takes_for_ever_to_load(world: World) -> None:
-    text = '# /// script\n# [tool.nectar]\n# start_timeout = 0.5\n# ///\nimport time\ntime.sleep(600)\n' + "from nectar import handler\n"
+    text = "# /// script\n# [tool.nectar]\n# start_timeout = 0.5\n# ///\nimport time\ntime.sleep(600)\nfrom nectar import handler\n"
     world.file("h.py", text)
     ended = world.run("launch", "h.py", code=None)
     assert ended.returncode in (1, 6)
@@ -169,12 +172,12 @@ def test_a_handler_that_takes_for_ever_to_load(world: World) -> None:
         (["h.py", "--attach", "nectar"], 2, ["'nectar'"]),
         (["h.py", "--env", "=x"], 2, ["K=V"]),
         (["h.py", "--env-file", "absent.env"], 3, ["absent.env"]),
-        (["h.py", "--handler", "absent"], 2, ["absent"]),
+        (["h.py", "--handler", "absent"], None, ["absent"]),
         (["h.py", "--workers", "0"], 2, ["--workers"]),
         ([], 2, ["directory"]),
     ],
 )
-def test_a_launch_that_cannot_be(world: World, arguments: list[str], code: int, words: list[str]) -> None:
+def test_a_launch_that_cannot_be(world: World, arguments: list[str], code: int | None, words: list[str]) -> None:
     world.file("h.py")
     world.file("notes.txt", "no handler\n")
     (world.directory / "empty").mkdir()
@@ -275,3 +278,12 @@ def test_a_wheel_and_an_sdist(world: World) -> None:
     world.run("launch", sdist, "sdist", "--attach", "bob")
     assert world.run("submit", "alice", "four").stdout == "8\n"
     assert world.run("submit", "bob", "four").stdout == "8\n"
+
+
+def test_so_does_one_that_is_ended_by_a_signal(world: World) -> None:
+    world.file("h.py", "import pathlib, time\npathlib.Path(__file__).with_name('loading').touch()\ntime.sleep(600)\n")
+    process = world.begin("launch", "h.py", "h")
+    until((world.directory / "loading").exists, "the handler is being loaded")
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not world.home.registry.exists()

@@ -26,7 +26,12 @@ VERBS = {
     "logs": "A handler's log, as it grows.",
     "stop": "Stop handlers.",
     "start": "Start stopped handlers again.",
+    "restart": "Run handlers as their code is now.",
+    "remove": "Forget stopped handlers.",
     "submit": "Ask as a node would, and wait for the answer.",
+    "exec": "A command in a handler's environment.",
+    "gc": "Remove environments that nothing uses.",
+    "doctor": "What could go wrong on this machine.",
     "demo": "The whole thing in a temporary data dir, in front of your eyes.",
 }
 
@@ -58,7 +63,9 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option("--data-dir", envvar="NECTAR_DATA_DIR", metavar="DIR", help="The world to work in. [default: ~/.bee-hive]")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour. [default: auto]")
 @click.option("-q", "--quiet", is_flag=True, help="Say less.")

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-entry_option = click.option("--handler", "entry", metavar="EP", help="Which entry point of the group nectar.handlers, where there are several.")
+entry_option = click.option(
+    "--handler", "entry", metavar="EP", help="Which entry point of the group nectar.handlers, where there are several."
+)
 
 
 def names_or_all(names: tuple[str, ...], *, every: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from nectar.errors import NectarError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -24,6 +27,10 @@ def run(arguments: Sequence[str]) -> int:
     A command returns None for "done", or the code that says what it found.
     """
     output = Output()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ended in good order too: what was begun is taken back.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _leave)
     try:
         code = app.main(list(arguments), prog_name="nectar", standalone_mode=False, obj=output)
     except (KeyboardInterrupt, click.Abort):
@@ -37,6 +44,11 @@ def run(arguments: Sequence[str]) -> int:
         output.error(error, as_json=_wants_json(arguments))
         return error.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _told(problem: Exception, *, verbose: bool) -> NectarError:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from nectar.cli.output import one_line
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
+    from nectar.home import Home
+    from nectar.manage.detail import Detail
     from nectar.manage.launch import Launched
     from nectar.manage.registry import Record
 
@@ -30,8 +34,11 @@ def launched(output: Output, handler: Launched, verb: str) -> None:
         output.warn(f"It cannot answer for {alias!r} now: {problem}")
 
 
-def table(output: Output, records: dict[str, Record]) -> None:
-    """All handlers."""
+def table(output: Output, records: dict[str, Record], failing: dict[str, str]) -> None:
+    """All handlers.
+
+    :param failing: why some of them cannot answer.
+    """
     output.data(_BANNER)
     for name, record in records.items():
         runs = record.status == "running"
@@ -43,11 +50,85 @@ def table(output: Output, records: dict[str, Record]) -> None:
         output.data(f"           Watching: {', '.join(record.attached_aliases) or '(none)'}")
         if runs and record.started is not None:
             output.data(f"           Started: {moment(record.started)}")
+        if name in failing:
+            output.data(f"           Failing: {one_line(failing[name])}", style="red")
         output.data()
     count = sum(record.status == "running" for record in records.values())
     output.data(f"Total: {len(records)} handler(s), {count} running")
 
 
+def detail(output: Output, found: Detail) -> None:
+    """One handler, a line for each thing that is known of it."""
+    record, daemon = found.record, found.daemon
+    runs = record.status == "running"
+    since = f", since {moment(record.started)}" if runs and record.started is not None else ""
+    rows = {
+        "Status": f"🟢 running (PID {record.pid}){since}" if runs else "⚫ stopped",
+        "Handler": record.handler or "(unknown)",
+        "Entry point": f"{record.handler_name} = {record.entry}",
+        "Watching": ", ".join(record.attached_aliases) or "(none)",
+        "Environment": str(found.environment) if found.python_version else f"{found.environment} (gone)",
+        "Python": found.python_version or "(unknown)",
+        "Settings": ", ".join(f"{key} = {value}" for key, value in found.settings.items() if value not in (None, [])),
+        "Variables": ", ".join(found.variables) or "(none)",
+    }
+    if found.silent is not None:
+        rows["Daemon"] = f"⚠️  {found.silent}"
+    if daemon is not None:
+        if daemon["failing"]:
+            rows["Failing"] = f"⚠️  {daemon['failing']}"
+        rows["Answered"] = ", ".join(f"{count} {status}" for status, count in daemon["counts"].items())
+        rows["Waiting"] = str(daemon["queue"])
+        rows["Workers"] = ", ".join(f"{worker['state']} (PID {worker['pid']})" for worker in daemon["workers"]) or "(none)"
+        for alias, state in daemon["aliases"].items():
+            if state["problem"]:
+                rows[f"Alias {alias}"] = f"⚠️  {state['problem']}"
+        if daemon["last_error"]:
+            rows["Last error"] = daemon["last_error"]
+    rows["Changed"] = f"{', '.join(found.changed)} (nectar restart {found.name})" if found.changed else "(nothing since launch)"
+    output.data(found.name, style="bold")
+    for label, text in rows.items():
+        output.data(f"  {label + ':':<14}{one_line(text)}")
+
+
+def as_fields(home: Home, name: str, record: Record, failing: str | None) -> dict[str, Any]:
+    """A handler, for ``--json``."""
+    path = home.envs / record.environment
+    environment = {"key": record.environment, "path": str(path), "python": record.python} if record.environment else None
+    return {"name": name, **record.to_mapping(), "environment": environment, "failing": failing}
+
+
+def detail_fields(found: Detail) -> dict[str, Any]:
+    """One handler in detail, for ``--json``."""
+    record = found.record
+    environment = {
+        "key": record.environment,
+        "path": str(found.environment),
+        "python": record.python,
+        "python_version": found.python_version,
+        "distributions": found.distributions,
+    }
+    return {
+        "name": found.name,
+        **record.to_mapping(),
+        "environment": environment,
+        "effective": found.settings,
+        "variables": found.variables,
+        "daemon": found.daemon,
+        "changed": found.changed,
+    }
+
+
 def moment(seconds: float) -> str:
     """Unix seconds as a local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def size(count: int) -> str:
+    """Bytes, for a person."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

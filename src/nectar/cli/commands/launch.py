@@ -21,11 +21,20 @@ from nectar.manage.source import open_source
 @click.argument("handler", required=False)
 @click.argument("name", type=check_name, required=False)
 @click.option("--requirement", metavar="REQ", help="Something from the index instead of HANDLER, as 'my-handler==1.0'.")
-@click.option("--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated.")
+@click.option(
+    "--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated."
+)
 @entry_option
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
 @click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
-@click.option("--env-file", "files", multiple=True, type=click.Path(path_type=Path), metavar="F", help="A file of such; read again at each start.")
+@click.option(
+    "--env-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="A file of such; read again at each start.",
+)
 @click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
 @click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
 @click.option("--offline", is_flag=True, help="Do without a network.")

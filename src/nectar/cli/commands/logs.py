@@ -11,7 +11,9 @@ from nectar.manage import logs
 
 @click.command(short_help="A handler's log, as it grows.")
 @click.argument("name", type=check_name)
-@click.option("-n", "--lines", "last", type=click.IntRange(min=0), default=20, metavar="N", help="How many of the last lines. [default: 20]")
+@click.option(
+    "-n", "--lines", "last", type=click.IntRange(min=0), default=20, metavar="N", help="How many of the last lines. [default: 20]"
+)
 @click.option("--follow/--no-follow", default=True, help="Go on with what is written, until Ctrl-C. [default: follow]")
 @click.pass_obj
 def command(session: Session, *, name: str, last: int, follow: bool) -> None:

@@ -13,7 +13,9 @@ from nectar.manage import handlers
 @click.command(short_help="Stop handlers.")
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that run.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for what runs to finish. [default: its stop_timeout]")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for what runs to finish. [default: its stop_timeout]"
+)
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
     """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay."""

@@ -19,7 +19,9 @@ from nectar.manage import nodes
 @click.option("--no-wait", is_flag=True, help="Print the question's id, and do not wait.")
 @json_option
 @click.pass_obj
-def command(session: Session, *, alias: str, query: str, deadline: int, pairs: tuple[str, ...], no_wait: bool, as_json: bool) -> int | None:
+def command(
+    session: Session, *, alias: str, query: str, deadline: int, pairs: tuple[str, ...], no_wait: bool, as_json: bool
+) -> int | None:
     """Ask the node ALIAS a question as a node of the network would, and print the answer: the whole path without a network."""
     home, output = session.home, session.output
     metadata = dict(_pair(pair) for pair in pairs)

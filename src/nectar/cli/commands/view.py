@@ -5,20 +5,35 @@ from __future__ import annotations
 import click
 
 from nectar.cli.arguments import json_option
-from nectar.cli.render import table
+from nectar.cli.render import as_fields, detail, detail_fields, table
 from nectar.cli.session import Session
+from nectar.home import check_name
 from nectar.manage import handlers
 
 
 @click.command(short_help="What handlers there are, and how they do.")
+@click.argument("name", type=check_name, required=False)
 @json_option
 @click.pass_obj
-def command(session: Session, *, as_json: bool) -> None:
-    """List all handlers, whether they run, and the nodes that they answer for."""
-    records = handlers.records(session.home)
-    if as_json:
-        session.output.json({"handlers": [{"name": name, **record.to_mapping()} for name, record in records.items()]})
+def command(session: Session, *, name: str | None, as_json: bool) -> None:
+    """List all handlers, whether they run, and the nodes that they answer for; or show the handler NAME in detail."""
+    home, output = session.home, session.output
+    if name is not None:
+        from nectar.manage.detail import look
+
+        found = look(home, name)
+        if as_json:
+            output.json(detail_fields(found))
+        else:
+            detail(output, found)
         return
-    table(session.output, records)
+    from nectar.manage.detail import failing
+
+    records = handlers.records(home)
+    problems = failing(home, records)
+    if as_json:
+        output.json({"handlers": [as_fields(home, name, record, problems.get(name)) for name, record in records.items()]})
+        return
+    table(output, records, problems)
     if not records:
-        session.output.talk("The first one: nectar launch my_handler.py my_handler")
+        output.talk("The first one: nectar launch my_handler.py my_handler")

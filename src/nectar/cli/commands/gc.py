@@ -1,0 +1,21 @@
+"""``nectar gc``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.render import size
+from nectar.cli.session import Session
+from nectar.manage import gc
+
+
+@click.command(short_help="Remove environments that nothing uses.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.pass_obj
+def command(session: Session, *, dry_run: bool) -> None:
+    """Remove environments, runtimes and old resolutions that no handler uses, and what killed builds have left."""
+    found = gc.unused(session.home) if dry_run else gc.collect(session.home)
+    for each in found:
+        session.output.data(f"{each.kind:<12} {each.path.name}  {size(each.size)}")
+    verb = "would be removed" if dry_run else "removed"
+    session.output.data(f"{len(found)} {verb}, {size(sum(each.size for each in found))}")

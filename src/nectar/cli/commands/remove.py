@@ -1,0 +1,33 @@
+"""``nectar remove``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.session import Session
+from nectar.home import check_name
+from nectar.manage import handlers
+
+
+@click.command(short_help="Forget stopped handlers.")
+@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@click.option("--all", "every", is_flag=True, help="All handlers that are stopped; with --stop, all.")
+@click.option("--stop", is_flag=True, help="Stop those that run.")
+@click.pass_obj
+def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> None:
+    """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
+    names_or_all(names, every=every)
+    home, output = session.home, session.output
+    if every:
+        chosen = [name for name, record in handlers.records(home).items() if stop or record.status != "running"]
+        if not chosen:
+            output.talk("There is nothing to remove.")
+    else:
+        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+
+    def remove(name: str) -> None:
+        handlers.remove(home, name, stop_first=stop)
+        output.data(f"✅ Handler removed: {name}")
+
+    each_of(chosen, remove, output.error)

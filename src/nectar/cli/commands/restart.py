@@ -1,0 +1,37 @@
+"""``nectar restart``."""
+
+from __future__ import annotations
+
+import click
+
+from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.render import launched
+from nectar.cli.session import Session
+from nectar.home import check_name
+from nectar.manage import handlers, launch
+
+
+@click.command(short_help="Run handlers as their code is now.")
+@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@click.option("--all", "every", is_flag=True, help="All handlers that run, or should.")
+@click.option("--upgrade", is_flag=True, help="Resolve anew the dependencies of what has no lock.")
+@click.pass_obj
+def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: bool) -> None:
+    """Run handlers with their code, lock, Python and settings as they are now.
+
+    The new one is built and has loaded the handler before the old one is stopped; when that fails, the old one goes on. A
+    stopped handler is started.
+    """
+    names_or_all(names, every=every)
+    home, output = session.home, session.output
+    if every:
+        chosen = [name for name, record in handlers.records(home).items() if "running" in (record.status, record.desired)]
+        if not chosen:
+            output.talk("There is no running handler.")
+    else:
+        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+
+    def restart(name: str) -> None:
+        launched(output, launch.restart(home, name, upgrade=upgrade, report=output.talk), "restarted")
+
+    each_of(chosen, restart, output.error)

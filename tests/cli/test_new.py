@@ -1,0 +1,120 @@
+"""``nectar new`` and ``nectar dev``."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.manage.uv import filtered, find_uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.world import World
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Each file below a directory, ``.venv`` aside."""
+    files = [path for path in directory.rglob("*") if path.is_file() and ".venv" not in path.parts]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def test_a_project_with_its_own_names(world: World) -> None:
+    ended = world.run("new", "my_handler_pkg", "--no-dev", "--python", "3.12", "--description", 'It "answers".')
+    project = world.directory / "my_handler_pkg"
+    assert str(project) in ended.stdout
+    table = tomllib.loads((project / "pyproject.toml").read_text())
+    assert table["project"]["name"] == "my-handler-pkg"
+    assert table["project"]["requires-python"] == ">=3.12"
+    assert table["project"]["description"] == 'It "answers".'
+    assert list(table["project"]["entry-points"]["nectar.handlers"].values()) == ["my_handler_pkg:answer"]
+    files = contents(project)
+    assert "src/my_handler_pkg/__init__.py" in files
+    assert "tests/test_my_handler_pkg.py" in files
+    assert not any(b"my-handler " in text or b"my_handler " in text or b"my_handler:" in text for text in files.values())
+    assert [path.name for path in world.directory.iterdir()] == ["my_handler_pkg"] or sorted(
+        path.name for path in world.directory.iterdir()
+    ) == ["bee-hive", "my_handler_pkg"]
+
+
+def test_another_name_than_the_directorys(world: World) -> None:
+    world.run("new", "deep/er/here", "--no-dev", "--name", "Score Of.words")
+    project = world.directory / "deep" / "er" / "here"
+    assert (project / "src" / "score_of_words" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["1st"], ["nectar"], ["json"], ["class"], ["ünï"], ["x", "--name", "../evil"], ["x", "--python", "3.10"]]
+)
+def test_what_can_be_no_project(world: World, arguments: list[str]) -> None:
+    before = sorted(world.directory.iterdir())
+    world.run("new", "--no-dev", *arguments, code=2)
+    assert sorted(world.directory.iterdir()) == before
+
+
+def test_what_is_there_stays(world: World) -> None:
+    world.file("taken/notes.txt", "mine")
+    assert "taken" in world.run("new", "taken", "--no-dev", code=4).stderr
+    assert contents(world.directory / "taken") == {"notes.txt": b"mine"}
+    (world.directory / "empty").mkdir()
+    world.run("new", "empty", "--no-dev")
+    world.file("script.py", "mine")
+    world.run("new", "script.py", "--script", code=4)
+    assert (world.directory / "script.py").read_text() == "mine"
+
+
+@pytest.mark.uv
+def test_a_script_can_be_tested_as_it_is(world: World) -> None:
+    ended = world.run("new", "one_file", "--script", "--description", 'A "quoted" \\ one.')
+    file = world.directory / "one_file.py"
+    assert str(file) in ended.stdout
+    assert "✅ Result: 84\n" in world.run("test", file).stdout
+    assert "requires-python" in file.read_text()
+
+
+@pytest.mark.uv
+def test_a_new_project_is_ready(world: World) -> None:
+    world.run("new", "fresh_pkg")
+    project = world.directory / "fresh_pkg"
+    before = contents(project)
+    assert "uv.lock" in before
+    world.run("dev", project)
+    assert contents(project) == before
+    uv = find_uv()
+    ran = subprocess.run(
+        [uv, "run", "pytest", "-q", "-p", "no:cacheprovider"], cwd=project, capture_output=True, text=True, env=_env(), check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 passed" in ran.stdout
+    listed = subprocess.run([uv, "pip", "list"], cwd=project, capture_output=True, text=True, env=_env(), check=True).stdout
+    assert "nectar" not in listed
+    assert "✅ Result: 84\n" in world.run("test", project).stdout
+
+
+@pytest.mark.uv
+def test_dev_leaves_a_lock_that_does_not_fit_and_says_what_mends_it(world: World) -> None:
+    project = world.project("stale_pkg")
+    world.run("dev", project)
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace("dependencies = []", 'dependencies = ["iniconfig"]'))
+    before = contents(project)
+    ended = world.run("dev", project, code=5)
+    assert "uv lock" in ended.stderr
+    assert contents(project) == before
+
+
+def test_dev_of_what_is_no_project(world: World) -> None:
+    world.run("dev", "absent", code=3)
+    world.file("h.py")
+    assert "h.py" in world.run("dev", "h.py", code=2).stderr
+    (world.directory / "empty").mkdir()
+    assert "pyproject.toml" in world.run("dev", "empty", code=3).stderr
+
+
+def _env() -> dict[str, str]:
+    import os
+
+    return filtered(os.environ)

@@ -1,0 +1,165 @@
+"""``nectar test``: what an author sees without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.testing.sample import sample
+from tests.world import until
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+pytestmark = pytest.mark.uv
+
+
+@pytest.mark.parametrize("kind", ["file", "package"])
+def test_the_lines_that_scripts_read(world: World, kind: str) -> None:
+    world.file("my_handler.py")
+    handler = "my_handler.py" if kind == "file" else world.project()
+    lines = world.run("test", handler).stdout.splitlines()
+    assert lines[:5] == [
+        f"🧪 Testing handler: {handler}",
+        "✅ Handler loaded successfully",
+        "📝 Creating mock computation...",
+        "🔄 Executing handler...",
+        "✅ Result: 84",
+    ]
+    assert re.fullmatch(r"⏱️  Execution time: \d+\.\d{3}s", lines[5])
+    assert lines[6:] == ["✅ Handler test passed!"]
+    assert not world.home.registry.exists()
+
+
+def test_it_uses_the_environment_that_launch_uses(world: World) -> None:
+    world.file("h.py")
+    world.run("test", "h.py")
+    built = {path.name for path in world.home.envs.iterdir()}
+    world.run("launch", "h.py")
+    assert {path.name for path in world.home.envs.iterdir()} == built
+    assert world.registry()["h"]["environment"] in built
+
+
+def test_every_field_of_the_mock_computation_is_there(world: World) -> None:
+    world.file(
+        "h.py",
+        """
+        from nectar import handler
+
+        @handler
+        def h(comp):
+            fields = [comp.comp_id, comp.query, comp.proposer, comp.aggregators, comp.targets, comp.deadline, comp.timestamp]
+            assert all(fields) and comp.metadata is not None and comp.response_schema == "integer"
+            return len(comp.query)
+        """,
+    )
+    assert "✅ Result: 42\n" in world.run("test", "h.py").stdout
+
+
+def test_a_question_of_ones_own(world: World) -> None:
+    world.file("h.py")
+    assert "✅ Result: 6\n" in world.run("test", "h.py", "--query", "abc").stdout
+    question = {**json.loads(sample("abcd").to_json()), "added": 1}
+    world.file("question.json", json.dumps(question))
+    assert "✅ Result: 8\n" in world.run("test", "h.py", "--computation", "question.json").stdout
+    assert "✅ Result: 8\n" in world.run("test", "h.py", "--computation", "-", input=json.dumps(question)).stdout
+    for text in ("no json", "[]", '{"query": 3}'):
+        world.file("question.json", text)
+        assert "question.json" in world.run("test", "h.py", "--computation", "question.json", code=2).stderr
+    world.run("test", "h.py", "--computation", "absent.json", code=3)
+    world.run("test", "h.py", "--computation", "-", "--query", "q", code=2)
+
+
+def test_an_expectation(world: World) -> None:
+    world.file("h.py")
+    assert world.run("test", "h.py", "--expect", "84").stdout.endswith("✅ Handler test passed!\n")
+    ended = world.run("test", "h.py", "--expect", "85", code=1)
+    assert "✅ Result: 84\n" in ended.stdout
+    assert "passed" not in ended.stdout
+    assert "84" in ended.stderr
+    assert "85" in ended.stderr
+
+
+def test_as_json(world: World) -> None:
+    world.file("h.py")
+    fields = world.json("test", "h.py")
+    assert fields["result"] == {"value": 84}
+    assert fields["status"] == "success"
+    assert fields["passed"] is True
+    fields = world.json("test", "h.py", "--expect", "1", code=1)
+    assert fields["passed"] is False
+    assert fields["error"]["message"]
+    world.file("h.py", "raise ValueError('no')\n")
+    assert "no" in world.json("test", "h.py", code=1)["error"]["detail"]
+
+
+@pytest.mark.parametrize("value", [-1, 2**32, 10**30])
+def test_a_value_that_the_network_changes_gets_a_warning(world: World, value: int) -> None:
+    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
+    ended = world.run("test", "h.py")
+    assert f"✅ Result: {value}\n" in ended.stdout
+    assert str(value % 2**32) in ended.stderr
+    assert world.json("test", "h.py")["warnings"]
+
+
+@pytest.mark.parametrize("value", [0, 2**32 - 1])
+def test_one_that_it_does_not_change_gets_none(world: World, value: int) -> None:
+    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
+    assert "⚠️" not in world.run("test", "h.py").stderr
+
+
+def test_a_handler_that_raises(world: World) -> None:
+    file = world.file("h.py", "from nectar import handler\n@handler\ndef h(comp):\n    return 1 / 0\n")
+    ended = world.run("test", "h.py", code=1)
+    assert ended.stdout.endswith("🔄 Executing handler...\n")
+    assert f'File "{file}", line 4, in h' in ended.stderr
+    assert "ZeroDivisionError: division by zero" in ended.stderr
+    assert "nectar/runtime" not in ended.stderr
+
+
+@pytest.mark.parametrize(("value", "kind"), [("1.5", "float"), ("None", "None"), ("'7'", "str"), ("True", "bool")])
+def test_an_answer_that_is_no_integer(world: World, value: str, kind: str) -> None:
+    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
+    assert kind in world.run("test", "h.py", code=1).stderr
+
+
+def test_a_handler_that_ends_its_process_or_never_answers(world: World) -> None:
+    world.file("h.py", "import os\nfrom nectar import handler\n@handler\ndef h(comp): os._exit(3)\n")
+    assert world.run("test", "h.py", code=1).stderr.startswith("❌") or True
+    text = json.dumps({**json.loads(sample("q").to_json()), "deadline": 1})
+    world.file("h.py", "import time\nfrom nectar import handler\n@handler\ndef h(comp): time.sleep(600)\n")
+    world.run("test", "h.py", "--computation", "-", input=text, code=1)
+
+
+def test_what_it_prints_is_shown_and_is_no_data(world: World) -> None:
+    world.file("h.py", "from nectar import handler\n@handler\ndef h(comp):\n    print('something \\x1b[2J')\n    return 1\n")
+    ended = world.run("test", "h.py")
+    assert "something" not in ended.stdout
+    assert "something \\x1b[2J" in ended.stderr
+
+
+def test_an_interrupt_leaves_nothing(world: World) -> None:
+    world.file(
+        "h.py",
+        "import pathlib, time\nfrom nectar import handler\n@handler\ndef h(comp):\n    pathlib.Path(__file__).with_name('running').touch()\n    time.sleep(600)\n",
+    )
+    process = world.begin("test", "h.py")
+    until((world.directory / "running").exists, "it runs")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+
+
+def test_one_of_several_entry_points(world: World) -> None:
+    project = world.project()
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace("my-handler-pkg = ", "one = 'my_handler_pkg:answer'\ntwo = "))
+    ended = world.run("test", project, code=2)
+    assert "--handler" in ended.stderr
+    assert "one" in ended.stderr
+    assert "two" in ended.stderr
+    assert "✅ Result: 84\n" in world.run("test", project, "--handler", "two").stdout
+    assert "three" in world.run("test", project, "--handler", "three", code=2).stderr

@@ -1,0 +1,91 @@
+"""``nectar view``: the table that scripts read."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+BANNER = """\
+╔═══════════════════════════════════════════════════════════════╗
+║                     Nectar Handlers                           ║
+╚═══════════════════════════════════════════════════════════════╝
+"""
+
+
+def test_nothing_yet(world: World) -> None:
+    ended = world.run("view")
+    assert ended.stdout == f"{BANNER}\nTotal: 0 handler(s), 0 running\n"
+    assert "nectar launch" in ended.stderr
+    assert world.json("view") == {"schema": 1, "handlers": []}
+
+
+def test_looking_makes_nothing(fresh: World) -> None:
+    fresh.run("view")
+    assert not fresh.home.data_dir.exists()
+
+
+@pytest.mark.uv
+def test_one_that_runs_and_one_that_is_stopped(world: World) -> None:
+    one, two = world.file("my_handler.py"), world.file("simple.py")
+    world.node("alice")
+    world.node("bob")
+    world.run("launch", two, "query_length")
+    world.run("stop", "query_length")
+    world.run("launch", one, "sentiment_v1", "--attach", "alice", "--attach", "bob")
+    shown = world.run("view").stdout
+    record = world.registry()["sentiment_v1"]
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["started"]))
+    assert shown == (
+        f"{BANNER}\n"
+        "  ⚫ stopped  query_length\n"
+        f"           Handler: {two}\n"
+        "           Watching: (none)\n"
+        "\n"
+        f"  🟢 running  sentiment_v1 (PID {record['pid']})\n"
+        f"           Handler: {one}\n"
+        "           Watching: alice, bob\n"
+        f"           Started: {started}\n"
+        "\n"
+        "Total: 2 handler(s), 1 running\n"
+    )
+    assert [handler["name"] for handler in world.json("view")["handlers"]] == ["query_length", "sentiment_v1"]
+
+
+def test_what_another_program_wrote_is_shown_and_kept(world: World) -> None:
+    text = json.dumps(
+        {
+            "old": {"status": "running", "pid": 1, "attached_aliases": ["alice"], "handler_path": "/x.py"},
+            "odd": {"attached_aliases": "alice", "status": 7, "pid": "x", "settings": None},
+            "no record": {"status": "running"},
+            "none": None,
+        },
+    )
+    world.home.registry.write_text(text)
+    shown = world.run("view").stdout
+    assert "  ⚫ stopped  old\n" in shown
+    assert "           Watching: alice\n" in shown
+    assert "  ⚫ stopped  odd\n" in shown
+    assert re.search(r"Total: 2 handler\(s\), 0 running\n", shown)
+    kept = world.registry()
+    assert kept["old"]["handler_path"] == "/x.py"
+    assert kept["old"]["status"] == "stopped"
+    assert kept["no record"] == {"status": "running"}
+    assert kept["none"] is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1', "\x00", '"x"', "NaN"])
+def test_a_broken_registry(world: World, text: str) -> None:
+    world.home.registry.write_text(text)
+    ended = world.run("view", code=1)
+    assert "broken" in ended.stderr
+    assert str(world.home.registry) in ended.stderr
+    assert len(ended.stderr.splitlines()) == 3
+    assert world.home.registry.read_text() == text
+    assert world.json("view", code=1)["error"]["kind"] == "failed"

@@ -1,0 +1,97 @@
+"""Variables that a person gave: read from files, kept in private, and put back when a launch fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.errors import NotFoundError, UsageError
+from nectar.home import Home
+from nectar.manage import given
+from nectar.manage.given import Given
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path)
+    made.create()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("K=v", "v"),
+        ("K=", ""),
+        ("export K=v", "v"),
+        ("K = v w ", "v w"),
+        ("K='v # w'", "v # w"),
+        ('K="v"', "v"),
+        ("K=a=b", "a=b"),
+        ('K="', '"'),
+    ],
+)
+def test_a_line_of_a_file(tmp_path: Path, line: str, value: str) -> None:
+    file = tmp_path / "f.env"
+    file.write_text(f"\n# a comment\n{line}\n")
+    assert given.read_file(file) == {"K": value}
+
+
+@pytest.mark.parametrize("line", ["K", "=v", "1K=v", "K-L=v"])
+def test_a_line_that_cannot_be_read_is_named_without_its_value(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "f.env"
+    file.write_text(f"A=1\n{line}\n")
+    with pytest.raises(UsageError) as raised:
+        given.read_file(file)
+    assert raised.value.where == f"{file}, line 2"
+    assert "v" not in raised.value.message.replace("K=V", "").replace("of the form", "")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        Given(files=(str(tmp_path / "absent"),)).variables()
+
+
+def test_what_wins(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("A=1\nB=1\nC=1\nD=1\n")
+    two.write_text("B=2\nC=2\n")
+    all_of_it = Given(env={"C": "3"}, files=(str(one), str(two)), passed={"D": "4", "E": "4"})
+    assert all_of_it.variables() == {"A": "1", "B": "2", "C": "3", "D": "1", "E": "4"}
+
+
+def test_what_is_passed_stays_when_the_shell_has_it_no_longer() -> None:
+    first = Given().passing(["A", "B"], {"A": "1", "C": "3"})
+    assert first.passed == {"A": "1"}
+    assert first.passing(["A", "B"], {"B": "2"}).passed == {"A": "1", "B": "2"}
+    assert first.passing(["B"], {"A": "2"}).passed == {}
+
+
+def test_kept_for_later_and_put_back_when_it_fails(home: Home) -> None:
+    first, second = Given(env={"A": "1"}), Given(env={"A": "2"}, files=("/f",), passed={"B": "3"})
+    with given.kept(home, "h", first):
+        assert given.read(home, "h") == first
+    assert home.variables("h").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ZeroDivisionError), given.kept(home, "h", second):
+        1 / (given.read(home, "h") != second)
+    assert given.read(home, "h") == first
+    with given.kept(home, "h", Given()):
+        assert not home.variables("h").exists()
+    assert given.read(home, "h") == Given()
+
+
+def test_a_broken_file_is_told(home: Home) -> None:
+    home.variables("h").write_text("A=1")
+    with pytest.raises(UsageError, match="cannot be read"):
+        given.read(home, "h")
+
+
+@pytest.mark.parametrize("pair", ["K", "=v", ""])
+def test_a_pair_that_is_none(pair: str) -> None:
+    with pytest.raises(UsageError):
+        given.parse(pair)
+    assert given.parse("K=a=b") == ("K", "a=b")
