@@ -21,6 +21,8 @@ tables = st.fixed_dictionaries(
         "expired": st.sampled_from(["run", "skip"]),
         "start_timeout": st.floats(0.1, 86400),
         "stop_timeout": st.floats(0, 86400),
+        "recycle_after": st.integers(1, 10**9),
+        "memory_limit": st.integers(2**24, 2**50) | st.sampled_from(["16MiB", "1 GB", "512mib", "20000000"]),
         "max_question_bytes": st.integers(1024, 2**30),
         "keep_answers": st.floats(1, 1e6),
         "env": st.dictionaries(names, st.text(st.characters(codec="utf-8", exclude_characters="\0"))),
@@ -53,6 +55,12 @@ def test_only_what_differs_is_written() -> None:
         ("start_timeout", False, "seconds"),
         ("expired", "drop", '"run" or "skip"'),
         ("max_question_bytes", 10, "a whole number from 1024"),
+        ("recycle_after", 0, "a whole number from 1"),
+        ("memory_limit", 1024, "a number of bytes"),
+        ("memory_limit", "512 MiBytes", "a number of bytes"),
+        ("memory_limit", "-512MiB", "a number of bytes"),
+        ("memory_limit", True, "a number of bytes"),
+        ("memory_limit", 1e9, "a number of bytes"),
         ("env", {"A": 1}, "a table of names and strings"),
         ("env", {"A=B": "x"}, "a table of names and strings"),
         ("env", ["A"], "a table"),
@@ -83,3 +91,16 @@ def test_a_key_that_is_near_none_names_all() -> None:
 def test_a_key_without_effect_yet_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match="not supported yet"):
         Settings.from_mapping({key: 1})
+
+
+def test_a_size_is_a_number_or_a_text() -> None:
+    sizes = {"512MiB": 2**29, "1 gib": 2**30, "2GB": 2 * 10**9, "33554432": 2**25, 2**25: 2**25}
+    for given_size, wanted in sizes.items():
+        assert Settings.from_mapping({"memory_limit": given_size}).memory_bytes == wanted
+    assert Settings().memory_bytes is None
+
+
+def test_a_wrong_table_of_variables_is_not_quoted() -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.from_mapping({"env": {"TOKEN": "hush", "A": 1}})
+    assert "hush" not in raised.value.message

@@ -174,9 +174,22 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# Bound here, because a handler may replace what the module `json` has.
-_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
-_encode = json.JSONEncoder().encode
+class Encoder(json.JSONEncoder):
+    """With methods of its own, because a handler may replace those that the module ``json`` has."""
+
+    encode = json.JSONEncoder.encode
+    iterencode = json.JSONEncoder.iterencode
+
+
+class Decoder(json.JSONDecoder):
+    """The same."""
+
+    decode = json.JSONDecoder.decode
+    raw_decode = json.JSONDecoder.raw_decode
+
+
+_parse = Decoder(parse_constant=_refuse_constant).decode
+_encode = Encoder().encode
 
 
 def _dump(fields: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,17 +145,42 @@ class Home:
         )
 
     def create(self) -> None:
-        """Make nectar's own directories, private to this user.
+        """Make nectar's own directories, private to this user, whatever the umask is.
 
-        :raises UsageError: the data dir cannot be written.
+        :raises UsageError: the data dir cannot be written, or what is there is somebody else's.
         """
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            for directory in (self.nectar, self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.runtimes):
-                directory.mkdir(mode=0o700, exist_ok=True)
+            _make(self.data_dir, 0o755)
+            _make(self.nectar, 0o700)
+            status = self.nectar.stat()
+            if status.st_uid != os.geteuid():
+                raise UsageError(
+                    "Nectar's directory belongs to another user.",
+                    where=str(self.nectar),
+                    hint="Use that user's account, or another data dir.",
+                )
+            if status.st_mode & 0o077:
+                self.nectar.chmod(0o700)
+            for directory in (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.runtimes):
+                _make(directory, 0o700)
         except OSError as error:
             raise UsageError(
                 f"The data dir cannot be used: {error.strerror}.",
                 where=str(error.filename or self.data_dir),
                 hint="Give another with --data-dir, or make this one writable.",
             ) from None
+
+
+def _make(directory: Path, mode: int) -> None:
+    """Make a directory, and its parents, where it is not there yet; never with more rights, and its owner always has all."""
+    if directory.is_dir():
+        return
+    if not directory.parent.is_dir():
+        _make(directory.parent, 0o755)
+    try:
+        directory.mkdir(mode)
+    except FileExistsError:
+        if not directory.is_dir():
+            raise
+        return
+    directory.chmod(directory.stat().st_mode & 0o777 | 0o700)

@@ -1,0 +1,99 @@
+"""Every example, launched as an operator would, and asked. Their own tests run in ``nox -s examples``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nectar.testing.sample import sample
+from tests import pythons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+pytestmark = pytest.mark.uv
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def ask(world: World, query: str, *, alias: str = "alice", **fields: Any) -> dict[str, Any]:
+    """Ask as a node does, and return the answer."""
+    question = sample(query, comp_id="q", **fields)
+    (world.home.computations(alias) / "q.pending").write_bytes(question.to_json())
+    return world.answer("q", alias=alias)
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    """The URL of a web service that scores each text 7."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"score": 7}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["query_length", "single_file/query_length.py"])
+def test_query_length(world: World, path: str) -> None:
+    world.node()
+    world.run("launch", EXAMPLES / path, "--attach", "alice")
+    assert world.run("submit", "alice", "How many?").stdout == "9\n"
+
+
+def test_sentiment_asks_the_service_that_the_launching_shell_names(world: World, service: str) -> None:
+    world.node()
+    world.run("launch", EXAMPLES / "sentiment", "--attach", "alice", env={"SENTIMENT_URL": service, "NO_PROXY": "127.0.0.1"})
+    assert world.run("submit", "alice", "Hooray!").stdout == "7\n"
+
+
+def test_full_context(world: World) -> None:
+    world.node()
+    world.run("launch", EXAMPLES / "full_context", "--attach", "alice")
+    assert ask(world, "abc", targets=["alice", "bob"], metadata={"weight": 5})["result"] == {"value": 30}
+    assert ask(world, "abc", proposer="alice", metadata={"own": ["alice"]})["result"] == {"value": 0}
+
+
+def test_warm_model_is_loaded_once_and_looks_after_every_answer(world: World) -> None:
+    world.node()
+    world.run("launch", EXAMPLES / "warm_model", "--attach", "alice")
+    for query, value in (("Good, great!", 5), ("awful", 0), ("fine", 1)):
+        assert ask(world, query)["result"] == {"value": value}
+    assert world.run("logs", "warm-model", "--no-follow").stdout.count("the model knows 7 words") == 1
+
+
+def test_opposite_pins_run_side_by_side(world: World) -> None:
+    path = pythons.path_with(next((version for version in ("3.13", "3.12") if pythons.find(version)), "3.12"), "3.11")
+    for example, alias in (("pins_old", "alice"), ("pins_new", "bob")):
+        world.node(alias)
+        world.run("launch", EXAMPLES / example, "--attach", alias, env={"PATH": path})
+    assert {record["status"] for record in world.registry().values()} == {"running"}
+    click, pluggy, pydantic, watchdog = _versions(ask(world, "abc", alias="bob"))
+    assert click >= 0x82
+    assert pluggy >= 0x16
+    assert pydantic >= 0x2B
+    assert watchdog >= 0x60
+    assert _versions(ask(world, "abc", alias="alice")).hex(" ") == "71 0d 1a 21"
+
+
+def _versions(answer: dict[str, Any]) -> bytes:
+    value: int = answer["result"]["value"]
+    return value.to_bytes(4, "big")
