@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.soak.table import pytest_terminal_summary
 from tests.world import World, reap
@@ -23,6 +24,11 @@ REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 TEMPORARY_HOME = pytest.StashKey[Path]()
 
 
+# How fast this machine is at the moment is nothing that a test decides.
+settings.register_profile("nectar", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nectar")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give this process, and so all that it starts, a home directory of its own; caches of downloads stay where they are."""
     home = Path(os.environ.get("HOME") or REAL_HOME)
@@ -34,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYENV_ROOT", str(home / ".pyenv"))
     config.stash[TEMPORARY_HOME] = Path(tempfile.mkdtemp(prefix="nectar-tests-home-"))
     os.environ["HOME"] = str(config.stash[TEMPORARY_HOME])
+    # A command is called a thousand times here; it should not be compiled each time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(config.stash[TEMPORARY_HOME] / "pycache")
     for name in ("NECTAR_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "VIRTUAL_ENV", "NO_COLOR"):
         os.environ.pop(name, None)
 

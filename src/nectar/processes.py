@@ -73,6 +73,24 @@ def end_children(*, seconds: float = 2.0) -> int:
     return _end_while(lambda pid: _stat(pid)[1:2] == [own], seconds)
 
 
+def has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open; where the system does not tell, it is taken to have."""
+    if not os.path.isdir("/proc/self/fd"):
+        return True
+    try:
+        wanted = path.stat()
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    for descriptor in descriptors:
+        try:
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{descriptor}"), wanted):
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def _end_while(found: Callable[[int], bool], seconds: float) -> int:
     if sys.platform != "linux":
         return 0

@@ -108,9 +108,12 @@ class Later:
 
 @dataclass(frozen=True)
 class _Content:
+    """:ivar closed: why it cannot be opened, which may be for a moment or for good."""
+
     raw: bytes
     status: os.stat_result
-    too_large: bool
+    too_large: bool = False
+    closed: str | None = None
 
     @property
     def signature(self) -> tuple[int, int, int]:
@@ -385,6 +388,9 @@ class Spool:
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV):
                 raise NotAQuestionError("it is not a regular file") from None
+            if error.errno in (errno.EACCES, errno.EPERM):
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                return _Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
             raise
         try:
             status = os.fstat(descriptor)
@@ -407,6 +413,8 @@ class Spool:
             self._torn.pop(name, None)
             return None, f"it is larger than {self._max_bytes} bytes"
         try:
+            if content.closed is not None:
+                raise NotWholeError(content.closed)
             computation = Computation.from_json(content.raw, comp_id=comp_id, timestamp=content.status.st_mtime)
         except NotWholeError as error:
             seen, since = self._torn.get(name, (None, now))

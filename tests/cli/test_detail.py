@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.manage.dev import developed
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
@@ -120,10 +121,10 @@ def test_doctor_of_what_is_well(launched: World) -> None:
 
 
 def test_doctor_names_what_is_wrong_and_its_cure(launched: World) -> None:
-    launched.home.nectar.chmod(0o755)
     os.kill(launched.registry()["h"]["pid"], signal.SIGKILL)
     until(lambda: "nectar start h" in launched.run("doctor", code=None).stdout, "the end is seen")
     os.rename(launched.home.data_dir / "alice", launched.home.data_dir / "alina")
+    launched.home.nectar.chmod(0o755)
     shown = launched.run("doctor", code=1).stdout
     assert f"chmod 700 {launched.home.nectar}" in shown
     assert "nectar detach h alice" in shown
@@ -137,5 +138,6 @@ def test_gc_leaves_what_a_project_under_development_needs(fresh: World) -> None:
     (runtime,) = (path for path in fresh.home.runtimes.iterdir() if path.is_dir())
     os.utime(runtime, (0, 0))
     assert "0 removed" in fresh.run("gc").stdout
+    assert developed(runtime)
     shutil.rmtree(project / ".venv")
-    assert "1 removed" in fresh.run("gc").stdout
+    assert not developed(runtime)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,10 +83,19 @@ def ended(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def processes(directory: Path) -> list[str]:
-    """The command lines that know a directory."""
-    listed = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(directory) in line and "ps -axww" not in line]
+def processes(directory: Path) -> dict[int, str]:
+    """The processes whose command lines know a directory."""
+    if Path("/proc/self/cmdline").exists():
+        listed = {}
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                listed[int(place.parent.name)] = place.read_text(errors="replace").replace("\0", " ")
+    else:
+        lines = subprocess.run(
+            ["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        listed = {int(line.split()[0]): line.strip().partition(" ")[2] for line in lines}
+    return {pid: command for pid, command in listed.items() if str(directory) in command}
 
 
 def swept(bench: Bench) -> None:
@@ -171,10 +181,8 @@ def kill_builds(bench: Bench, killed: str, times: int) -> None:
         process = launch(bench, project)
         time.sleep(moments.uniform(0.05, 0.6))  # nothing waits for this
         if killed == "uv":
-            for line in processes(bench.home.envs):
-                pid, _, command = line.strip().partition(" ")
-                if "/uv " in command:
-                    _kill(int(pid))
+            for pid in [pid for pid, command in processes(bench.home.envs).items() if "/uv " in command]:
+                _kill(pid)
         else:
             process.kill()
         ended(process)

@@ -62,8 +62,10 @@ def test_only_what_nothing_uses_goes(bench: Bench) -> None:
     write(abandoned / "venv" / "pyvenv.cfg", "")
     write(abandoned / "lock", "")
     runtime = riding.runtime(bench.home, "3.11")
-    process = subprocess.Popen([running.python, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, cwd="/")
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen([running.python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
     try:
+        assert process.stdout is not None and process.stdout.readline()
         with state.in_use(bench.home, launching.key):
             listed = gc.unused(bench.home)
             assert {each.path for each in listed} == {launching.path, unused.path, abandoned}

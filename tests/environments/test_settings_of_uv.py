@@ -121,6 +121,14 @@ def test_a_relative_path_in_the_shell_is_relative_to_the_shell(bench: Bench, mon
     assert "nectar-test-relative" in installed(bench.provide(project))
 
 
+@pytest.mark.parametrize("text", ['[tool.uv]\nrequired-version = ">=99"\n', "not TOML", '[tool.uv.workspace]\nmembers = ["*"]\n'])
+def test_the_directory_of_the_shell_decides_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    write(bench.directory / "here" / "pyproject.toml", text)
+    write(bench.directory / "here" / ".python-version", "3.99\n")
+    monkeypatch.chdir(bench.directory / "here")
+    assert bench.provide(bench.project(dependencies=("click==7.1.2",))).entries
+
+
 def test_what_leaks_from_the_shell(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     other = bench.project("other")
     for name, value in {

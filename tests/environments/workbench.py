@@ -14,7 +14,7 @@ from nectar.manage import environment, source
 from nectar.manage.environment import Environment
 from nectar.manage.uv import filtered, find_uv
 
-UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9"]\nbuild-backend = "uv_build"\n'
+UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
 ENTRY = '[project.entry-points."nectar.handlers"]\n{name} = "{module}:answer"\n'

@@ -67,6 +67,11 @@ def neighbour(text):
     return 1 if os.read(reading, 1) == b"7" else 0
 
 
+def mark(_):
+    note("mark")
+    return 1
+
+
 # --- deaths
 
 

@@ -86,7 +86,7 @@ def test_many_at_once_lose_nothing_and_a_reader_sees_it_whole(home: Home) -> Non
     seen: list[int] = []
 
     def look() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.005):
             seen.append(len(json.loads(home.registry.read_bytes()))) if home.registry.exists() else None
 
     looking = threading.Thread(target=look)

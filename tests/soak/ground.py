@@ -12,12 +12,13 @@ import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from nectar import processes
 from nectar.protocol import ask
+from nectar.spool import STILL
 from nectar.testing.sample import sample
 from tests.world import PATIENCE, World, until
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LONG = 300.0
 """Seconds after which what has not happened never will, however loaded the machine is."""
+HELD_UP = STILL - 0.2
+"""Seconds in which a question was half-written, after which its writer may be taken for dead: the machine was too busy."""
 LATE = 30.0
 """Seconds within which a thing is asserted that is promised within two: the number that was reached is in the table."""
 
@@ -42,7 +45,9 @@ class Ground:
         self.name = name
         self.runs = world.directory / "runs"
 
-    def launch(self, *flags: str, settings: dict[str, object] | None = None, noted: bool = True, wrap: list[str] | None = None) -> None:
+    def launch(
+        self, *flags: str, settings: dict[str, object] | None = None, noted: bool = True, wrap: list[str] | None = None
+    ) -> None:
         """Launch the handler.
 
         :param settings: for ``[tool.nectar]``.
@@ -105,6 +110,10 @@ class Ground:
     def log(self) -> str:
         return self.home.log(self.name).read_text()
 
+    def until_begun(self, comp_id: str, times: int = 1) -> None:
+        """Wait until so many runs of a question have begun."""
+        until(lambda: self.noted()[comp_id] >= times, f"run {times} of {comp_id}", seconds=LONG)
+
     def noted(self, what: str = "begin") -> Counter[str]:
         """How often a run of each id began, or ended."""
         lines = self.runs.read_text().splitlines() if self.runs.exists() else []
@@ -116,18 +125,20 @@ class Reader:
 
     :ivar answers: by id, each answer that there was.
     :ivar torn: what could not be read as an answer.
+    :ivar leave: names that are left alone.
     :ivar at: monotonic seconds of the first answer to each id.
     """
 
     def __init__(self, *directories: Path) -> None:
         self.answers: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.torn: list[str] = []
+        self.leave: set[str] = set()
         self.at: dict[str, float] = {}
         self._directories = directories
         self._ending = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -154,7 +165,7 @@ class Reader:
 
     def _look(self, directory: Path) -> None:
         try:
-            names = [name for name in os.listdir(directory) if name.endswith(".complete")]
+            names = [name for name in os.listdir(directory) if name.endswith(".complete") and name not in self.leave]
         except OSError:
             return
         for name in names:
@@ -183,14 +194,20 @@ class Reader:
         return None if result is None else int(result["value"])
 
 
-def put(directory: Path, comp_id: str, query: str, *, deadline: float = 60, in_place: bool = True) -> None:
-    """Ask, as a node does, or as who writes aside and renames."""
+def put(directory: Path, comp_id: str, query: str, *, deadline: float = 60, in_place: bool = True) -> float:
+    """Ask, as a node does, or as who writes aside and renames.
+
+    :returns: seconds for which others may have seen a part of it.
+    """
+    begun = time.monotonic()
     raw = sample(query, comp_id=comp_id, deadline=deadline).to_json()
     path = directory / f"{comp_id}.pending"
     written = path if in_place else directory / f"{comp_id}.aside"
     written.write_bytes(raw)
     if not in_place:
         written.rename(path)
+        return 0.0
+    return time.monotonic() - begun
 
 
 def left(directory: Path) -> list[str]:
@@ -204,6 +221,11 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def until_gone(*pids: int) -> float:
+    """Wait until processes have ended, and return the seconds that it took."""
+    return seconds_until(lambda: all(map(gone, pids)), f"{pids} are gone")
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:

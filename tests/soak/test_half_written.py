@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from nectar.spool import STILL
 from nectar.testing.sample import sample
-from tests.soak.ground import LATE, LONG, Ground, Reader
+from tests.soak.ground import HELD_UP, LATE, LONG, Ground, Reader
 from tests.soak.table import portion
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200
 LONGEST_PAUSE = 1.5
-HELD_UP = STILL - 0.2
-"""A pause of this many seconds may be taken for the writer's death: then the machine was too busy to keep its time."""
 
 
 @dataclass(order=True)
@@ -87,9 +85,7 @@ def test_questions_written_in_pieces(ground: Ground, row: Row) -> None:
         lost = reader.until([each.comp_id for each in everything])
     held_up = {each.comp_id for each in everything if each.longest >= HELD_UP}
     wrong = [
-        each.comp_id
-        for each in everything
-        if each.comp_id not in lost | held_up and reader.value(each.comp_id) != each.length
+        each.comp_id for each in everything if each.comp_id not in lost | held_up and reader.value(each.comp_id) != each.length
     ]
     row(
         "a question that is written in pieces, with pauses up to 1.5 s, is never run or refused half-written",

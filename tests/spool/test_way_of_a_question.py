@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from nectar.computation import ComputationResult
 from nectar.spool import Later, NotAQuestionError, Question, Spool, SpoolBusyError, SpoolUnusableError
 from tests.spool.conftest import MAX_BYTES, names, put
+
+NOBODY = 65534
 
 
 def claimed(spool: Spool, comp_id: str, now: float = 0.0) -> Question:
@@ -210,3 +213,28 @@ def test_a_directory_of_claims_that_others_can_write_is_refused(directory: Path)
 def test_a_directory_that_is_not_there_is_unusable(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnusableError, match="No such file"):
         Spool.open(tmp_path / "nowhere", max_bytes=MAX_BYTES)
+
+
+def test_a_question_that_stays_closed_to_us_gets_an_error_that_says_so() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else for a while")
+    with tempfile.TemporaryDirectory() as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        os.chown(directory, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            spool = Spool.open(directory, max_bytes=MAX_BYTES)
+            put(directory, "a1").chmod(0)
+            assert isinstance(spool.claim("a1", 0.0), Later)
+            put(directory, "a2")
+            assert claimed(spool, "a2").computation is not None
+            question = claimed(spool, "a1", 10.0)
+            assert question.computation is None
+            assert question.problem == "it cannot be opened (Permission denied)"
+            spool.answer(question, ComputationResult(comp_id="a1", status="error", error=question.problem))
+            assert spool.settle() == []
+            spool.close()
+        finally:
+            os.seteuid(0)
+        assert (directory / "a1.complete").exists()

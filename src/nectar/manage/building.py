@@ -70,7 +70,9 @@ def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, s
 
 
 def _install(plan: Plan, shop: Workshop) -> None:
-    made = shop.uv.run("venv", "--no-project", "--relocatable", "--python", shop.interpreter(plan), shop.venv, quiet=True)
+    project = ("--project", shop.tree / plan.project)
+    flags = ("--no-project", "--relocatable", "--python", shop.interpreter(plan))
+    made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
     python.check(installed.version_of(shop.venv), plan.python)
@@ -78,7 +80,7 @@ def _install(plan: Plan, shop: Workshop) -> None:
     # cannot be combined with working offline.
     outcome = shop.uv.run(
         *("sync", "--locked", "--no-default-groups", "--no-editable"),
-        *("--project", shop.tree / plan.project, "--python", shop.venv / "bin" / "python"),
+        *(*project, "--python", shop.venv / "bin" / "python"),
         variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
     )
     if outcome.code == 0:

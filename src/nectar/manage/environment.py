@@ -137,7 +137,7 @@ def current(home: Home, source: Source, environ: Mapping[str, str]) -> dict[str,
 
 def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:
     """The digests of a plan's parts; None where it must be resolved first."""
-    index = configuration.digest(environ, above=plan.configured_above)
+    index = configuration.digest(environ, above=plan.configured_by)
     if not plan.has_lock and not resolution.use_kept(home, plan, index):
         return None
     return {**plan.digests(), "index": index, "platform": building.platform()}

@@ -37,6 +37,15 @@ class Gathering:
     roots: dict[Path, Project] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
     indexes: set[Path] = field(default_factory=set)
+    _spaces: list[workspace.Workspace] = field(default_factory=list)
+
+    def space(self, project: Project) -> workspace.Workspace | None:
+        """The workspace of a project; each is read once."""
+        known = next((each for each in self._spaces if project.directory in each.members), None)
+        found = known or workspace.of(project)
+        if found and not known:
+            self._spaces.append(found)
+        return found
 
     def all(self) -> list[Project]:
         """The projects, whatever they are here for."""
@@ -56,9 +65,8 @@ def gather(project: Project, gathered: Gathering, *, whole: bool) -> None:
     (gathered.whole if whole else gathered.told)[place] = project
     if whole:
         gathered.told.pop(place, None)
-    if whole:
         _refuse_urls(project)
-    space = workspace.of(project)
+    space = gathered.space(project)
     inherited: dict[str, Any] = {}
     if space:
         gathered.roots[space.root.directory] = space.root
@@ -79,7 +87,7 @@ def gather(project: Project, gathered: Gathering, *, whole: bool) -> None:
 
 
 def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gathered: Gathering, *, whole: bool) -> None:
-    space = workspace.of(project)
+    space = gathered.space(project)
     if entry.get("workspace") is True and space:
         member = space.named(name)
         if member:

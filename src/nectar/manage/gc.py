@@ -57,7 +57,11 @@ def unused(home: Home) -> list[Unused]:
 
 def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
-    return [each for each in unused(home) if _remove(home, each)]
+    removed = [each for each in unused(home) if _remove(home, each)]
+    for lock in [*home.resolutions.glob("*.guard"), *(home.envs / ".locks").glob("*")]:
+        with suppress(Busy), held(lock, wait=False):
+            lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
+    return removed
 
 
 def _remove(home: Home, each: Unused) -> bool:
@@ -80,8 +84,6 @@ def _remove(home: Home, each: Unused) -> bool:
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=each.path.parent))
         each.path.rename(aside / "old")  # at once, so that none of it is ever half there
         shutil.rmtree(aside, ignore_errors=True)
-        for lock in wanted:
-            lock.unlink(missing_ok=True)
     return True
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nectar import processes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -46,7 +48,7 @@ def holder(home: Home, name: str) -> Holder | None:
     while _held(path):
         found = _read(path)
         # Between a new daemon's lock and its line in it, the file still names the last one, whose PID may be anybody's by now.
-        if found.pid is not None and not _has_open(found.pid, path):
+        if found.pid is not None and not processes.has_open(found.pid, path):
             found = Holder(pid=None)
         if found.pid is not None or time.monotonic() > end:
             return found
@@ -108,21 +110,3 @@ def _read(path: Path) -> Holder:
         return Holder(pid=int(fields["pid"]), started=float(fields["started"]), version=str(fields["version"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder(pid=None)
-
-
-def _has_open(pid: int, path: Path) -> bool:
-    """Whether a process has a file open; where the system does not tell, it is taken to have."""
-    if not os.path.isdir("/proc/self/fd"):
-        return True
-    try:
-        wanted = path.stat()
-        descriptors = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return False
-    for descriptor in descriptors:
-        try:
-            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{descriptor}"), wanted):
-                return True
-        except OSError:
-            continue
-    return False

@@ -29,13 +29,15 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     :raises EnvironmentFailedError: it is no handler, or names what cannot be taken along.
     """
     project = open_handler(directory.resolve())
-    space = workspace.of(project)
-    root = space.root if space else project
     gathered = Gathering()
+    space = gathered.space(project)
+    root = space.root if space else project
     gather(project, gathered, whole=True)
     checkout = vcs.checkout(project) if any(vcs.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
-    made = Plan(distribution=normalised(project.name), project=position(project.directory, base), python=request(project, python))
+    made = Plan(
+        distribution=normalised(project.name), project=position(project.directory, base), python=_request(project, space, python)
+    )
     made.lock = position(root.directory / LOCK, base)
     made.lock_of = root.directory / LOCK
     take(made, gathered, base, but)
@@ -45,7 +47,7 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
         made.checkout = (position(checkout.top, base), checkout)
         made.extra += checkout.describe()
     if not ((root.directory / "uv.toml").is_file() or "uv" in root.section("tool")):
-        made.configured_above = configuration.above(root.directory)
+        made.configured_by = configuration.above(root.directory)
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     made.outside = str(min(outside)) if outside else None
     return made
@@ -53,7 +55,10 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
 
 def request(project: Project, python: str | None) -> Request:
     """The Python that a project and its workspace ask for, unless a person asked for another."""
-    space = workspace.of(project)
+    return _request(project, workspace.of(project), python)
+
+
+def _request(project: Project, space: workspace.Workspace | None, python: str | None) -> Request:
     everyone = [project, *(space.members.values() if space else ())]
     requires = ",".join(dict.fromkeys(each.requires_python for each in everyone if each.requires_python)) or None
     if python:

@@ -52,7 +52,8 @@ class Plan:
     :ivar python: the Python that is asked for.
     :ivar outside: why the resolution cannot be kept for the project, or None: its sources lie elsewhere.
     :ivar resolved_by: paths of the pieces that decide what is resolved, None for all.
-    :ivar configured_above: the file of uv's settings in a directory above the project that counts for it.
+    :ivar configured_by: the file of uv's settings elsewhere that counts for the project, as one above it does.
+    :ivar configured_beside: whether it counts as if it lay in the project.
     :ivar read_in_place: directories that are only read, by position in the tree: indexes of local files.
     :ivar script_lock: where a single file's own lock lies, as ``uv lock --script`` wrote it; the file itself is beside it.
     :ivar lock_of: the author's lock, where it is or would be.
@@ -68,7 +69,8 @@ class Plan:
     python: Request = field(default_factory=Request)
     outside: str | None = None
     resolved_by: list[str] | None = None
-    configured_above: Path | None = None
+    configured_by: Path | None = None
+    configured_beside: bool = False
     read_in_place: dict[str, Path] = field(default_factory=dict)
     script_lock: str | None = None
     lock_of: Path | None = None

@@ -90,8 +90,7 @@ def check(version: str, request: Request) -> None:
 
 
 def _find(uv: Uv, asked: str) -> str | None:
-    outcome = uv.run("python", "find", "--no-project", "--system", asked, variables={"UV_PYTHON_DOWNLOADS": "never"}, quiet=True)
-    return outcome.output.strip() if outcome.code == 0 else None
+    return _ask(uv, asked)
 
 
 def _as_specifiers(version: str) -> str:
@@ -141,7 +140,13 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
 
 
 def _version_of(uv: Uv, path: str) -> str | None:
-    outcome = uv.run("python", "find", "--no-project", "--system", "--show-version", path, quiet=True)
+    return _ask(uv, "--show-version", path)
+
+
+def _ask(uv: Uv, *arguments: str) -> str | None:
+    """Ask uv for a Python that is here; settings of the directory that a command is run in are none of the handler's."""
+    never = {"UV_PYTHON_DOWNLOADS": "never"}
+    outcome = uv.run("python", "find", "--no-project", "--no-config", "--system", *arguments, variables=never, quiet=True)
     return outcome.output.strip() if outcome.code == 0 else None
 
 

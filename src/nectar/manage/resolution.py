@@ -50,7 +50,7 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
             where=str(shop.source.path),
             hint=building.command_to_lock(plan, shop),
         )
-    index = configuration.digest(environ, above=plan.configured_above)
+    index = configuration.digest(environ, above=plan.configured_by)
     place = _place(home, plan, index)
     with held(place.with_suffix(".guard")):
         if not upgrade and use_kept(home, plan, index):
@@ -65,7 +65,7 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
 
 def forget(home: Home, plan: Plan, environ: Mapping[str, str]) -> None:
     """Keep a plan's lock no longer."""
-    _place(home, plan, configuration.digest(environ, above=plan.configured_above)).unlink(missing_ok=True)
+    _place(home, plan, configuration.digest(environ, above=plan.configured_by)).unlink(missing_ok=True)
 
 
 def _lock(plan: Plan, shop: Workshop, *, upgrade: bool = False) -> bytes:
@@ -120,8 +120,12 @@ def _place(home: Home, plan: Plan, index: str) -> Path:
 
 def _keep(place: Path, content: bytes) -> None:
     descriptor, aside = tempfile.mkstemp(dir=place.parent, prefix=".")
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(aside).replace(place)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(aside).replace(place)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise

@@ -60,11 +60,10 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     made.pieces[place("pyproject.toml")] = Piece(content=tomli_w.dumps(table).encode())
     for name, content in _snapshot(file, module).items():
         made.pieces[place(f"src/{SNAPSHOT}/{name}")] = Piece(content=content)
-    settings = configuration.uv_toml(directory)
-    if settings and not said.uv:
-        made.pieces[place("uv.toml")] = Piece(content=configuration.moved(settings))
+    if not said.uv:
+        made.configured_by, made.configured_beside = configuration.uv_toml(directory), True
     if made.resolved_by is not None:
-        made.resolved_by += [place("pyproject.toml"), place("uv.toml")]
+        made.resolved_by.append(place("pyproject.toml"))
     lock = file.with_name(f"{file.name}.lock")
     if lock.is_file():
         made.script_lock = place(lock.name)
@@ -101,8 +100,8 @@ def _project(said: metadata.Metadata, distribution: str, module: str) -> dict[st
             "dependencies": said.dependencies,
             "entry-points": {GROUP: {module: module}},
         },
-        # No upper bound: uv builds this itself, without a download, where its own version is in bounds.
-        "build-system": {"requires": ["uv_build>=0.9"], "build-backend": "uv_build"},
+        # uv builds this itself, without a download, where its own version is in bounds (it insists on an upper one).
+        "build-system": {"requires": ["uv_build>=0.9,<100"], "build-backend": "uv_build"},
         "tool": {"uv": uv},
     }
 

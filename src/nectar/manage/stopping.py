@@ -57,7 +57,8 @@ def _end(daemon: _Daemon, *, timeout: float, begun: float) -> None:
     except UnresponsiveError:
         # SIGTERM asks for the same as the socket does, so it gets what is left of the same time.
         polite = max(_SIGNALLED, begun + timeout - time.monotonic())
-    for numbers, seconds in (((signal.SIGTERM, signal.SIGCONT), polite), ((signal.SIGKILL,), _KILLED)):
+    killed = _SIGNALLED if daemon.pid is None else _KILLED  # where nobody knows its PID, there is nothing more to wait for
+    for numbers, seconds in (((signal.SIGTERM, signal.SIGCONT), polite), ((signal.SIGKILL,), killed)):
         for number in numbers:
             daemon.send(number)
         if daemon.gone(end=time.monotonic() + seconds):

@@ -60,13 +60,21 @@ class Workshop:
     def copy(self, plan: Plan) -> dict[str, str]:
         """Have the plan's files in the tree, and return the digests of what is there."""
         if not self._copied:
-            _fence(self.directory, plan.configured_above)
+            self._fence(plan)
             self.tree.mkdir()
             self._copied = plan.copy(self.tree)
+            if plan.configured_by and plan.configured_beside:
+                (self.tree / plan.project / "uv.toml").write_bytes(configuration.moved(plan.configured_by))
         elif plan.has_lock:
             (self.tree / plan.lock).write_bytes(plan.pieces[plan.lock].read())
             self._copied = {**self._copied, "lock": plan.digests()["lock"]}
         return self._copied
+
+    def _fence(self, plan: Plan) -> None:
+        """Put an empty workspace above the tree, so that uv looks no further up, and in it the settings that are above the project."""
+        (self.directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
+        if plan.configured_by and not plan.configured_beside:
+            (self.directory / "uv.toml").write_bytes(configuration.moved(plan.configured_by))
 
     def clear(self) -> None:
         """Take all of it away, to begin anew."""
@@ -134,13 +142,6 @@ def _variables(source: Source, environ: Mapping[str, str]) -> tuple[dict[str, st
     if (kept.get("UV_LINK_MODE") or configuration.setting("link-mode", environ, source.directory)) == "symlink":
         kept["UV_LINK_MODE"] = "hardlink"  # links into uv's cache would break when that is cleaned
     return kept, downloads
-
-
-def _fence(directory: Path, configured_above: Path | None) -> None:
-    """Put an empty workspace above the tree, so that uv looks no further up, and in it the settings that are above the project."""
-    (directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
-    if configured_above is not None:
-        (directory / "uv.toml").write_bytes(configuration.moved(configured_above))
 
 
 def sweep(home: Home) -> list[Path]:

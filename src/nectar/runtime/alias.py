@@ -35,6 +35,8 @@ EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
 EXPIRED_AT_ONCE = 500
 """Answers that are removed in one go, at most: others wait meanwhile."""
+SELDOM_ASKED = 10.0
+"""Seconds between two looks at the clock, at most."""
 BLOCKED = 1.0
 """Seconds in which nothing is tried after something failed that would fail for each question."""
 OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -60,7 +62,7 @@ class Age:
         while self._ahead and self._ahead[-1][1] >= ahead:
             self._ahead.pop()
         self._ahead.append((monotonic, ahead))
-        while monotonic - self._ahead[0][0] > self._seconds:
+        while monotonic - self._ahead[0][0] > self._seconds + SELDOM_ASKED:
             self._ahead.popleft()
         return min(wall, monotonic + self._ahead[0][1])
 
@@ -91,6 +93,7 @@ class Alias:
         self._told = (0, 0.0)
         self._expired = loop.now()
         self._age = Age(settings.keep_answers)
+        self._age.now(loop.now(), time.time())
         self._left: list[Spool] = []
 
     @property

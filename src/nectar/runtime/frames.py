@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nectar.computation import Decoder, Encoder
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable
 
 MAX_HEADER = 1024 * 1024
 MAX_BODY = 1 << 30
@@ -75,10 +75,13 @@ class Reader:
         return header, body
 
 
-def receive(channel: socket.socket, reader: Reader) -> tuple[dict[str, Any], bytes] | None:
-    """Wait for a frame; None when the other side has closed the channel."""
+def receive(recv: Callable[[int], bytes], reader: Reader) -> tuple[dict[str, Any], bytes] | None:
+    """Wait for a frame; None when the other side has closed the channel.
+
+    :param recv: the method of a socket.
+    """
     while (whole := reader.next()) is None:
-        piece = channel.recv(1 << 16)
+        piece = recv(1 << 16)
         if not piece:
             return None
         reader.feed(piece)

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import nectar
+from nectar import processes
 from nectar.computation import ComputationResult
 from nectar.errors import ConflictError, NectarError
 from nectar.runtime.aliases import Aliases
@@ -40,6 +41,8 @@ ROUND = 100
 """Questions that are taken before others in the loop have their turn: those that cannot be run keep no worker busy."""
 LOOKED_AT = 2.0
 """Seconds for which a lock may be held by commands that only look whether the handler runs."""
+ENDING = 0.3
+"""Seconds for a daemon that holds the lock to end, where it is about to."""
 
 
 class Service:
@@ -207,14 +210,15 @@ def _hold(path: Path, started: float) -> int:
 
     :raises ConflictError: somebody has it.
     """
-    end = time.monotonic() + LOOKED_AT
+    begun = time.monotonic()
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            if time.monotonic() < end:  # a command that only looks whether we run holds it for a moment
+            # A command that only looks whether we run holds it for a moment, too.
+            if time.monotonic() < begun + (ENDING if _has_holder(path) else LOOKED_AT):
                 time.sleep(0.01)
                 continue
             raise ConflictError(f"A handler named {path.stem!r} is running.", hint=f"nectar stop {path.stem}") from None
@@ -228,3 +232,11 @@ def _hold(path: Path, started: float) -> int:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps({"pid": os.getpid(), "started": started, "version": nectar.__version__}).encode() + b"\n")
     return descriptor
+
+
+def _has_holder(path: Path) -> bool:
+    """Whether the daemon that wrote its PID into a lock's file has it open."""
+    try:
+        return processes.has_open(int(json.loads(path.read_bytes())["pid"]), path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -29,6 +29,8 @@ MEMORY_FACTOR = 2
 MEMORY_MARGIN = 1 << 30
 """So much may a worker with a memory limit ask for at once, resident or not: that many times the limit, and so many bytes more."""
 
+MAX_RAISED = 1000
+"""Exceptions of the code's signal handlers, while a worker waits for one question, after which it ends."""
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -37,11 +39,16 @@ def main() -> NoReturn:
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
     channel = socket.socket(fileno=descriptor)
-    worker = Worker(channel)
-    status = worker.run()
-    # Threads that the handler left behind must not hold the end up.
-    _flush()
-    os._exit(status)
+    end = os._exit  # before the code can replace it
+    status = 1
+    try:
+        status = Worker(channel).run()
+    except BaseException as error:  # it has done something to us that nothing here was made for
+        _complain("nectar's side of the worker", error)
+    finally:
+        # Threads that the handler left behind must not hold the end up.
+        _flush()
+        end(status)
 
 
 # What this module and those that it calls rely on: put back after each run, because the code may have replaced it.
@@ -57,7 +64,6 @@ class Worker:
     """One worker: loads once, answers many."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
         self._reader = frames.Reader()
         self._pid = os.getpid()
         # Kept here, because the code may replace them where they are.
@@ -65,12 +71,14 @@ class Worker:
         self._getpid = os.getpid
         self._exit = os._exit
         self._fstat = os.fstat
+        self._recv = channel.recv
+        self._sendall = channel.sendall
         self._descriptor = channel.fileno()
         self._identity = self._identify()
         self._limited = ""
 
     def run(self) -> int:
-        first = frames.receive(self._channel, self._reader)
+        first = frames.receive(self._recv, self._reader)
         if first is None:
             return 0
         order, _ = first
@@ -82,7 +90,7 @@ class Worker:
         if handler is None:
             return 1
         self._send({"do": "ready", "warnings": handler.warnings})
-        while (received := frames.receive(self._channel, self._reader)) is not None:
+        while (received := self._next()) is not None:
             header, body = received
             if header["do"] == "stop":
                 break
@@ -90,8 +98,20 @@ class Worker:
         try:
             handler.stopping()
         except BaseException as error:
-            sys.stderr.write(f"nectar_worker_stopping: {_describe(error)}\n")
+            _complain("nectar_worker_stopping", error)
         return 0
+
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next frame. What the code's signal handlers raise meanwhile is its own, and no end of the worker."""
+        for _ in range(MAX_RAISED):
+            try:
+                return frames.receive(self._recv, self._reader)
+            except OSError:
+                break
+            except Exception as error:
+                _mend(_BUILTINS)
+                _complain("while nothing was asked", error)
+        return None
 
     def _load(self, order: dict[str, Any]) -> Handler | None:
         import faulthandler
@@ -156,7 +176,7 @@ class Worker:
         try:
             # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
             if self._identify() == self._identity:
-                self._channel.sendall(frames.frame(header))
+                self._sendall(frames.frame(header))
                 return
         except OSError:  # the same, or the daemon is gone
             pass
@@ -189,6 +209,13 @@ def _limit_memory(limit: int | None) -> None:
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     wanted = MEMORY_FACTOR * limit + MEMORY_MARGIN
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def _complain(where: str, error: BaseException) -> None:
+    try:
+        sys.stderr.write(f"{where}: {_describe(error)}\n")
+    except BaseException:  # noqa: S110 - the same
+        pass
 
 
 def _flush() -> None:

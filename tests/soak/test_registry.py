@@ -1,0 +1,182 @@
+"""``handlers.json`` always parses, and has every change that was done."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nectar.home import Home
+from tests.soak.ground import LONG, Ground, mounted
+from tests.soak.table import portion
+
+if TYPE_CHECKING:
+    from tests.soak.table import Row
+    from tests.world import World
+
+MANY = 8
+UPDATER = """
+import sys
+from pathlib import Path
+from nectar.home import Home
+from nectar.manage import registry
+
+home, prefix, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+for number in range(count):
+    try:
+        with registry.changing(home) as records:
+            records[f"{prefix}-{number}"] = registry.Record(handler="x" * 200)
+    except OSError as error:
+        print("no", number, error.strerror, flush=True)
+    else:
+        print("done", number, flush=True)
+"""
+
+
+class Looker(threading.Thread):
+    """Reads the registry without a lock, as a node's own program does.
+
+    :ivar torn: how often it could not be read; ``reads`` how often it was tried.
+    """
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(daemon=True)
+        self.reads = self.torn = 0
+        self.ending = False
+        self._path = home.registry
+
+    def run(self) -> None:
+        while not self.ending:
+            try:
+                raw = self._path.read_bytes()
+            except FileNotFoundError:
+                continue
+            self.reads += 1
+            try:
+                json.loads(raw)
+            except ValueError:
+                self.torn += 1
+            time.sleep(0.002)
+
+
+def _updater(home: Home, prefix: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", UPDATER, str(home.data_dir), prefix, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+
+
+def _said(updater: subprocess.Popen[str], what: str) -> list[str]:
+    out, _ = updater.communicate(timeout=LONG)
+    return [line.split()[1] for line in out.splitlines() if line.startswith(what)]
+
+
+def test_updates_at_once(ground: Ground, row: Row) -> None:
+    ground.launch(noted=False)
+    ground.nodes(1)
+    world, each, commands = ground.world, portion(100), portion(50, least=2)
+    world.node("spare")
+    looker = Looker(ground.home)
+    looker.start()
+    updaters = [_updater(ground.home, f"u{number}", each) for number in range(MANY)]
+    attached = []
+    for number in range(commands):
+        world.run("detach" if number % 2 else "attach", ground.name, "spare")
+        attached.append(number)
+    done = {f"u{number}-{index}" for number, updater in enumerate(updaters) for index in _said(updater, "done")}
+    looker.ending = True
+    looker.join()
+    records = world.registry()
+    missing = done - records.keys()
+    row(
+        f"{MANY} processes change handlers.json at once, beside attach and detach: none is lost",
+        entries=len(done),
+        missing=len(missing),
+        attaches_and_detaches=commands,
+        reads_without_a_lock=looker.reads,
+        torn=looker.torn,
+    )
+    assert len(done) == MANY * each
+    assert (missing, looker.torn) == (set(), 0)
+    assert ("spare" in records[ground.name]["attached_aliases"]) == bool(commands % 2)
+
+
+def test_updates_that_are_killed(world: World, row: Row) -> None:
+    kills = portion(300)
+    chance = random.Random(31)
+    looker = Looker(world.home)
+    looker.start()
+    done: set[str] = set()
+    killed = cut_off = 0
+    for number in range(kills):
+        updaters = [_updater(world.home, f"k{number}{name}", 1000) for name in "ab"]
+        assert updaters[0].stdout is not None
+        first = updaters[0].stdout.readline()
+        time.sleep(chance.uniform(0, 0.05))
+        for updater in updaters:
+            updater.kill()
+            killed += 1
+        said = [_said(updater, "done") for updater in updaters]
+        said[0] += [first.split()[1]] if first.startswith("done") else []
+        done |= {f"k{number}{name}-{index}" for name, each in zip("ab", said, strict=True) for index in each}
+        cut_off += any(world.home.nectar.glob("handlers.json.*"))
+    looker.ending = True
+    looker.join()
+    with_room = subprocess.run([sys.executable, "-c", UPDATER, world.home.data_dir, "last", "1"], check=True, capture_output=True)
+    records = world.registry()
+    missing = done - records.keys()
+    left = sorted(path.name for path in world.home.nectar.glob("handlers.json*"))
+    row(
+        "kill -9 of whoever changes handlers.json: it always parses, and has every change that was done",
+        kills=killed,
+        at_least_in_mid_write=cut_off,
+        changes_done=len(done),
+        changes_lost=len(missing),
+        reads_without_a_lock=looker.reads,
+        torn=looker.torn,
+        files_left=len(left) - 1,
+    )
+    assert (missing, looker.torn) == (set(), 0)
+    assert b"done" in with_room.stdout
+    assert left == ["handlers.json"]
+
+
+def test_updates_on_a_full_disk(world: World, row: Row) -> None:
+    """Byte for byte as it was, and the same change is done once there is room."""
+    rounds = portion(50)
+    wrong = []
+    with mounted(world.directory / "small", "-o", "size=1m") as directory:
+        home = Home(directory)
+        assert _said(_updater(home, "first", 5), "done") == list("01234")
+        for number in range(rounds):
+            before = home.registry.read_bytes()
+            filler = Path(directory / "filler")
+            _fill(filler)
+            refused = _said(_updater(home, f"r{number}", 2), "no")
+            if refused != ["0", "1"] or home.registry.read_bytes() != before:
+                wrong.append(f"{number}: {refused}")
+            filler.unlink()
+            if _said(_updater(home, f"w{number}", 1), "done") != ["0"]:
+                wrong.append(f"{number}: not with room")
+        left = sorted(path.name for path in home.nectar.glob("handlers.json*"))
+    row(
+        "a disk that is full: handlers.json stays as it was, byte for byte, and changes are made again once there is room",
+        refused=2 * rounds,
+        done_with_room=rounds,
+        wrong=len(wrong),
+        files_left=len(left) - 1,
+    )
+    assert wrong == []
+    assert left == ["handlers.json"]
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
