@@ -69,7 +69,9 @@ class Bench:
     def by_hand(self, project: Path) -> None:
         """What a person would do without nectar: sync, and import."""
         environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(self.directory / f"{project.name}-venv")}
-        subprocess.run([self.uv, "sync", "--quiet", "--locked", "--no-default-groups", "--project", project], check=True, env=environment)
+        subprocess.run(
+            [self.uv, "sync", "--quiet", "--locked", "--no-default-groups", "--project", project], check=True, env=environment
+        )
         module = next(project.glob("src/*/__init__.py")).parent.name
         python = Path(environment["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python"
         # Without nectar the decorator is not there; that it is found missing shows that the module was reached.
@@ -100,9 +102,13 @@ class Bench:
         packages = next((self.home.envs / record["environment"] / "lib").glob("python*/site-packages"))
         distributions = [path.name for path in packages.glob("*.dist-info")]
         export = [self.uv, "export", "--quiet", "--locked", "--no-default-groups", "--no-header", "--no-annotate", "--no-hashes"]
-        locked = subprocess.run([*export, "--project", self.directory / "project0"], capture_output=True, text=True, check=True).stdout
+        locked = subprocess.run(
+            [*export, "--project", self.directory / "project0"], capture_output=True, text=True, check=True
+        ).stdout
         own = len(locked.splitlines())
-        print(f"distributions added to a handler's environment: {len(distributions) - own} ({len(distributions)} there, {own} its own)")
+        print(
+            f"distributions added to a handler's environment: {len(distributions) - own} ({len(distributions)} there, {own} its own)"
+        )
         source = self.directory / "modules.py"
         source.write_text(LIST_MODULES)
         added = json.loads(self.nectar("test", source, "--json"))["result"]["value"]

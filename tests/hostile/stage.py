@@ -83,7 +83,9 @@ class Stage(Ground):
     def play(self, *flags: str, settings: dict[str, object] | None = None, text: str | None = None) -> Asker:
         """Launch, attach to a node of its own, and return who asks there."""
         self.write(settings=settings, text=text)
-        self.world.run("launch", self.file, self.name, "--env", f"NOTES={self.notes}", "--env", f"HERE={self.world.directory}", *flags)
+        self.world.run(
+            "launch", self.file, self.name, "--env", f"NOTES={self.notes}", "--env", f"HERE={self.world.directory}", *flags
+        )
         return Asker(self.node())
 
     def write(self, *, settings: dict[str, object] | None = None, text: str | None = None) -> None:

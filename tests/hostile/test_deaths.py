@@ -117,7 +117,8 @@ def test_a_worker_that_is_killed_before_it_reads(stage: Stage, row: Row) -> None
         worker = stage.status()["workers"][0]["pid"]
         kill(worker, signal.SIGSTOP)  # so that it cannot have read it
         comp_id = asker.put(f"number {number}")
-        until(lambda name=comp_id: not (asker.directory / f"{name}.pending").exists(), "it is claimed")
+        pending = asker.directory / f"{comp_id}.pending"
+        until(lambda pending=pending: not pending.exists(), "it is claimed")  # type: ignore[misc]
         kill(worker)
         answer = asker.take(comp_id)
         answers[answer.status] += 1

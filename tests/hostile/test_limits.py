@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at on Linux only")
 
-CANNOT_BE = {
+CANNOT_BE: dict[str, list[object]] = {
     "memory_limit": [0, -1, 1024, 1.5, True, "", "lots", "512 MiBytes", "-1GiB", "1e9", "1 PiB", []],
     "recycle_after": [0, -1, 1.5, True, "3", 10**10],
     "start_timeout": [0, -1, True, "60"],
@@ -38,7 +38,8 @@ def test_a_run_with_too_much_memory(stage: Stage, row: Row) -> None:
     """Slowly or at once, touched or only asked for: an error that says so, and the next question is answered."""
     asker = stage.play(settings={"memory_limit": "96MiB"})
     rounds = portion(60, least=6)
-    times, wrong = [], []
+    times: list[float] = []
+    wrong: list[object] = []
     for number in range(rounds):
         query = (f"swallow_memory {160 * MIB}", f"swallow_memory {400 * MIB}", f"swallow_at_once {4096 * MIB}")[number % 3]
         answer = asker.ask(query)
@@ -73,7 +74,12 @@ def test_a_leak(stage: Stage, row: Row) -> None:
             lost.append(answer.fields)
         else:
             workers[answer.value] += 1
-    row("a leak makes a new worker between two questions, and no question is lost", questions=rounds, lost=len(lost), workers=len(workers))
+    row(
+        "a leak makes a new worker between two questions, and no question is lost",
+        questions=rounds,
+        lost=len(lost),
+        workers=len(workers),
+    )
     assert not lost, lost[:3]
     assert len(workers) > 1
     assert max(workers.values()) <= 16
@@ -81,7 +87,10 @@ def test_a_leak(stage: Stage, row: Row) -> None:
 
 @linux
 def test_a_handler_that_is_too_large_when_it_is_loaded(stage: Stage, row: Row) -> None:
-    stage.write(text=f"kept = b'x' * {200 * MIB}\nfrom nectar import handler\n\n@handler\ndef large(comp):\n    return 1\n", settings={"memory_limit": "64MiB"})
+    stage.write(
+        text=f"kept = b'x' * {200 * MIB}\nfrom nectar import handler\n\n@handler\ndef large(comp):\n    return 1\n",
+        settings={"memory_limit": "64MiB"},
+    )
     ended = stage.world.run("launch", stage.file, code=1)
     row("a handler that is over memory_limit once it is loaded is told at launch", launches=1, processes_left=len(stage.left()))
     assert "too much memory while it was loaded (memory_limit is 64MiB)" in ended.stderr
@@ -122,14 +131,26 @@ def test_limits_that_cannot_be(stage: Stage, row: Row) -> None:
         ended = stage.world.run("launch", stage.file, "limited", code=None)
         if ended.returncode != 2 or repr(key) not in ended.stderr or "Traceback" in ended.stderr:
             wrong.append((key, value, ended.returncode, ended.stderr))
-    row("a limit that cannot be is refused with exit 2, by name", values=len(chosen), wrong=len(wrong), processes_left=len(stage.left()))
+    row(
+        "a limit that cannot be is refused with exit 2, by name",
+        values=len(chosen),
+        wrong=len(wrong),
+        processes_left=len(stage.left()),
+    )
     assert not wrong, wrong
     assert not stage.left()
 
 
 def test_limits_at_their_bound(stage: Stage, row: Row) -> None:
     """The smallest that can be set, together."""
-    least = {"recycle_after": 1, "memory_limit": "1PB", "workers": 1, "start_timeout": 86400, "stop_timeout": 0, "max_question_bytes": 1024}
+    least = {
+        "recycle_after": 1,
+        "memory_limit": "1PB",
+        "workers": 1,
+        "start_timeout": 86400,
+        "stop_timeout": 0,
+        "max_question_bytes": 1024,
+    }
     asker = stage.play(settings=least)
     rounds = portion(50)
     wrong = [number for number in range(rounds) if asker.ask(f"number {number}").value != number]

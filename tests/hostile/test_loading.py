@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
         assert honest.ask(f"number {others}").value == others
         others += 1
     tries = stage.noted("load")[1:]
-    gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
     until(lambda: WHY[way] in (stage.status()["failing"] or ""), "it says why")
     shown = stage.world.run("view").stdout
     fields = stage.world.json("view")["handlers"]

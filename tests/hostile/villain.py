@@ -180,7 +180,9 @@ def stopped(_):
 def asleep(*, session=False, bare=False, pipes=True):
     quiet = {} if pipes else dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     environment = {"env": {}} if bare else {}
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)", HERE], start_new_session=session, **environment, **quiet)
+    subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(3600)", HERE], start_new_session=session, **environment, **quiet
+    )
 
 
 def with_children(_):
@@ -534,7 +536,7 @@ def chained(_):
         for number_ in range(1, 2000):
             new = ValueError(str(number_))
             new.__cause__ = error
-            error = new  # noqa: PLW2901
+            error = new
         raise error from error.__cause__
 
 
@@ -652,7 +654,10 @@ def deep_frame(_):
 def forged_answer(text):
     """An answer to a question that was not asked; or to ours, of a kind that cannot be."""
     fields = json.loads(text)
-    os.write(channel(), frame({"do": "answer", "status": "success", "value": 1, "error": None, "traceback": None, "seconds": 0, **fields}))
+    os.write(
+        channel(),
+        frame({"do": "answer", "status": "success", "value": 1, "error": None, "traceback": None, "seconds": 0, **fields}),
+    )
     return 1
 
 

@@ -52,10 +52,35 @@ def main() -> NoReturn:
 
 
 # What this module and those that it calls rely on: put back after each run, because the code may have replaced it.
-_NEEDED = (
-    "BaseException Exception MemoryError OSError OverflowError RecursionError TypeError UnicodeDecodeError ValueError "
-    "bool bytearray bytes dict float getattr hasattr int isinstance len list max min sorted str tuple type vars"
-).split()
+_NEEDED = [
+    "BaseException",
+    "Exception",
+    "MemoryError",
+    "OSError",
+    "OverflowError",
+    "RecursionError",
+    "TypeError",
+    "UnicodeDecodeError",
+    "ValueError",
+    "bool",
+    "bytearray",
+    "bytes",
+    "dict",
+    "float",
+    "getattr",
+    "hasattr",
+    "int",
+    "isinstance",
+    "len",
+    "list",
+    "max",
+    "min",
+    "sorted",
+    "str",
+    "tuple",
+    "type",
+    "vars",
+]
 _BUILTINS = {name: getattr(builtins, name) for name in _NEEDED}
 _mend = vars(builtins).update
 
