@@ -15,7 +15,6 @@ All access goes through descriptors of the two directories: what is put in their
 from __future__ import annotations
 
 import dataclasses
-import errno
 import fcntl
 import heapq
 import os
@@ -28,24 +27,21 @@ from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.home import CLAIMS
+from nectar.reading import PENDING, Content, NotAQuestionError, no_question, read
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from pathlib import Path
 
-PENDING = ".pending"
 COMPLETE = ".complete"
 MAX_TRIES = 3
 STILL = 2.0
 """Seconds for which a file that is not whole must not have changed before it counts as bad."""
-MAX_ID = 255 - len(".9.") - 16
-"""Bytes of the longest id whose claim has a name that fits."""
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
 
 _CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class SpoolBusyError(Exception):
@@ -54,10 +50,6 @@ class SpoolBusyError(Exception):
 
 class SpoolUnusableError(Exception):
     """The directory cannot be used as a spool; the message says why."""
-
-
-class NotAQuestionError(Exception):
-    """A link, a directory, a device, a name that is too long: left alone. The message says which."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +96,6 @@ class Later:
     seconds: float
     claim: Claim | None = None
     error: OSError | None = None
-
-
-@dataclass(frozen=True)
-class _Content:
-    """:ivar closed: why it cannot be opened, which may be for a moment or for good."""
-
-    raw: bytes
-    status: os.stat_result
-    too_large: bool = False
-    closed: str | None = None
-
-    @property
-    def signature(self) -> tuple[int, int, int]:
-        return (self.status.st_ino, self.status.st_size, self.status.st_mtime_ns)
-
-    def within(self, limit: int) -> _Content:
-        """The same, without its bytes where there are more than a question may have."""
-        too_large = self.too_large or max(self.status.st_size, len(self.raw)) > limit
-        return _Content(b"", self.status, too_large=True) if too_large else self
 
 
 class Spool:
@@ -222,7 +195,7 @@ class Spool:
                         status = entry.stat(follow_symlinks=False)
                     except OSError:  # it went away meanwhile
                         continue
-                    if reason := _no_question(comp_id, status):
+                    if reason := no_question(comp_id, status):
                         odd.append((entry.name, reason))
                     else:
                         yield status.st_mtime_ns, comp_id
@@ -268,7 +241,7 @@ class Spool:
         name = comp_id + PENDING
         try:
             # Looked at before it is opened, so that no FIFO and no device notices.
-            reason = _no_question(comp_id, os.stat(name, dir_fd=self.directory, follow_symlinks=False))
+            reason = no_question(comp_id, os.stat(name, dir_fd=self.directory, follow_symlinks=False))
             if reason is not None:
                 raise NotAQuestionError(reason)
             content = self._read(name, self.directory)
@@ -380,34 +353,11 @@ class Spool:
                     break
         return removed
 
-    def _read(self, name: str, directory: int, at_least: int = 0) -> _Content:
+    def _read(self, name: str, directory: int, at_least: int = 0) -> Content:
         """:param at_least: bytes that are read even where a question must be smaller."""
-        limit = max(self._max_bytes, at_least)
-        try:
-            descriptor = os.open(name, _READ, dir_fd=directory)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV):
-                raise NotAQuestionError("it is not a regular file") from None
-            if error.errno in (errno.EACCES, errno.EPERM):
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                return _Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
-            raise
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise NotAQuestionError("it is not a regular file")
-            raw = b""
-            if status.st_size <= limit:
-                pieces, left = [], limit + 1
-                while left and (piece := os.read(descriptor, min(left, 1 << 20))):
-                    pieces.append(piece)
-                    left -= len(piece)
-                raw = b"".join(pieces)
-        finally:
-            os.close(descriptor)
-        return _Content(raw, status, max(status.st_size, len(raw)) > limit).within(limit)
+        return read(name, directory, max(self._max_bytes, at_least))
 
-    def _understand(self, name: str, content: _Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
+    def _understand(self, name: str, content: Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
         """The computation, or why it is none, or that this cannot be told yet."""
         if content.too_large:
             self._torn.pop(name, None)
@@ -440,7 +390,7 @@ class Spool:
             return False
 
     @staticmethod
-    def _question(claim: Claim, content: _Content, computation: Computation | None, problem: str | None) -> Question:
+    def _question(claim: Claim, content: Content, computation: Computation | None, problem: str | None) -> Question:
         status = content.status
         return Question(claim, content.raw, computation, problem, status.st_mtime, stat.S_IMODE(status.st_mode), status.st_gid)
 
@@ -483,16 +433,3 @@ class Spool:
         self._held[claim.comp_id] -= 1
         if self._held[claim.comp_id] <= 0:
             del self._held[claim.comp_id]
-
-
-def _no_question(comp_id: str, status: os.stat_result) -> str | None:
-    """Why what has the name of a question is none, or None where it may be one."""
-    if not comp_id:
-        return "its name has no id"
-    if len(os.fsencode(comp_id)) > MAX_ID:
-        return f"its id is longer than {MAX_ID} bytes"
-    if not stat.S_ISREG(status.st_mode):
-        return "it is not a regular file"
-    if status.st_nlink > 1:
-        return "it has more than one link"
-    return None

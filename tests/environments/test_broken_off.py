@@ -237,7 +237,9 @@ def test_a_wrong_hash_in_the_lock(bench: Bench) -> None:
     assert bench.built() == []
 
 
-def test_a_lock_that_is_not_the_project_s(bench: Bench) -> None:
+@pytest.mark.parametrize("columns", ["", "20", "80"])
+def test_a_lock_that_is_not_the_project_s(bench: Bench, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)  # by which uv breaks its lines
     project = bench.project(dependencies=("click==7.1.2",))
     lock = bench.lock(project)
     before = lock.read_bytes()

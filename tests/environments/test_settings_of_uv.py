@@ -181,7 +181,8 @@ def test_what_uv_gets_of_the_shell() -> None:
         "HOME": "x",
         "PATH": "x",
     }
-    assert filtered(passed) == {**passed, "NO_COLOR": "1"}
+    ours = {"NO_COLOR": "1", "COLUMNS": "10000"}
+    assert filtered(passed) == {**passed, **ours}
     dropped = (
         "UV",
         "UV_PYTHON",
@@ -193,7 +194,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "GIT_DIR",
         "UV_LOCKED",
     )
-    assert filtered(dict.fromkeys(dropped, "x") | {"PATH": "x"}) == {"PATH": "x", "NO_COLOR": "1"}
+    assert filtered(dict.fromkeys(dropped, "x") | {"PATH": "x"}) == {"PATH": "x", **ours}
 
 
 def test_offline(bench: Bench) -> None:

@@ -145,7 +145,7 @@ def test_limits_at_their_bound(stage: Stage, row: Row) -> None:
     """The smallest that can be set, together."""
     least = {
         "recycle_after": 1,
-        "memory_limit": "1PB",
+        "memory_limit": "1024TiB",
         "workers": 1,
         "start_timeout": 86400,
         "stop_timeout": 0,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nectar.computation import ComputationResult
-from nectar.spool import Later, NotAQuestionError, Question, Spool, SpoolBusyError, SpoolUnusableError
+from nectar.reading import NotAQuestionError
+from nectar.spool import Later, Question, Spool, SpoolBusyError, SpoolUnusableError
 from tests.spool.conftest import MAX_BYTES, names, put
 
 NOBODY = 65534

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MARKER = "nectar.json"
 """Written last: an environment without it is none."""
-MISMATCH = "needs to be updated, but `--locked` was provided"
+_MISMATCH = "needs to be updated, but `--locked` was provided"
 
 
 class LockMismatchError(EnvironmentFailedError):
@@ -86,9 +86,14 @@ def _install(plan: Plan, shop: Workshop) -> None:
     if outcome.code == 0:
         assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
         return
-    if MISMATCH in outcome.errors:
+    if is_mismatch(outcome):
         raise mismatch(plan, shop, outcome)
     raise shop.failure("The environment could not be built.", outcome)
+
+
+def is_mismatch(outcome: Outcome) -> bool:
+    """Whether uv refused a lock because it is not that of its project."""
+    return _MISMATCH in " ".join(outcome.errors.split())
 
 
 def mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> LockMismatchError:

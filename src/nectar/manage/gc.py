@@ -20,7 +20,7 @@ from nectar.manage.workshop import ASIDE, abandoned
 if TYPE_CHECKING:
     from nectar.home import Home
 
-_KEPT_RESOLUTION = 30 * 86400
+_KEPT_RESOLUTION = 365 * 86400
 """Seconds since a resolution was made or used, before it goes."""
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,13 @@ def use_kept(home: Home, plan: Plan, index: str) -> bool:
 
     :param index: the digest of uv's settings.
     """
+    place = _place(home, plan, index)
     try:
-        content = _place(home, plan, index).read_bytes()
+        content = place.read_bytes()
     except OSError:
         return False
+    with suppress(OSError):
+        os.utime(place)  # `gc` goes by when it was used last
     plan.pieces[plan.lock] = Piece(content=content)
     return True
 
@@ -93,7 +97,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     place = shop.tree / plan.script_lock
     project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
     checked = shop.uv.run("lock", "--locked", "--script", place.with_suffix(""), *project, quiet=True)
-    if building.MISMATCH in checked.errors:
+    if building.is_mismatch(checked):
         raise building.mismatch(plan, shop, checked)
     if checked.code:
         raise shop.failure("The lock beside the file cannot be used.", checked)

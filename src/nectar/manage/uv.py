@@ -146,4 +146,5 @@ def find_uv() -> str:
 def filtered(environ: Mapping[str, str]) -> dict[str, str]:
     """What uv gets of an environment: all but what selects a project, an environment or a Python."""
     kept = {name: value for name, value in environ.items() if _KEPT_PYTHON.fullmatch(name) or not _DROPPED.fullmatch(name)}
-    return {**kept, "PATH": search_path(environ), "NO_COLOR": "1"}
+    # uv breaks its words into lines of COLUMNS, also in a pipe: then nobody could look for them.
+    return {**kept, "PATH": search_path(environ), "NO_COLOR": "1", "COLUMNS": "10000"}

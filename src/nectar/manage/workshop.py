@@ -6,7 +6,7 @@ import errno
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nectar.manage.uv import Outcome
 
 ASIDE = ".build-"
+_SWEEPING = "workshops"
 _SETTLED = 60
 """Seconds after which a workshop without a lock is none that is just being made."""
 _TALK = ("Using CPython", "Resolved ", "Creating virtual environment", "Activate with")
@@ -102,18 +103,21 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
     """
     binary = find_uv()
-    sweep(home)
     log = home.builds / f"{source.name}.log"
     variables, downloads = _variables(source, environ)
     try:
-        directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
+        with ExitStack() as stack:
+            # Nobody sweeps between the directory's making and its lock.
+            with held(home.envs / ".locks" / _SWEEPING):
+                _remove_abandoned(home)
+                directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
+                descriptor = stack.enter_context(held(directory / "lock"))
 
-        def tell(line: str) -> None:
-            for spelled in (str(directory / "tree"), quote(str(directory / "tree"))):
-                line = line.replace(spelled, str(source.directory))
-            report(line)
+            def tell(line: str) -> None:
+                for spelled in (str(directory / "tree"), quote(str(directory / "tree"))):
+                    line = line.replace(spelled, str(source.directory))
+                report(line)
 
-        with held(directory / "lock") as descriptor:
             uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,))
             try:
                 yield Workshop(source, directory, log, uv, downloads)
@@ -146,6 +150,11 @@ def _variables(source: Source, environ: Mapping[str, str]) -> tuple[dict[str, st
 
 def sweep(home: Home) -> list[Path]:
     """Remove what builds that were killed have left; one that lives, or whose uv does, holds its lock."""
+    with held(home.envs / ".locks" / _SWEEPING):
+        return _remove_abandoned(home)
+
+
+def _remove_abandoned(home: Home) -> list[Path]:
     swept = []
     for directory in abandoned(home):
         with suppress(Busy), held(directory / "lock", wait=False):

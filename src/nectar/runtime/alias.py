@@ -13,8 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from nectar.home import CLAIMS
+from nectar.reading import PENDING, NotAQuestionError
 from nectar.runtime.journal import visible
-from nectar.spool import PENDING, Claim, Later, NotAQuestionError, Question, Spool, SpoolBusyError, SpoolUnusableError
+from nectar.spool import Claim, Later, Question, Spool, SpoolBusyError, SpoolUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,6 +30,8 @@ MEMORY_GRACE = 0.2
 """Seconds of a run before its memory is looked at: a worker that has grown over many runs is replaced between two of them."""
 EARLY_DEATHS = 3
 """Workers that died in a row with nothing to do and nothing done, after which the next one has to wait."""
+LIVES = 2.0
+"""Seconds after which a worker that has loaded the handler is no early death any more."""
 MAX_WARNINGS = 20
 SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 """What the machine has too little of for a moment: no fault of the handler's."""
@@ -172,6 +174,8 @@ class Pool:
                 self.failures = 0
                 if self._early_deaths < EARLY_DEATHS:
                     self.last_failure = None
+                else:
+                    self._loop.later(LIVES, lambda: self._lives(worker))
                 self._rest(worker)
                 self.events.ready(warnings)
             case "failed", State.LOADING:
@@ -185,6 +189,12 @@ class Pool:
                 job.done(became)
             case _:
                 raise ValueError(header["do"])
+
+    def _lives(self, worker: Worker) -> None:
+        """One that came after many early deaths is not the next of them."""
+        if worker.state is not State.DEAD:
+            self._early_deaths = 0
+            self.last_failure = None
 
     def _rest(self, worker: Worker) -> None:
         """It has nothing to do: let it go where it is not wanted any more, or give it what was not begun elsewhere."""

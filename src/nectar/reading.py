@@ -1,0 +1,87 @@
+"""What lies in a file of a spool, looked at so that whatever it is does no harm: a link leads nowhere, a pipe hangs nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+
+PENDING = ".pending"
+MAX_ID = 255 - len(".9.") - 16
+"""Bytes of the longest id whose claim has a name that fits."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class NotAQuestionError(Exception):
+    """A link, a directory, a device, a name that is too long: left alone. The message says which."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file's bytes, as far as they are of interest.
+
+    :ivar too_large: whether there are more than a question may have; none are kept then.
+    :ivar closed: why it cannot be opened, which may be for a moment or for good.
+    """
+
+    raw: bytes
+    status: os.stat_result
+    too_large: bool = False
+    closed: str | None = None
+
+    @property
+    def signature(self) -> tuple[int, int, int]:
+        """What changes when the file does."""
+        return (self.status.st_ino, self.status.st_size, self.status.st_mtime_ns)
+
+    def within(self, limit: int) -> Content:
+        """The same, without its bytes where there are more than a question may have."""
+        too_large = self.too_large or max(self.status.st_size, len(self.raw)) > limit
+        return Content(b"", self.status, too_large=True) if too_large else self
+
+
+def read(name: str, directory: int, limit: int) -> Content:
+    """Read a file of a directory.
+
+    :param limit: bytes, at most.
+    :raises NotAQuestionError: it is no regular file.
+    :raises OSError: it is not there, or cannot be read now.
+    """
+    try:
+        descriptor = os.open(name, _READ, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV):
+            raise NotAQuestionError("it is not a regular file") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            return Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotAQuestionError("it is not a regular file")
+        raw = b""
+        if status.st_size <= limit:
+            pieces, left = [], limit + 1
+            while left and (piece := os.read(descriptor, min(left, 1 << 20))):
+                pieces.append(piece)
+                left -= len(piece)
+            raw = b"".join(pieces)
+    finally:
+        os.close(descriptor)
+    return Content(raw, status, max(status.st_size, len(raw)) > limit).within(limit)
+
+
+def no_question(comp_id: str, status: os.stat_result) -> str | None:
+    """Why what has the name of a question is none, or None where it may be one."""
+    if not comp_id:
+        return "its name has no id"
+    if len(os.fsencode(comp_id)) > MAX_ID:
+        return f"its id is longer than {MAX_ID} bytes"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_nlink > 1:
+        return "it has more than one link"
+    return None
