@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.metadata
 import re
 import sys
 from dataclasses import dataclass
@@ -57,6 +56,8 @@ def version_of(venv: Path) -> str:
 
 def distributions(venv: Path) -> list[Distribution]:
     """What is installed, sorted by name."""
+    import importlib.metadata  # which is slow to import, and not needed for what has been built
+
     found = []
     for each in importlib.metadata.distributions(path=[str(site_packages(venv))]):
         entries: dict[str, list[tuple[str, str]]] = {}

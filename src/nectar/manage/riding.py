@@ -7,7 +7,6 @@ needs, ``meta/`` what says to pytest that we are there. All of it is copied from
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -43,6 +42,7 @@ def runtime(home: Home, python_minor: str) -> Path:
         return target
     try:
         home.create()
+        files.update(_metadata())
         aside = Path(tempfile.mkdtemp(prefix=".build-", dir=home.runtimes))
         try:
             for name, content in files.items():
@@ -84,7 +84,6 @@ def _files(minor: str) -> Iterator[tuple[str, bytes]]:
             raise EnvironmentFailedError(f"Nectar is installed without {name}, which it needs.", hint=f"pip install {name}")
         yield from _package(Path(next(iter(spec.submodule_search_locations))), f"deps/{name}")
     yield from _compiled(minor)
-    yield from _metadata()
 
 
 def _package(directory: Path, position: str) -> Iterator[tuple[str, bytes]]:
@@ -108,6 +107,8 @@ def _compiled(minor: str) -> Iterator[tuple[str, bytes]]:
 
 def _metadata() -> Iterator[tuple[str, bytes]]:
     """Our dist-info, as it is installed; a checkout that is only on the path gets the least that makes one."""
+    import importlib.metadata  # which is not needed where the directory is there
+
     place = f"meta/bee_hive_nectar-{nectar.__version__}.dist-info"
     try:
         ours = importlib.metadata.distribution(DISTRIBUTION)
