@@ -15,7 +15,7 @@ from nectar.testing.sample import sample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ODD_NUMBERS = [0, -1, 1e308, 5e-324, 10**400, 2**63, 0.1, True, None, float("nan"), float("inf"), "30", [], {}]
+ODD_NUMBERS: list[object] = [0, -1, 1e308, 5e-324, 10**400, 2**63, 0.1, True, None, float("nan"), float("inf"), "30", [], {}]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.sampled_from(ODD_NUMBERS)
 things = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=12

@@ -31,7 +31,8 @@ def test_fuzzed_questions(stage: Stage, row: Row) -> None:
     contents += broken(whole - len(contents), 2)
     outside = _files(stage)
     statuses = Counter[str]()
-    wrong, slowest, before = [], 0.0, {}
+    wrong, slowest = [], 0.0
+    before: dict[int, int] = {}
     for start in range(0, whole, BATCH):
         batch = {f"f{start + number}": raw for number, raw in enumerate(contents[start : start + BATCH])}
         begun = time.monotonic()
@@ -79,11 +80,11 @@ def _take(path: Path) -> dict[str, Any]:
             assert time.monotonic() < end, f"{path.name} never came"
             time.sleep(0.005)
     path.unlink()
-    fields: dict[str, Any] = json.loads(raw, parse_constant=lambda name: pytest_fail(name))
+    fields: dict[str, Any] = json.loads(raw, parse_constant=_refuse)
     return fields
 
 
-def pytest_fail(name: str) -> None:
+def _refuse(name: str) -> None:
     raise AssertionError(f"an answer has {name} in it, which is not JSON")
 
 

@@ -20,16 +20,21 @@ class Busy(Exception):  # noqa: N818  (it is an answer)
 def held(path: Path, *, shared: bool = False, wait: bool = True, waiting: Callable[[], None] | None = None) -> Iterator[int]:
     """Hold a lock, and give its descriptor.
 
-    Its file may be removed by whoever holds it: one that is found removed is opened anew.
+    Its file, and the directory that it is in, may be removed by whoever holds it: then they are made anew.
 
     :param shared: hold it beside others who do.
     :param waiting: called once when it has to be waited for, which takes as long as it takes.
     :raises Busy: somebody holds it, and we do not ``wait``.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, FileExistsError):  # the directory went in between
+            if path.parent.exists() and not path.parent.is_dir():
+                raise
+            continue
         try:
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

@@ -114,7 +114,7 @@ def _attribute(entry: str) -> Any:
             raise NectarError(
                 f"The entry point {entry!r} points nowhere: {module} has no {part!r}.",
                 where=getattr(value, "__file__", None),
-                hint="Correct it under [project.entry-points] of pyproject.toml.",
+                hint="Correct what --handler names, or the entry point in pyproject.toml.",
             )
         value = getattr(value, part)
     return value
