@@ -126,7 +126,7 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, short_address(path) as address:
             client.settimeout(timeout)
-            client.connect(address)
+            _connect(client, address, end)
             client.sendall(encode(request))
             while not received.endswith(b"\n"):
                 client.settimeout(max(0.001, end - time.monotonic()))
@@ -140,6 +140,21 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     if reply.get("ok") is not True:
         raise UnresponsiveError(str(reply.get("message", "The daemon refuses.")), where=str(path))
     return reply
+
+
+def _connect(client: socket.socket, address: str, end: float) -> None:
+    """Connect, and wait for room where others fill the queue: of a Unix socket, the system says so at once."""
+    import time
+
+    while True:
+        try:
+            client.connect(address)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 @contextmanager

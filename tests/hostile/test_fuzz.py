@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.hostile.stage import Stage
     from tests.soak.table import Row
 
-BATCH = 500
+BATCH = 2500
 LENGTH = "from nectar import handler\n\n@handler\ndef length(comp):\n    return len(comp.query)\n"
 
 

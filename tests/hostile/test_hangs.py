@@ -71,10 +71,10 @@ def test_a_hang_ends(stage: Stage, row: Row) -> None:
 
 def test_a_hang_of_one_worker_holds_no_other_up(stage: Stage, row: Row) -> None:
     asker = stage.play(settings={"workers": 2})
-    rounds = portion(60, least=4)
+    rounds = portion(60, least=3)
     wrong: list[object] = []
     for number in range(rounds):
-        hanging = asker.put(WAYS[number % len(WAYS)], deadline=2)
+        hanging = asker.put(WAYS[number % len(WAYS)], deadline=1)
         if asker.ask(f"number {number}").value != number:
             wrong.append(number)
         if (answer := asker.take(hanging)).status != "timeout":

@@ -68,7 +68,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     switch.write_text(way)
     kill(stage.status()["workers"][0]["pid"])
     until(lambda: stage.status()["failing"] is not None, "the daemon says that it is failing")
-    pauses = max(3, round(6 * FRACTION)) if way == "raise" else 2
+    pauses = max(2, round(6 * FRACTION)) if way == "raise" else 1
     # One that loads, and dies a moment later, is given a question in between.
     questions = 0 if way == "later" else portion(1000, least=20)
     names = [_put(asker, number) for number in range(questions)]

@@ -67,8 +67,15 @@ def test_clients_of_the_socket(stage: Stage, row: Row) -> None:
         def client() -> socket.socket:
             made = stack.enter_context(socket.socket(socket.AF_UNIX))
             made.settimeout(LATE)
-            made.connect(path)
+            until(lambda: connected(made), "there is room in the queue")
             return made
+
+        def connected(made: socket.socket) -> bool:
+            try:
+                made.connect(path)
+            except BlockingIOError:
+                return False
+            return True
 
         silent = [client() for _ in range(portion(500, least=100))]
         honest()

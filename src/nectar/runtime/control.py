@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Reply = Callable[[dict[str, Any]], None]
 
 MAX_CLIENTS = 64
+QUEUE = 512
+"""Clients that wait to be accepted."""
 SILENCE = 5.0
 """Seconds in which a client must have sent its line, and in which it must have read its reply."""
 
@@ -41,7 +43,7 @@ class Control:
                 self._listening.bind(address)
         finally:
             os.umask(before)
-        self._listening.listen(MAX_CLIENTS)
+        self._listening.listen(QUEUE)
         self._listening.setblocking(False)
         self._listen()
 
