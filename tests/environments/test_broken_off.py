@@ -161,7 +161,7 @@ def test_a_killed_builder_lets_the_next_one_build(bench: Bench, slow: Path) -> N
 
 @pytest.mark.parametrize("killed", ["the command", "uv"])
 def test_kills_at_any_moment(bench: Bench, killed: str) -> None:
-    kill_builds(bench, killed, 8)
+    kill_builds(bench, killed, 10)
 
 
 @pytest.mark.soak

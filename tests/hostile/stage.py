@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.soak.ground import LONG, Ground, put
+from tests.soak.ground import LONG, Ground, kill, put
 from tests.world import PATIENCE, processes, until
 
 if TYPE_CHECKING:
@@ -108,6 +108,18 @@ class Stage(Ground):
     def left(self) -> dict[int, str]:
         """Processes that know the directory, and have not ended."""
         return {pid: line for pid, line in processes(self.world.directory).items() if _alive(pid)}
+
+    def renew(self) -> None:
+        """Kill the workers, and wait for those that come after them."""
+        old = {worker["pid"] for worker in self.status()["workers"]}
+        for pid in old:
+            kill(pid)
+
+        def new() -> bool:
+            workers = self.status()["workers"]
+            return bool(workers) and all(worker["state"] == "idle" and worker["pid"] not in old for worker in workers)
+
+        until(new, "new workers are there", seconds=LONG)
 
     def until_alone(self) -> None:
         """Wait until a worker is ready and no stray process is there."""

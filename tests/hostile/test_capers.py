@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.hostile.stage import LOG_CAP, resident
-from tests.soak.ground import LATE, kill
+from tests.soak.ground import LATE
 from tests.soak.table import portion
 from tests.world import until
 
@@ -109,8 +109,7 @@ def test_user_code_cannot_talk_over_us(stage: Stage, row: Row) -> None:
                 wrong.append(f"after {query}: {str(following.fields)[:500]}")
             if query not in BREACHES:
                 # A fresh one, so that the next caper meets a worker that is well: what the code did to itself, it keeps.
-                for worker in stage.status()["workers"]:
-                    kill(worker["pid"])
+                stage.renew()
     until(lambda: not stage.strays(), "nothing is left", seconds=LATE)
     row(
         "code that talks, closes, forks, patches and lies costs one answer at most, and the daemon nothing",
