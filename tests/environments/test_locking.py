@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -65,3 +66,15 @@ def test_many_who_make_and_remove_it(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert failures == []
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_what_stands_in_the_place_of_its_directory(tmp_path: Path, kind: str) -> None:
+    directory = tmp_path / "locks"
+    if kind == "file":
+        directory.write_text("kept")
+    else:
+        directory.symlink_to(tmp_path / "absent")
+    with pytest.raises(FileExistsError, match="locks"), held(directory / "lock"):
+        pass
+    assert os.listdir(tmp_path) == ["locks"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def held(path: Path, *, shared: bool = False, wait: bool = True, waiting: Callab
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except (FileNotFoundError, FileExistsError):  # the directory went in between
-            if path.parent.exists() and not path.parent.is_dir():
+            if _is_in_the_way(path.parent):
                 raise
             continue
         try:
@@ -65,6 +66,15 @@ def is_free(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_in_the_way(directory: Path) -> bool:
+    """Whether something that is no directory has its place. One look tells: the directory may come and go between two."""
+    try:
+        found = os.lstat(directory)
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISDIR(found.st_mode) and not directory.is_dir()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
