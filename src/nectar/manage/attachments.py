@@ -33,21 +33,23 @@ def attach(home: Home, name: str, aliases: tuple[str, ...]) -> None:
     :raises ConflictError: it does not run, or an alias has another handler.
     """
     handlers.require_running(home, name)
-    with registry.changing(home) as records:
-        if name not in records:
-            raise registry.missing(name)
-        check(home, records, aliases, name=name)
-        had = records[name].attached_aliases
-        new = tuple(alias for alias in dict.fromkeys(aliases) if alias not in had)
-        records[name] = records[name].but(attached_aliases=had + new)
+    new: tuple[str, ...] = ()
     try:
+        with registry.changing(home) as records:
+            if name not in records:
+                raise registry.missing(name)
+            check(home, records, aliases, name=name)
+            had = records[name].attached_aliases
+            new = tuple(alias for alias in dict.fromkeys(aliases) if alias not in had)
+            records[name] = records[name].but(attached_aliases=had + new)
         problems = sync(home, name)
         for alias in aliases:
             if alias in problems:
                 raise ConflictError(f"{name!r} cannot answer for {alias!r}: {problems[alias]}", where=str(home.computations(alias)))
     except BaseException:
-        _remove(home, name, new)
-        _sync_quietly(home, name)
+        if new:
+            _remove(home, name, new)
+            _sync_quietly(home, name)
         raise
 
 

@@ -15,7 +15,7 @@ from nectar.runtime.alias import Alias
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nectar.home import Home
     from nectar.runtime.journal import Seldom
@@ -65,12 +65,18 @@ class Aliases:
         """Questions that are known to wait."""
         return sum(alias.waiting for alias in self._attached.values())
 
-    def next(self) -> tuple[Alias, Spool, Question] | None:
-        """Claim the next question, the aliases taking turns."""
+    def next(self, running: Mapping[str, int]) -> tuple[Alias, Spool, Question] | None:
+        """Claim the next question, the aliases taking turns.
+
+        Of several workers, one is kept for other aliases, where there are others: slow questions of one alias stop nobody else.
+
+        :param running: how many questions run, by alias.
+        """
+        most = self._settings.workers - 1 if self._settings.workers > 1 and len(self._turns) > 1 else self._settings.workers
         for _ in range(len(self._turns)):
             alias = self._attached[self._turns[0]]
             self._turns.rotate(-1)
-            found = alias.next()
+            found = alias.next() if running.get(alias.name, 0) < most else None
             if found is not None:
                 return alias, *found
         return None

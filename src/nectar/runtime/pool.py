@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,11 @@ class Pool:
     def free(self) -> bool:
         """Whether a job can be given now."""
         return self._stopped is None and any(worker.state is State.IDLE for worker in self._workers.values())
+
+    @property
+    def running(self) -> Counter[str]:
+        """How many jobs run, by alias."""
+        return Counter(worker.job.alias for worker in self._workers.values() if worker.job is not None)
 
     def start(self) -> None:
         """Start as many workers as are missing."""

@@ -98,7 +98,7 @@ class Service:
     def pump(self) -> None:
         """Give questions to idle workers, fairly between aliases."""
         for _ in range(ROUND):
-            if not self._serving or not self._pool.free or (found := self._aliases.next()) is None:
+            if not self._serving or not self._pool.free or (found := self._aliases.next(self._pool.running)) is None:
                 return
             self._run(*found)
         self._loop.later(0, lambda: None)  # there may be more, after whoever else waits
