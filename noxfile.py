@@ -23,7 +23,7 @@ nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "layers", "tests", "lowest", "examples", "package"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "short_soak", "lowest", "examples", "package"]
 
 DEFAULT, *OTHERS = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
@@ -118,9 +118,13 @@ def package(session: nox.Session) -> None:
 @nox.session(python=DEFAULT)
 def soak(session: nox.Session) -> None:
     """All of the soak, and the table of what it reached."""
-    session.install("--group", "test", wheel(session))
-    session.env["NECTAR_SOAK"] = os.environ.get("NECTAR_SOAK", "1")
-    run_pytest(session, "-m", "soak", "--timeout", "3600")
+    run_soak(session, os.environ.get("NECTAR_SOAK", "1"))
+
+
+@nox.session(python=DEFAULT)
+def short_soak(session: nox.Session) -> None:
+    """A tenth of the soak: each of its tests, with a tenth of its rounds."""
+    run_soak(session, "0.1")
 
 
 @nox.session(python=DEFAULT)
@@ -128,6 +132,16 @@ def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
     session.install(wheel(session))
     session.run("python", "benchmarks/environments.py")
+
+
+def run_soak(session: nox.Session, fraction: str) -> None:
+    """Run the tests that break things.
+
+    :param fraction: how much of each, from 0 to 1.
+    """
+    session.install("--group", "test", wheel(session))
+    session.env["NECTAR_SOAK"] = fraction
+    run_pytest(session, "-m", "soak")
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:

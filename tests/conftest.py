@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.soak.table import pytest_terminal_summary
+from tests.soak.table import FRACTION, Row, pytest_terminal_summary
 from tests.world import World, reap
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["pytest_terminal_summary"]  # a hook: where soak tests ran, their table
 
 REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
+SOAKS = [Path(__file__).parent / name for name in ("soak", "hostile")]
+"""Whose tests are marked as soak tests, have all the time that a loaded machine needs, and write a row into the table."""
 TEMPORARY_HOME = pytest.StashKey[Path]()
 
 
@@ -45,6 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = str(config.stash[TEMPORARY_HOME] / "pycache")
     for name in ("NECTAR_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "VIRTUAL_ENV", "NO_COLOR"):
         os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(folder in item.path.parents for folder in SOAKS):
+            item.add_marker(pytest.mark.soak)
+            item.add_marker(pytest.mark.timeout(max(600, 3600 * FRACTION)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -80,6 +89,11 @@ def fresh(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Row:
+    return Row(request.node.name)
 
 
 @pytest.fixture(autouse=True)
