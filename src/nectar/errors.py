@@ -29,6 +29,11 @@ class NectarError(Exception):
         self.detail = detail
 
 
+def from_system(error: OSError) -> NectarError:
+    """What the system refused, as an error of ours."""
+    return NectarError(f"{error.strerror or error}.", where=None if error.filename is None else str(error.filename))
+
+
 class UsageError(NectarError):
     """The command line, or a setting, is wrong (exit code 2)."""
 

@@ -56,6 +56,17 @@ def check_alias(alias: str) -> str:
     return alias
 
 
+def absolute(path: str | Path) -> Path:
+    """A path that a person wrote, made absolute.
+
+    :raises UsageError: it begins with a user, as in ``~eve``, whom there is not.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError("There is no such user.", where=str(path)) from None
+
+
 @dataclass(frozen=True)
 class Home:
     """One data dir.
@@ -68,7 +79,7 @@ class Home:
     @classmethod
     def at(cls, data_dir: str | Path | None) -> Home:
         """The data dir that a person named, made absolute here and nowhere else; None is ``~/.bee-hive``."""
-        return cls(Path(data_dir).expanduser().absolute() if data_dir else Path.home() / ".bee-hive")
+        return cls(absolute(data_dir) if data_dir else Path.home() / ".bee-hive")
 
     @property
     def nectar(self) -> Path:
@@ -111,6 +122,10 @@ class Home:
 
     def lock(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.lock"
+
+    def turn(self, name: str) -> Path:
+        """The lock of whoever puts one daemon of a name in another's place."""
+        return self.handlers / f"{check_name(name)}.turn"
 
     def variables(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.env"

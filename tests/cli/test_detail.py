@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,6 +114,21 @@ def test_gc_leaves_what_is_used(launched: World) -> None:
     launched.run("stop", "h")
     launched.run("gc")
     launched.run("start", "h")
+
+
+def test_gc_leaves_what_a_command_runs_in(launched: World) -> None:
+    used = launched.home.envs / launched.registry()["h"]["environment"]
+    code = "print(flush=True); input()"
+    process = launched.begin("exec", "h", "--", "python", "-c", code, stdin=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    assert process.stdout.readline() == "\n"
+    launched.file("h.py", textwrap.dedent(TWICE) + "# changed\n")
+    launched.run("restart", "h")
+    assert used.name not in launched.run("gc").stdout
+    assert used.is_dir()
+    process.communicate("\n", timeout=60)
+    launched.run("gc")
+    assert not used.exists()
 
 
 def test_doctor_of_what_is_well(launched: World) -> None:

@@ -47,7 +47,19 @@ def test_another_name_than_the_directorys(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["1st"], ["nectar"], ["json"], ["class"], ["ünï"], ["x", "--name", "../evil"], ["x", "--python", "3.10"]]
+    "arguments",
+    [
+        ["1st"],
+        ["nectar"],
+        ["json"],
+        ["class"],
+        ["ünï"],
+        ["x", "--name", "../evil"],
+        ["x", "--python", "3.10"],
+        ["x", "--description", "\udcff"],
+        ["x.py", "--script", "--python", "2.7"],
+        ["~nobody-of-this-name/x"],
+    ],
 )
 def test_what_can_be_no_project(world: World, arguments: list[str]) -> None:
     before = sorted(world.directory.iterdir())
@@ -60,7 +72,10 @@ def test_what_is_there_stays(world: World) -> None:
     assert "taken" in world.run("new", "taken", "--no-dev", code=4).stderr
     assert contents(world.directory / "taken") == {"notes.txt": b"mine"}
     (world.directory / "empty").mkdir()
-    world.run("new", "empty", "--no-dev")
+    inode = (world.directory / "empty").stat().st_ino
+    world.run("new", ".", "--no-dev", cwd=world.directory / "empty")
+    assert (world.directory / "empty" / "pyproject.toml").exists()
+    assert (world.directory / "empty").stat().st_ino == inode, "who stands in it is still there"
     world.file("script.py", "mine")
     world.run("new", "script.py", "--script", code=4)
     assert (world.directory / "script.py").read_text() == "mine"

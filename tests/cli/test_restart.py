@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.manage import liveness
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
@@ -100,6 +102,47 @@ def test_what_is_stopped_is_started_with_its_code_as_it_is_now(launched: World) 
 def test_a_frozen_one_is_replaced(launched: World) -> None:
     os.kill(launched.registry()["h"]["pid"], signal.SIGSTOP)
     launched.run("restart", "h")
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
+
+
+def test_several_at_once_come_one_after_the_other(launched: World) -> None:
+    for number in range(2):
+        launched.file("h.py", textwrap.dedent(TWICE) + f"# {number}\n")
+        processes = [launched.begin("restart", "h") for _ in range(3)]
+        said = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], said
+        holder = liveness.holder(launched.home, "h")
+        assert holder is not None
+        assert launched.registry()["h"]["pid"] == holder.pid
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
+
+
+def test_a_new_one_that_cannot_take_the_name_gives_way_to_the_old_one(launched: World) -> None:
+    """Loading the new code takes its log away, loading the old code gives it back."""
+    log = str(launched.home.log("h"))
+    launched.file("h.py", f"import os\nos.path.isdir({log!r}) and os.rmdir({log!r})\n" + textwrap.dedent(TWICE))
+    launched.run("restart", "h")
+    before = launched.registry()["h"]
+    launched.file("h.py", f"import os\nos.remove({log!r})\nos.mkdir({log!r})\n" + textwrap.dedent(THRICE))
+    error = launched.run("restart", "h", code=1).stderr
+    assert "Is a directory" in error
+    assert "runs again as it was" in error
+    after = launched.registry()["h"]
+    assert (after["environment"], after["status"]) == (before["environment"], "running")
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
+
+
+def test_where_the_old_one_cannot_come_back_it_is_said(launched: World) -> None:
+    log = launched.home.log("h")
+    log.unlink()
+    log.mkdir()
+    launched.file("h.py", THRICE)
+    error = launched.run("restart", "h", code=1).stderr
+    assert "does not run now" in error
+    assert "nectar start h" in error
+    assert launched.registry()["h"]["status"] == "stopped"
+    log.rmdir()
+    launched.run("start", "h")
     assert launched.run("submit", "alice", "four").stdout == "8\n"
 
 

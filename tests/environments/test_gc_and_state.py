@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,28 @@ def test_a_registry_that_cannot_be_read_keeps_everything(bench: Bench) -> None:
     with pytest.raises(NectarError, match="broken"):
         gc.collect(bench.home)
     assert bench.built() == [found.key]
+
+
+def test_two_at_once_remove_all_of_it_together(bench: Bench) -> None:
+    for number in range(40):
+        write(bench.home.envs / f"k{number}" / "file", "")
+    code = "import sys; from nectar.home import Home; from nectar.manage import gc; print(len(gc.collect(Home.at(sys.argv[1]))))"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, bench.home.data_dir], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    counts = [int(process.communicate(timeout=60)[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(counts) == 40
+    assert bench.built() == []
+    assert not list(bench.home.envs.glob(".build-*"))
+
+
+def test_a_runtime_that_was_wanted_a_moment_ago_stays(bench: Bench) -> None:
+    minor = "3.99"  # whatever else runs here at the moment, nothing runs from this one
+    runtime = riding.runtime(bench.home, minor)
+    os.utime(runtime, (0, 0))
+    assert [each.path for each in gc.unused(bench.home)] == [runtime]
+    assert riding.runtime(bench.home, minor) == runtime
+    assert gc.collect(bench.home) == []
+    os.utime(runtime, (0, 0))
+    assert [each.path for each in gc.collect(bench.home)] == [runtime]

@@ -95,3 +95,14 @@ def test_a_pair_that_is_none(pair: str) -> None:
     with pytest.raises(UsageError):
         given.parse(pair)
     assert given.parse("K=a=b") == ("K", "a=b")
+
+
+def test_what_is_forgotten_leaves_nothing(home: Home) -> None:
+    left = home.variables("h").with_name("h.env.123.new")
+    other = home.variables("h.env.1").with_name("h.env.1.env")
+    for path in (left, other):
+        path.write_text("secret")
+    with given.kept(home, "h", Given(env={"A": "1"})):
+        pass
+    given.forget(home, "h")
+    assert list(home.handlers.iterdir()) == [other]

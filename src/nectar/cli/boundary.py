@@ -11,7 +11,7 @@ import click
 
 from nectar.cli.app import app
 from nectar.cli.output import Output
-from nectar.errors import NectarError, UsageError
+from nectar.errors import NectarError, UsageError, from_system
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _told(problem: Exception, *, verbose: bool) -> NectarError:
     if isinstance(problem, click.ClickException):
         return UsageError(problem.format_message())
     if isinstance(problem, OSError) and problem.strerror:
-        return NectarError(f"{problem.strerror}.", where=None if problem.filename is None else str(problem.filename))
+        return from_system(problem)
     return _bug(problem, verbose=verbose)
 
 

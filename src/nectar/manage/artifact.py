@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import email.parser
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,18 @@ from nectar.manage.python import Request
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _WRAPPER = "nectar-environment"
+_DAMAGED = (
+    OSError,
+    EOFError,
+    StopIteration,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    RuntimeError,  # a password
+    NotImplementedError,  # a method that Python does not know
+)
+"""How an archive can be no archive, or one that cannot be read."""
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 
 
@@ -87,7 +101,7 @@ def _requires_python(path: Path) -> str | None:
                 member = next(each for each in tar if re.fullmatch(r"[^/]+/PKG-INFO", each.name))
                 stream = tar.extractfile(member)
                 text = stream.read() if stream else b""
-    except (OSError, StopIteration, zipfile.BadZipFile, tarfile.TarError, EOFError):
+    except _DAMAGED:
         return None
     found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"]
     return str(found) if found else None

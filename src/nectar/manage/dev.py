@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
+from nectar.home import absolute
 from nectar.manage import package, python, riding
 from nectar.manage.project import Project, open_project
 from nectar.manage.uv import Uv, filtered, find_uv
@@ -34,7 +35,7 @@ def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
     :returns: the ``.venv``, the workspace's where the project is in one.
     :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
     """
-    directory = path.expanduser().absolute()
+    directory = absolute(path)
     if directory.is_file():
         raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {path}")
     if not directory.is_dir():

@@ -126,13 +126,17 @@ def data(home: Home) -> tuple[Path, ...]:
 
 def current(home: Home, source: Source, environ: Mapping[str, str]) -> dict[str, str] | None:
     """The digests of what a source is now, by part; None where it would have to be resolved first."""
-    try:
-        return digests(home, source.plan(but=data(home)), environ)
-    except OSError as error:
-        raise EnvironmentFailedError(
-            f"The handler's source cannot be read: {error.strerror or error}.",
-            where=str(error.filename or source.path),
-        ) from error
+    for attempt in range(_ATTEMPTS):
+        try:
+            return digests(home, source.plan(but=data(home)), environ)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and attempt < _ATTEMPTS - 1:
+                continue  # an editor replaces a file by removing it
+            raise EnvironmentFailedError(
+                f"The handler's source cannot be read: {error.strerror or error}.",
+                where=str(error.filename or source.path),
+            ) from error
+    raise AssertionError
 
 
 def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:

@@ -96,6 +96,8 @@ def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gath
     path = entry.get("path") or _local(entry.get("url"))
     if not isinstance(path, str):
         return
+    if "\0" in path:
+        raise EnvironmentFailedError(f"The source of {name} is no path.", where=f"[tool.uv.sources] in {project.file}")
     if os.path.isabs(os.path.expanduser(path)):
         raise EnvironmentFailedError(
             f"The source of {name} is an absolute path; the handler is built from a copy, which only relative ones follow.",

@@ -39,19 +39,22 @@ class Unused:
 def unused(home: Home) -> list[Unused]:
     """What could be removed now. Whatever a record names, or a process of this user runs from, is used."""
     records = _records(home)
-    commands = _commands()
+    processes = _processes()
     found: list[Unused] = []
     finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
-    found += [Unused("environment", each, size(each)) for each in finished if f"{os.sep}{each.name}{os.sep}" not in commands]
+    found += [Unused("environment", each, size(each)) for each in finished if not _runs_from(each, processes)]
     found += [Unused("build", each, size(each)) for each in abandoned(home)]
     runtimes = [
         each
         for each in _directories(home.runtimes)
-        if f"{os.sep}{each.name}{os.sep}" not in commands and not _is_new(each) and not developed(each)
+        if not _runs_from(each, processes) and not _is_new(each) and not developed(each)
     ]
     found += [Unused("runtime", each, size(each)) for each in runtimes]
-    old = [each for each in home.resolutions.glob("*.lock") if time.time() - each.stat().st_mtime > _KEPT_RESOLUTION]
-    found += [Unused("resolution", each, each.stat().st_size) for each in old]
+    for each in home.resolutions.glob("*.lock"):
+        with suppress(FileNotFoundError):  # another gc was faster
+            status = each.stat()
+            if time.time() - status.st_mtime > _KEPT_RESOLUTION:
+                found.append(Unused("resolution", each, status.st_size))
     return found
 
 
@@ -79,11 +82,20 @@ def _remove(home: Home, each: Unused) -> bool:
                 stack.enter_context(held(lock, wait=False))
         except Busy:
             return False
+        # It is a while since it was found: what uses it may have come meanwhile.
         if each.kind == "environment" and each.path.name in _records(home):
             return False
+        if each.kind == "runtime" and (_is_new(each.path) or developed(each.path)):
+            return False
+        if each.kind != "build" and _runs_from(each.path, _processes()):
+            return False
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=each.path.parent))
-        each.path.rename(aside / "old")  # at once, so that none of it is ever half there
-        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            each.path.rename(aside / "old")  # at once, so that none of it is ever half there
+        except FileNotFoundError:  # another gc was faster
+            return False
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return True
 
 
@@ -105,8 +117,11 @@ def _directories(path: Path) -> list[Path]:
 
 
 def _is_new(path: Path) -> bool:
-    """Whether a runtime was made a moment ago, for a launch that has started nothing yet."""
-    return time.time() - path.stat().st_mtime < 120
+    """Whether a runtime was wanted a moment ago, by a command that has started nothing yet."""
+    try:
+        return time.time() - path.stat().st_mtime < 120
+    except FileNotFoundError:  # another gc was faster
+        return True
 
 
 def _records(home: Home) -> set[str]:
@@ -117,15 +132,18 @@ def _records(home: Home) -> set[str]:
     return {record.environment for record in registry.read(home).values()}
 
 
-def _commands() -> str:
-    """The command lines of all processes that can be seen."""
-    places = list(Path("/proc").glob("[0-9]*/cmdline"))
+def _runs_from(path: Path, processes: str) -> bool:
+    return f"{os.sep}{path.name}{os.sep}" in processes
+
+
+def _processes() -> str:
+    """The command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from."""
+    places = [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]
     if not places:
-        return subprocess.run(
-            ["ps", "-axww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True
-        ).stdout
+        listed = subprocess.run(["ps", "-Eaxww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True)
+        return listed.stdout
     lines = []
     for place in places:
         with suppress(OSError):
-            lines.append(place.read_text(errors="replace").replace("\0", " "))
+            lines.append(place.read_text(errors="replace"))
     return "\n".join(lines)

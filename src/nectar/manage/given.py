@@ -5,6 +5,7 @@ They may be secrets. So they lie in a file of their own, mode 0600, and never in
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -87,6 +88,8 @@ def read_file(path: Path) -> dict[str, str]:
         name, value = match[1], match[2].strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
+        if "\0" in value:
+            raise UsageError("This value has a NUL character in it, which no variable can have.", where=f"{path}, line {number}")
         found[name] = value
     return found
 
@@ -119,11 +122,21 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
         raise
 
 
+def forget(home: Home, name: str) -> None:
+    """Remove what is kept, and what a command that was killed has left of it."""
+    path = home.variables(name)
+    for each in (path, *path.parent.glob(f"{glob.escape(path.name)}.*.new")):
+        each.unlink(missing_ok=True)
+
+
 def _write(path: Path, content: bytes | None) -> None:
     if content is None:
         path.unlink(missing_ok=True)
         return
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-    os.replace(aside, path)
+    try:
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nectar.errors import ConflictError, NectarError
-from nectar.manage import liveness, registry, stopping
+from nectar.manage import given, liveness, registry, stopping
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ def remove(home: Home, name: str, *, stop_first: bool = False) -> None:
     with liveness.kept_free(home, name) as free:
         if not free:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
+        given.forget(home, name)  # first, because nobody would look for a secret without a record
         with registry.changing(home) as current:
             current.pop(name, None)
         log = home.log(name)
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
-        for path in (home.socket(name), home.variables(name), log, log.with_name(f"{log.name}.1"), home.lock(name)):
+        for path in (home.socket(name), log, log.with_name(f"{log.name}.1"), home.turn(name), home.lock(name)):
             path.unlink(missing_ok=True)
 
 
@@ -108,7 +109,9 @@ def _update(home: Home, name: str, **changes: object) -> None:
 def _true(home: Home, name: str, record: Record) -> Record:
     if not liveness.running(home, name):
         return record if record.status == "stopped" and record.pid is None else record.but(status="stopped", pid=None)
-    if record.status == "running" and record.pid is not None:
-        return record
     holder = liveness.holder(home, name)
-    return record if holder is None else record.but(status="running", pid=holder.pid, started=holder.started)
+    if holder is None or (record.status, record.pid) == ("running", holder.pid):
+        return record
+    if holder.pid is None and record.status == "running":  # it has not said yet who it is
+        return record
+    return record.but(status="running", pid=holder.pid, started=holder.started)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nectar import __version__
-from nectar.errors import ConflictError
+from nectar.errors import ConflictError, NectarError, from_system
 from nectar.home import check_name
 from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping
+from nectar.manage.locking import held
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.environment import Environment
     from nectar.manage.prepare import Prepared
+
+
+class _StoppedInVainError(Exception):
+    """A daemon was stopped for another one that then could not serve: ``why``."""
+
+    def __init__(self, why: NectarError | OSError) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,25 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     """Start a handler with its code, lock, Python and settings as they are now.
 
     One that runs is stopped only when the new one has loaded the handler, and the new one serves only when the old one has
-    ended; so no question runs in both, and what fails before that leaves the old one as it was.
+    ended; so no question runs in both, and what fails before that leaves the old one as it was. What fails after that has
+    the handler started again as it was before.
 
     :param upgrade: resolve anew what the project has no lock for.
     :raises NotFoundError: there is none of that name.
     """
-    return _anew(home, name, handlers.require(home, name), upgrade=upgrade, report=report)
+    try:
+        return _anew(home, name, handlers.require(home, name), upgrade=upgrade, report=report)
+    except _StoppedInVainError as failed:
+        why = failed.why
+    problem = why if isinstance(why, NectarError) else from_system(why)
+    try:
+        start(home, name, report=report)
+    except (NectarError, OSError):
+        problem.message += f" The handler {name!r} was stopped for this, and does not run now."
+        problem.hint = f"When that is mended: nectar start {name}"
+    else:
+        problem.message += f" The handler {name!r} was stopped for a moment, and runs again as it was."
+    raise problem from why
 
 
 def _anew(home: Home, name: str, record: Record, *, report: Callable[[str], None], upgrade: bool = False) -> Launched:
@@ -107,17 +129,22 @@ def _serve(
 
     :param chosen: the entry point, where it is known.
     :param replaced: whose daemon, if it runs, is to be stopped in favour of this one.
+    :raises _StoppedInVainError: it was stopped, and then this one could not serve.
     """
     with state.in_use(home, built.key):
         prepared = prepare(home, name, order, built, chosen=chosen)
         with Starting(prepared) as daemon:
             daemon.load()
-            with _uninterrupted():
-                if replaced is not None:
-                    stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
-                daemon.take()
-                with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
-                    daemon.serve()
+            with held(home.turn(name)), _uninterrupted():  # of several commands, one after the other
+                stopped = replaced is not None and stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
+                try:
+                    daemon.take()
+                    with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
+                        daemon.serve()
+                except (NectarError, OSError) as error:
+                    if stopped:
+                        raise _StoppedInVainError(error) from error
+                    raise
     problems = attachments.sync(home, name) if written.attached_aliases else {}
     return Launched(name=name, record=written, problems=problems)
 
@@ -169,10 +196,11 @@ def _recorded(home: Home, name: str, record: Record) -> Iterator[Record]:
         yield written
     except BaseException:
         with registry.changing(home) as records:
-            if before is None:
-                records.pop(name, None)
-            else:
-                records[name] = before
+            if records.get(name) == written:  # and not another command's by now
+                if before is None:
+                    del records[name]
+                else:
+                    records[name] = before
         raise
 
 

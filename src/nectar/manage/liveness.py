@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.02
 _WRITTEN_WITHIN = 2.0
+_LOOKED_AT = 0.3
+"""Seconds for which a lock may be held by commands that only look whether the handler runs."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,20 @@ def kept_free(home: Home, name: str) -> Iterator[bool]:
         yield True
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
+        end = time.monotonic() + _LOOKED_AT
+        while not (free := _locked(descriptor)) and time.monotonic() < end:
+            time.sleep(_POLL)
+        yield free
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _held(path: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.home import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ class Request:
         """What an environment's content is made of: the request, never the interpreter that happened to be found for it."""
         wanted = self.wanted
         if wanted and os.sep in wanted:
-            wanted = str(Path(wanted).expanduser().absolute())
+            wanted = str(absolute(wanted))
         return f"requires {self.requires or 'nothing'}; wanted {wanted or 'nothing'}"
 
 

@@ -38,7 +38,13 @@ def runtime(home: Home, python_minor: str) -> Path:
     minor = ".".join(python_minor.split(".")[:2])
     files = dict(_files(minor))
     target = home.runtimes / f"{nectar.__version__}+{_digest(files)}-{minor}"
-    if target.is_dir():
+    try:
+        os.utime(target)  # gc leaves alone what was wanted a moment ago
+    except FileNotFoundError:
+        pass
+    except OSError:  # it cannot be written at all: not by gc either
+        return target
+    else:
         return target
     try:
         home.create()

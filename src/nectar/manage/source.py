@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
-from nectar.home import NAME_PATTERN, NECTAR
+from nectar.home import NAME_PATTERN, NECTAR, absolute
 from nectar.manage import artifact, package, project, single_file
 from nectar.manage.plan import Plan
 from nectar.settings import Settings
@@ -146,9 +146,10 @@ def recall(record: dict[str, Any]) -> Source:
 
 def _absolute(path: Path) -> Path:
     """The path as the person wrote it, without ``..``, where that leads to the same place."""
-    path = path.expanduser().absolute()
+    path = absolute(path)
     plain = Path(os.path.normpath(path))
-    return plain if plain.resolve() == path.resolve() else path.resolve()
+    led = os.path.realpath(path)
+    return plain if os.path.realpath(plain) == led else Path(led)
 
 
 def _name(text: str) -> str:

@@ -25,6 +25,7 @@ GRACE = 2.0
 _ASKING = 2.0
 _SIGNALLED = 0.75
 _KILLED = 10.0
+_POLL = 0.02
 
 
 def stop(home: Home, name: str, *, timeout: float) -> bool:
@@ -96,7 +97,7 @@ class _Daemon:
             pass
 
     def gone(self, *, end: float) -> bool:
-        """Wait until the process has ended and the name is free.
+        """Wait until the process has ended and the name is free, or another's.
 
         :param end: by :func:`time.monotonic`.
         """
@@ -105,7 +106,14 @@ class _Daemon:
             poller.register(self._descriptor, select.POLLIN)
             if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
                 return False
-        return liveness.wait_until_free(self.home, self.name, end=max(end, time.monotonic() + 0.1))
+        end = max(end, time.monotonic() + 0.1)
+        while (holder := liveness.holder(self.home, self.name)) is not None:
+            if self.pid is not None and holder.pid not in (None, self.pid):
+                return True  # another daemon has the name by now
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_POLL)
+        return True
 
     def close(self) -> None:
         if self._descriptor is not None:

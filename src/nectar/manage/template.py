@@ -16,7 +16,7 @@ import tomli_w
 
 import nectar
 from nectar.errors import ConflictError, NectarError, UsageError
-from nectar.home import NECTAR
+from nectar.home import NECTAR, absolute
 
 DISTRIBUTION = "my-handler"
 MODULE = "my_handler"
@@ -62,9 +62,10 @@ def new_project(path: Path, wanted: Wanted) -> Path:
     :raises UsageError: no name can be made of the path, or it is not a name.
     :raises ConflictError: something is there.
     """
-    path = path.expanduser().absolute()
+    path = absolute(path)
     distribution, module = _names(wanted.name or path.name)
     requires = _requires(wanted.python)
+    _encoded(wanted.description or "")
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise ConflictError("Something is there already.", where=str(path), hint="Give another path.")
     try:
@@ -77,7 +78,11 @@ def new_project(path: Path, wanted: Wanted) -> Path:
         shutil.copytree(_template(), copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         _rename(copy, {DISTRIBUTION: distribution, MODULE: module})
         _settle(copy / "pyproject.toml", requires, wanted.description)
-        copy.rename(path)
+        if path.is_dir():  # the person may stand in it
+            for each in copy.iterdir():
+                each.rename(path / each.name)
+        else:
+            copy.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return path
@@ -90,14 +95,15 @@ def new_script(path: Path, wanted: Wanted) -> Path:
     :returns: the path, absolute.
     :raises ConflictError: something is there.
     """
-    path = path.expanduser().absolute()
+    path = absolute(path)
     path = path if path.suffix == ".py" else path.with_name(f"{path.name}.py")
     _names(wanted.name or path.stem)
     description = (wanted.description or "Answers computations of a bee-hive node.").replace("\\", "\\\\").replace('"', "'")
+    text = _encoded(_SCRIPT.format(requires=_requires(wanted.python) or ">=3.11", description=description))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_SCRIPT.format(requires=_requires(wanted.python) or ">=3.11", description=description))
+        with path.open("xb") as file:
+            file.write(text)
     except FileExistsError:
         raise ConflictError("Something is there already.", where=str(path), hint="Give another path.") from None
     except OSError as error:
@@ -125,6 +131,13 @@ def _requires(python: str | None) -> str | None:
     if match is None or int(match[1]) < 11:
         raise UsageError(f"{python!r} is no Python that a handler can have.", hint="Give 3.11 or later, as --python 3.12.")
     return f">={python}"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The description is no text: it cannot be written as UTF-8.") from None
 
 
 def _template() -> Path:

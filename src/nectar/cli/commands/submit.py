@@ -14,7 +14,7 @@ from nectar.manage import nodes
 @click.command(short_help="Ask as a node would.")
 @click.argument("alias", type=check_alias)
 @click.argument("query")
-@click.option("--deadline", type=click.IntRange(min=1), default=30, metavar="S", help="Seconds to wait. [default: 30]")
+@click.option("--deadline", type=click.IntRange(1, 10**9), default=30, metavar="S", help="Seconds to wait. [default: 30]")
 @click.option("--metadata", "pairs", multiple=True, metavar="K=V", help="An entry of the question's metadata; may be repeated.")
 @click.option("--no-wait", is_flag=True, help="Print the question's id, and do not wait.")
 @json_option

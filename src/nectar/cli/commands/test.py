@@ -14,7 +14,7 @@ from nectar.cli.arguments import entry_option, json_option
 from nectar.cli.session import Session
 from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, NotFoundError, UsageError
-from nectar.manage import environment, trial
+from nectar.manage import environment, state, trial
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.source import open_source
 from nectar.testing.sample import sample
@@ -49,22 +49,23 @@ def command(
     order = Order(source=open_source(handler), entry=entry)
     home.create()
     built = environment.provide(home, order.source, report=output.talk)
-    prepared = prepare(home, order.source.name, order, built)
-    with closing(trial.events(prepared, [question], deadline=None)) as events:
-        for event in events:
-            match event["event"]:
-                case "loaded":
-                    show.loaded(event.get("warnings", []))
-                case "output":
-                    output.talk(str(event["text"]), style=None)
-                case "answered":
-                    answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
-                    problem = _problem(answer, event.get("traceback"), expect)
-                    show.answered(answer, problem)
-                    if problem is not None and as_json:
-                        return problem.exit_code
-                    if problem is not None:
-                        raise problem
+    with state.in_use(home, built.key):
+        prepared = prepare(home, order.source.name, order, built)
+        with closing(trial.events(prepared, [question], deadline=None)) as events:
+            for event in events:
+                match event["event"]:
+                    case "loaded":
+                        show.loaded(event.get("warnings", []))
+                    case "output":
+                        output.talk(str(event["text"]), style=None)
+                    case "answered":
+                        answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
+                        problem = _problem(answer, event.get("traceback"), expect)
+                        show.answered(answer, problem)
+                        if problem is not None and as_json:
+                            return problem.exit_code
+                        if problem is not None:
+                            raise problem
     return None
 
 
