@@ -96,11 +96,24 @@ def _end_while(found: Callable[[int], bool], seconds: float) -> int:
         return 0
     ended = 0
     end = time.monotonic() + seconds
-    while matching := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if pid != os.getpid() and found(pid)]:
-        ended += sum(_end(pid, found) for pid in matching)
+    left_alone = {os.getpid()}
+    while matching := [pid for pid in _pids() if pid not in left_alone and found(pid)]:
+        for pid in matching:
+            if _end(pid, found):
+                ended += 1
+            else:  # it has gone, or it is not ours to end
+                left_alone.add(pid)
         if time.monotonic() > end:
             break
     return ended
+
+
+def _pids() -> list[int]:
+    """Of all processes; of none where no descriptor is left to look."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
 
 
 def _mark_of(pid: int) -> str:

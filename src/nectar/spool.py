@@ -15,6 +15,7 @@ All access goes through descriptors of the two directories: what is put in their
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import heapq
 import os
@@ -23,6 +24,7 @@ import secrets
 import stat
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
@@ -170,7 +172,12 @@ class Spool:
     @property
     def gone(self) -> bool:
         """Whether the directory has been removed: nothing can be published in it any more."""
-        return os.fstat(self.directory).st_nlink == 0
+        try:
+            return os.fstat(self.directory).st_nlink == 0
+        except OSError as error:
+            if error.errno in (errno.ENOTCONN, errno.ESTALE):  # a network's file system that has gone
+                return True
+            raise
 
     def changed(self) -> int:
         """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
@@ -304,12 +311,20 @@ class Spool:
 
     def answer(self, question: Question, result: ComputationResult) -> None:
         """Note the answer to a question; :meth:`settle` writes and publishes it."""
-        self._owed[question.claim] = (question, dataclasses.replace(result, claim=question.claim.token))
+        without = dataclasses.replace(question, raw=b"", computation=None)  # it may have to wait
+        self._owed[question.claim] = (without, dataclasses.replace(result, claim=question.claim.token))
 
-    def settle(self) -> list[OSError]:
-        """Write and publish what is owed. What cannot be now stays owed; the errors say why."""
+    def settle(self, only: Claim | None = None, *, limit: int | None = None) -> list[OSError]:
+        """Write and publish what is owed. What cannot be now stays owed; the errors say why.
+
+        :param only: nothing but the answer to this.
+        :param limit: how many to try at most, those first that were not tried for the longest time.
+        """
         problems = []
-        for claim, (question, result) in list(self._owed.items()):
+        for claim in [*islice(self._owed, limit)] if only is None else [only]:
+            if claim not in self._owed:
+                continue
+            question, result = self._owed[claim]
             try:
                 if question is not None and result is not None:
                     self._write(question, result)
@@ -320,6 +335,7 @@ class Spool:
                 pass
             except OSError as error:
                 problems.append(error)
+                self._owed[claim] = self._owed.pop(claim)
                 continue
             del self._owed[claim]
             self._let_go(claim)
@@ -343,7 +359,10 @@ class Spool:
                     # The time of the answer's last rename, which is its publication, is that of the inode's last change.
                     if now - max(status.st_mtime, status.st_ctime) < seconds:
                         continue
-                    content = self._read(entry.name, self.directory, MAX_ANSWER)
+                    # Read only what can be ours: anybody can put many large files here, or one with many names.
+                    if status.st_uid != os.geteuid() or status.st_nlink > 1 or status.st_size > MAX_ANSWER:
+                        continue
+                    content = read(entry.name, self.directory, MAX_ANSWER)
                     if ComputationResult.from_json(content.raw).claim is not None:
                         os.unlink(entry.name, dir_fd=self.directory)
                         removed += 1
@@ -406,7 +425,7 @@ class Spool:
                 if question.group != os.fstat(descriptor).st_gid:
                     try:
                         os.fchown(descriptor, -1, question.group)
-                    except PermissionError:
+                    except OSError:  # that its group may read the answer is a courtesy; the answer is owed
                         pass
                 os.fchmod(descriptor, (question.mode | 0o600) & 0o666)
             finally:

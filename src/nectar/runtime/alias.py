@@ -36,6 +36,10 @@ EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
 EXPIRED_AT_ONCE = 500
 """Answers that are removed in one go, at most: others wait meanwhile."""
+SETTLED_AT_ONCE = 500
+"""Answers that are tried again in one go, at most."""
+SLICE = 0.02
+"""Seconds that are spent on questions that cannot be run, before others have their turn."""
 SELDOM_ASKED = 10.0
 """Seconds between two looks at the clock, at most."""
 BLOCKED = 1.0
@@ -114,6 +118,7 @@ class Alias:
 
     def next(self) -> tuple[Spool, Question] | None:
         """Claim the next question, or None where there is none now."""
+        end = self._loop.now() + SLICE
         while self.spool is not None and self._loop.now() >= self._blocked:
             if not self._queue and self._more:
                 self._look()
@@ -124,17 +129,20 @@ class Alias:
             question = self._try(self.spool, item)
             if question is not None:
                 return self.spool, question
+            if self._loop.now() >= end:
+                self._loop.later(0, lambda: None)  # there may be more, after whoever else waits
+                return None
         return None
 
     def tick(self) -> None:
         """Once a second: notice what no event told."""
         for spool in (self.spool, *self._left):
             if spool is not None:
-                self.settle(spool)
-        for spool in [spool for spool in self._left if spool.gone or not spool.busy]:
-            self._left.remove(spool)
-            spool.close()
+                self.settle(spool, limit=SETTLED_AT_ONCE)
         try:
+            for spool in [spool for spool in self._left if not spool.busy or spool.gone]:
+                self._left.remove(spool)
+                spool.close()
             self._notice()
         except OSError as error:
             self._trouble("looked at", error)
@@ -188,9 +196,11 @@ class Alias:
         self._recovered = False
         self._guarded("searched for what a daemon before left", recover)
 
-    def settle(self, spool: Spool) -> None:
+    def settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None) -> None:
         """Publish what is owed, and say what cannot be."""
-        for error in spool.settle():
+        for error in spool.settle(only, limit=limit):
+            if error.errno in OF_ALL:  # no answer would find its place, and until then a question is better left where it is
+                self._blocked = self._loop.now() + BLOCKED
             text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
             self._seldom.warn(f"{self.name} publish {error.errno}", text)
 
@@ -244,8 +254,8 @@ class Alias:
                 self._trouble("asked for its next question", found.error)
             self._again(spool, found.claim or item, found.seconds)
             return None
-        if found is None:
-            self.settle(spool)
+        if found is None and isinstance(item, Claim):
+            self.settle(spool, item)
         return found
 
     def _again(self, spool: Spool, item: str | Claim, seconds: float) -> None:

@@ -175,8 +175,8 @@ class Aliases:
         """The aliases that the registry gives this handler; None where it cannot be read, or has no record of it."""
         try:
             record = json.loads(self._home.registry.read_bytes())[self._name]
-            return [name for name in record["attached_aliases"] if self._home.computations(name)]
-        except (OSError, ValueError, KeyError, TypeError, NectarError):
+            return [name for name in record["attached_aliases"] if isinstance(name, str) and self._home.computations(name)]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, NectarError):
             return None
 
     def _stamp(self) -> tuple[int, int] | None:

@@ -70,7 +70,7 @@ class Channel:
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._write()
-        if events & READ:
+        if events & READ and self._socket.fileno() >= 0:
             self._read()
 
     def _write(self) -> None:

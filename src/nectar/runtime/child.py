@@ -71,6 +71,7 @@ class Worker:
     :ivar started: monotonic seconds at which it was started, or was given its job.
     :ivar answered: how many jobs it has answered.
     :ivar ended_by_us: why, where it did not end by itself.
+    :ivar gone: whether it has ended: what still comes from it was sent before.
     """
 
     process: subprocess.Popen[bytes]
@@ -85,6 +86,7 @@ class Worker:
     timer: Timer | None = None
     ended_by_us: End | None = None
     failure: Failure | None = None
+    gone: bool = False
 
     @property
     def pid(self) -> int:
@@ -118,6 +120,7 @@ class Worker:
 
         :returns: what it was doing.
         """
+        self.gone = True
         self.channel.drain()  # its last answer may be in there
         self.channel.close()
         processes.end_marked(self.token)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+LONGEST_WAIT = 3600.0
+"""Seconds; the system takes no time of more than some weeks."""
 
 
 @dataclass(eq=False)
@@ -78,7 +80,8 @@ class Loop:
                 # One call may have made another descriptor of the same round forgotten.
                 if self._selector.get_map().get(key.fd) is key:
                     key.data(events)
-            while self._timers and self._timers[0][0] <= self.now():
+            now = self.now()  # what becomes due from here on waits until the descriptors were looked at
+            while self._timers and self._timers[0][0] <= now:
                 timer = heapq.heappop(self._timers)[2]
                 if not timer.cancelled:
                     timer.call()
@@ -88,4 +91,4 @@ class Loop:
     def _wait(self) -> float | None:
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0][0] - self.now()) if self._timers else None
+        return min(LONGEST_WAIT, max(0.0, self._timers[0][0] - self.now())) if self._timers else None

@@ -204,6 +204,8 @@ class Pool:
     def _rest(self, worker: Worker) -> None:
         """It has nothing to do: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
         worker.rest()
+        if worker.gone:
+            return
         if self._stopped is not None or self._worn(worker):
             self._dismiss(worker)
         elif self._again:

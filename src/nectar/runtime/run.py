@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
 
 MAX_ERROR = 2000
 """Characters of what went wrong, in an answer."""
+LONGEST = 1e12
+"""Seconds of a run, beyond which somebody has made them up."""
 MAX_DETAIL = 50_000
 """Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
 
@@ -65,7 +66,7 @@ def outcome(header: dict[str, Any]) -> Outcome:
     :raises ValueError: it is none.
     """
     seconds = header.get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < LONGEST:
         raise ValueError("its time is none")
     match header:
         case {"status": "success", "value": int(value)} if not isinstance(value, bool):

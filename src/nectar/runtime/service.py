@@ -147,7 +147,7 @@ class Service:
     def _answered(self, alias: Alias, spool: Spool, question: Question, outcome: Outcome) -> None:
         comp_id = question.claim.comp_id
         spool.answer(question, _result(comp_id, outcome))
-        alias.settle(spool)
+        alias.settle(spool, question.claim)
         self._counts[outcome.status] += 1
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
@@ -159,8 +159,8 @@ class Service:
 
     def _tick(self) -> None:
         if self._serving:
-            self._loop.later(TICK, self._tick)
             self._aliases.tick()
+            self._loop.later(TICK, self._tick)  # only now, so that a tick which takes long leaves time for all else
 
     def _handle(self, request: dict[str, Any], reply: Reply) -> None:
         match request["do"]:

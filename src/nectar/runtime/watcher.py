@@ -108,7 +108,11 @@ class _Inotify:
             | InotifyConstants.IN_ONLYDIR
         )
         self._inotify = InotifyFD()
-        self._inotify.start()
+        try:
+            self._inotify.start()
+        except RuntimeError as error:  # there are too many threads
+            self._inotify._close_resources()  # noqa: SLF001
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     def add(self, number: int, path: str) -> tuple[Any, Any]:
         from watchdog.observers.inotify_c import CallbackId, Mask
