@@ -129,6 +129,23 @@ def test_user_code_cannot_talk_over_us(stage: Stage, row: Row) -> None:
     assert resident(daemon) - before < 50 * 1024
 
 
+def test_a_forged_answer_to_the_question_that_runs(stage: Stage, row: Row) -> None:
+    """What it says is bounded: a daemon's first question is number 1, so that code can know it."""
+    asker = stage.play()
+    fields = ['"seconds": NaN', '"seconds": -1', '"seconds": 1' + 400 * "0", '"value": 1.5', '"status": "timeout"']
+    wrong = []
+    for field in fields:
+        stage.world.run("restart", stage.name)
+        daemon = stage.daemon
+        answer = asker.ask(f'forged_answer {{"job": 1, {field}}}')
+        stage.until_alone()
+        following = asker.ask("number 5")
+        if answer.status != "error" or following.value != 5 or stage.daemon != daemon:
+            wrong.append(f"{field[:30]}: {answer.fields} {following.fields}")
+    row("a forged answer with a value or a time that cannot be is an error", forgeries=len(fields), wrong=len(wrong))
+    assert not wrong, "\n".join(wrong)
+
+
 def test_what_is_printed_fills_nothing(stage: Stage, row: Row) -> None:
     """100 MB of it, in long lines and in short ones, and a thread that never ends to talk."""
     asker = stage.play()

@@ -116,7 +116,8 @@ def test_a_worker_that_is_killed_before_it_reads(stage: Stage, row: Row) -> None
         until(lambda: [worker["state"] for worker in stage.status()["workers"]] == ["idle"], "a worker is idle", seconds=LONG)
         worker = stage.status()["workers"][0]["pid"]
         kill(worker, signal.SIGSTOP)  # so that it cannot have read it
-        comp_id = asker.put(f"number {number}")
+        # A large one does not fit into the channel's buffer at once.
+        comp_id = asker.put(f"number {number}" + (1_500_000 * " " if number % 2 else ""))
         pending = asker.directory / f"{comp_id}.pending"
         until(lambda pending=pending: not pending.exists(), "it is claimed")  # type: ignore[misc]
         kill(worker)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,6 +111,36 @@ def test_the_registry_is_the_truth_without_a_request(running: Running) -> None:
     aside.write_text(json.dumps(records))
     aside.rename(registry)
     assert node.ask("number 4")["result"] == {"value": 4}
+
+
+@pytest.mark.parametrize("odd", ['["{alias}", 5]', "{nested}"])
+def test_a_registry_that_somebody_has_spoilt_ends_no_daemon(running: Running, odd: str) -> None:
+    node = running.attached()
+    registry = running.home.registry
+    good, daemon = registry.read_bytes(), running.daemon
+    records = json.loads(good)
+    records[running.name]["attached_aliases"] = "here"
+    aside = registry.with_suffix(".aside")
+    nested = 100_000 * "[" + 100_000 * "]"
+    aside.write_text(json.dumps(records).replace('"here"', odd.format(alias=node.alias, nested=nested)))
+    aside.rename(registry)
+    time.sleep(2.5)  # it looks once a second
+    try:
+        assert node.ask("number 4")["result"] == {"value": 4}
+        assert running.daemon == daemon
+    finally:
+        registry.write_bytes(good)
+
+
+def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
+    node = running.attached()
+    node.put("long", "spin", deadline=10**9)
+    node.until_claimed("long")
+    running.world.run("stop", running.name, "--timeout", "1.5")
+    assert running.log().splitlines()[-1].endswith("stopped")
+    (claim,) = (node.directory / ".nectar").iterdir()
+    claim.unlink()
+    running.world.run("start", running.name)
 
 
 def test_an_alias_that_another_process_holds_is_told_and_taken_when_it_is_free(running: Running) -> None:

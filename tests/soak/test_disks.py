@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.ground import LATE, LONG, Ground, Reader, injected, mount, need_root, put, unmount
+from tests.soak.ground import LATE, LONG, Ground, Reader, injected, kill, mount, need_root, put, unmount
 from tests.soak.table import portion
 from tests.world import until
 
@@ -167,6 +167,14 @@ def test_no_descriptor_left(ground: Ground, row: Row) -> None:
                 resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, before)
                 viewing.communicate(timeout=LONG)
         assert reader.until(set(trouble.asked)) == set()
+        for _ in range(rounds):  # the end of a worker has to be dealt with, too
+            until(lambda: [worker["state"] for worker in ground.status()["workers"]] == ["idle"], "a worker is idle", seconds=LONG)
+            resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, (3, before[1]))
+            for pid in ground.workers(trouble.daemon):
+                kill(pid)
+            time.sleep(CALM)
+            resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, before)
+            trouble.others_are_answered()
         tell = trouble.tell()
         lines = len(ground.log().splitlines())
     row("no descriptor is left for a while: the daemon stays, and goes on within 2 s", faults=rounds, lines_of_log=lines, **tell)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.testing.sample import sample
-from tests.soak.ground import LATE, Ground, Reader, kill, put
+from tests.soak.ground import LATE, LONG, Ground, Reader, kill, put
 from tests.soak.table import portion
 from tests.world import until
 
@@ -55,6 +57,56 @@ def test_a_backlog_delays_nobody_and_takes_no_memory(ground: Ground, row: Row) -
     assert max(waits) < LATE
     assert peak < small + 6 * 1024
     # What is left of it is of no interest; the daemon must not answer it while the world is taken down.
+    ground.world.run("stop", ground.name, "--timeout", "0")
+
+
+def test_what_cannot_be_run_delays_nobody(ground: Ground, row: Row) -> None:
+    """Torn questions that are written again and again, links, old files with many names, obstacles to answers."""
+    ground.launch(settings={"keep_answers": 2}, noted=False)
+    busy, other = ground.nodes(2)
+    few, many = portion(20, least=5), portion(3000, least=300)
+    large = b"{" + 1_900_000 * b" "
+    links = busy.parent / "links"
+    links.mkdir()
+    (links / "one").write_bytes(large)
+    for number in range(many):
+        os.link(links / "one", busy / f"old{number}.complete")
+        (busy / f"link{number}.pending").symlink_to("/etc/hostname")
+        (busy / f"way{number}.complete").mkdir()
+        put(busy, f"way{number}", "number 1")
+    ending = threading.Event()
+
+    def tear() -> None:
+        while not ending.is_set():
+            for number in range(few):
+                with (busy / f"torn{number}.pending").open("wb") as file:
+                    file.write(large)
+            ending.wait(0.1)
+
+    tearing = threading.Thread(target=tear)
+    tearing.start()
+    waits = []
+    try:
+        until(lambda: not list(busy.glob("way*.pending")), "all that can be run has been run", seconds=LONG)
+        with Reader(other) as reader:
+            for number in range(portion(200)):
+                asked = time.monotonic()
+                put(other, f"s{number}", "number 1", in_place=number % 2 == 0)
+                assert reader.until({f"s{number}"}) == set()
+                waits.append(reader.at[f"s{number}"] - asked)
+                time.sleep(0.1)
+    finally:
+        ending.set()
+        tearing.join()
+    row(
+        "torn questions of 2 MB, links, answers in the way and old files with many names at one alias: another one does not wait",
+        torn=few,
+        links_and_files_in_the_way=3 * many,
+        single_questions=len(waits),
+        longest_ms=1000 * max(waits),
+        median_ms=1000 * sorted(waits)[len(waits) // 2],
+    )
+    assert max(waits) < LATE
     ground.world.run("stop", ground.name, "--timeout", "0")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -202,6 +205,29 @@ def test_an_answer_has_the_mode_of_its_question(directory: Path, spool: Spool) -
         spool.answer(claimed(spool, comp_id), success(comp_id, 1))
         spool.settle()
         assert stat.S_IMODE((directory / f"{comp_id}.complete").stat().st_mode) == expected
+
+
+def test_an_answer_whose_group_cannot_be_given_is_published(directory: Path) -> None:
+    """In a user namespace that does not know the question's group."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to a group that it is not in")
+    os.chown(put(directory, "a"), -1, 4321)
+    code = """
+import sys
+from pathlib import Path
+from nectar.computation import ComputationResult
+from nectar.spool import Spool
+spool = Spool.open(Path(sys.argv[1]), max_bytes=4096)
+question = spool.claim("a", 0.0)
+spool.answer(question, ComputationResult(comp_id="a", status="success", value=1))
+print(spool.settle())
+"""
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code, str(directory)]
+    if not shutil.which("unshare") or subprocess.run([*command[:3], "true"], check=False, capture_output=True).returncode:
+        pytest.skip("there are no user namespaces here")
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "[]\n", ended.stderr
+    assert names(directory) == ["a.complete"]
 
 
 def test_a_directory_of_claims_that_others_can_write_is_refused(directory: Path) -> None:
