@@ -167,6 +167,8 @@ def test_no_descriptor_left(ground: Ground, row: Row) -> None:
                 resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, before)
                 viewing.communicate(timeout=LONG)
         assert reader.until(set(trouble.asked)) == set()
+        tell = trouble.tell()
+        lines = len(ground.log().splitlines())
         for _ in range(rounds):  # the end of a worker has to be dealt with, too
             until(lambda: [worker["state"] for worker in ground.status()["workers"]] == ["idle"], "a worker is idle", seconds=LONG)
             resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, (3, before[1]))
@@ -175,10 +177,9 @@ def test_no_descriptor_left(ground: Ground, row: Row) -> None:
             time.sleep(CALM)
             resource.prlimit(trouble.daemon, resource.RLIMIT_NOFILE, before)
             trouble.others_are_answered()
-        tell = trouble.tell()
-        lines = len(ground.log().splitlines())
     row("no descriptor is left for a while: the daemon stays, and goes on within 2 s", faults=rounds, lines_of_log=lines, **tell)
     _assert_well(tell, time.monotonic() - begun)
+    assert ground.daemon == trouble.daemon
     assert lines < 100 + 3 * len(trouble.asked)
 
 
