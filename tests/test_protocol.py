@@ -36,7 +36,7 @@ def daemon(path: Path, answer: Callable[[bytes], bytes]) -> Iterator[None]:
                     request += client.recv(65536)
                 try:
                     client.sendall(answer(request))
-                except BrokenPipeError:
+                except (BrokenPipeError, ConnectionResetError):
                     pass
 
         thread = threading.Thread(target=serve)

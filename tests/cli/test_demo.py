@@ -58,7 +58,7 @@ def test_it_is_kept_when_asked(world: World, temporary: Path) -> None:
 
 def test_an_interrupt_leaves_nothing(world: World, temporary: Path) -> None:
     process = world.begin("demo", env={"TMPDIR": str(temporary)}, start_new_session=True)
-    until(lambda: list(temporary.glob("*/bee-hive/nectar/handlers/*.lock")), "the handler is launched")
+    until(lambda: list(temporary.glob("*/bee-hive/nectar/handlers.json")), "the handler is launched")
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=120)
     assert process.returncode == 130

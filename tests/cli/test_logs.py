@@ -70,6 +70,7 @@ def test_it_has_what_the_handler_does_and_prints_but_not_what_is_private(world: 
     world.node()
     world.run("launch", "h.py", "--attach", "alice")
     world.run("submit", "alice", "a secret question")
+    until(lambda: "success" in world.home.log("h").read_text(), "it is logged")
     shown = world.run("logs", "h", "--no-follow").stdout
     assert "loading it" in shown
     assert "so be it" in shown

@@ -18,6 +18,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import state, workshop
 from nectar.manage.locking import is_free
 from tests.environments.workbench import Bench, run, write
+from tests.soak.table import portion
 
 pytestmark = pytest.mark.uv
 
@@ -168,7 +169,7 @@ def test_kills_at_any_moment(bench: Bench, killed: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("killed", ["the command", "uv"])
 def test_two_hundred_kills(bench: Bench, killed: str) -> None:
-    kill_builds(bench, killed, 100)
+    kill_builds(bench, killed, portion(100))
 
 
 def kill_builds(bench: Bench, killed: str, times: int) -> None:

@@ -40,7 +40,7 @@ if how == "exit":
 if how == "die":
     os.kill(os.getpid(), signal.SIGKILL)
 if how == "later":
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
 if how == "sleep":
     time.sleep(3600)
 note("ready")
@@ -54,7 +54,7 @@ WHY = {
     "exit": "SystemExit: bye",
     "die": "was ended by SIGKILL while it loaded",
     "later": "was ended by SIGALRM after it had loaded the handler, again and again",
-    "sleep": "was not loaded within 1 s",
+    "sleep": "was not loaded within 5 s",
 }
 
 
@@ -62,7 +62,7 @@ WHY = {
 def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], Stage], row: Row, way: str) -> None:
     """What waits stays as it is, `view` says why, the pauses grow, another handler is not disturbed, and it comes back by itself."""
     stage, other = stages("fickle"), stages("honest")
-    asker = stage.play(text=FICKLE, settings={"start_timeout": 1} if way == "sleep" else None)
+    asker = stage.play(text=FICKLE, settings={"start_timeout": 5} if way == "sleep" else None)
     honest = other.play()
     switch = stage.world.directory / "switch"
     switch.write_text(way)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.manage import liveness
 from nectar.protocol import MAX_LINE, ask
 from tests.world import until
 
@@ -46,8 +47,10 @@ def test_a_stop_lets_what_runs_finish(running: Running) -> None:
     node = running.attached()
     node.put("running", "sleep 1")
     node.until_claimed("running")
+    # Over the socket, because a command may take longer to start than this runs. From its reply on nothing is claimed.
+    ask(running.home.socket(running.name), {"do": "stop", "timeout": 60}, timeout=30)
     node.put("waiting", "number 1")
-    running.world.run("stop", running.name)
+    until(lambda: not liveness.running(running.home, running.name), "it has ended")
     assert node.answer("running", seconds=0.1)["status"] == "success"
     assert node.left() == ["waiting.pending"]
     running.world.run("start", running.name)
@@ -56,7 +59,7 @@ def test_a_stop_lets_what_runs_finish(running: Running) -> None:
 
 def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running) -> None:
     node = running.attached()
-    node.put("long", "sleep 3")
+    node.put("long", "sleep 8")
     node.until_claimed("long")
     ask(running.home.socket(running.name), {"do": "stop", "timeout": 0}, timeout=30)
     until(lambda: not running.processes(), "the daemon has ended")
@@ -93,6 +96,7 @@ def test_a_terminated_daemon_finishes_what_runs(running: Running) -> None:
     os.kill(running.daemon, signal.SIGTERM)
     assert node.answer("running")["status"] == "success"
     until(lambda: not running.processes(), "it has ended")
+    until(lambda: not liveness.running(running.home, running.name), "its name is free")
 
 
 def test_what_a_terminal_sends_is_not_for_a_daemon(running: Running) -> None:

@@ -86,6 +86,7 @@ def test_a_clock_that_jumps(ground: Ground, row: Row) -> None:
     reader.leave = {path.name for path in kept}
     with reader, _Removals(kept) as removals:
         for jump in range(jumps):
+            removals.begin(kept[jump])
             put(node, f"kept{jump}", "number 5")
             removals.until(jump + 1)
             aside = clock.with_suffix(".new")
@@ -128,10 +129,15 @@ class _Removals:
 
     def __init__(self, paths: list[Path]) -> None:
         self.lived: dict[Path, float] = {}
+        self._begun: dict[Path, float] = {}
         self._since: dict[Path, float] = {}
         self._paths = paths
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self, path: Path) -> None:
+        """It can be there from now on, and is not said to have lived for less than it has."""
+        self._begun[path] = time.monotonic()
 
     def until(self, count: int) -> None:
         """Wait until so many have come."""
@@ -148,9 +154,8 @@ class _Removals:
     def _run(self) -> None:
         while not self._ending.wait(0.01):
             for path in self._paths:
-                now = time.monotonic()
                 if path.exists():
-                    self._since.setdefault(path, now)
+                    self._since.setdefault(path, self._begun[path])
                 elif path in self._since:
                     self.lived.setdefault(path, time.monotonic() - self._since[path])
 

@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.ground import HELD_UP, LATE, LONG, Ground, Reader, injected, mount, need_root, put, unmount, until_gone
+from tests.soak.ground import (
+    HELD_UP,
+    LATE,
+    LONG,
+    Ground,
+    Reader,
+    descriptors_of,
+    injected,
+    mount,
+    need_root,
+    put,
+    unmount,
+    until_gone,
+)
 from tests.soak.table import portion
 from tests.world import until
 
@@ -202,7 +215,7 @@ def test_the_thread_that_hears_dies(ground: Ground, row: Row) -> None:
             begun = time.monotonic()
             put(directory, f"e{number}", "number 1")
             assert reader.until({f"e{number}"}) == set()
-    after = len(os.listdir(f"/proc/{daemon}/fd"))
+    after = descriptors_of(daemon)
     row(
         "the thread that hears dies: all is answered within 1.5 s, view says so, and it is replaced",
         deaths=deaths,

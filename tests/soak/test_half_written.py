@@ -36,14 +36,12 @@ class Writing:
 
     def step(self, directory: Path) -> bool:
         """Write the next piece; whether it was the last."""
+        begun = time.monotonic()
         if self.file is None:
             self.file = (directory / f"{self.comp_id}.pending").open("wb", buffering=0)
-        else:
-            self.longest = max(self.longest, time.monotonic() - self.touched)
-        # Before it is written, and measured again after: the longest that anybody can have seen it still.
-        begun = time.monotonic()
         self.file.write(self.pieces.pop(0))
-        self.longest = max(self.longest, time.monotonic() - begun)
+        # From before the last piece to after this one: the longest that anybody can have seen it still.
+        self.longest = max(self.longest, time.monotonic() - (self.touched or begun))
         self.touched = begun
         if not self.pieces:
             self.file.close()

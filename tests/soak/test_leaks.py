@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.ground import LONG, Ground, Reader, put
+from tests.soak.ground import LONG, Ground, Reader, descriptors_of, put
 from tests.soak.table import portion
 from tests.world import until
 
@@ -63,7 +63,7 @@ def _state(ground: Ground) -> dict[str, int]:
     daemon = ground.daemon
     status = Path(f"/proc/{daemon}/status").read_text().splitlines()
     return {
-        "descriptors": len(os.listdir(f"/proc/{daemon}/fd")),
+        "descriptors": descriptors_of(daemon),
         "threads": len(os.listdir(f"/proc/{daemon}/task")),
         "processes": len(ground.marked()),
         "files": sum(len(files) for path, _, files in os.walk(ground.home.data_dir)),

@@ -28,6 +28,7 @@ PROJECT = "my_handler_pkg"
 ALIAS = "alice"
 WORLD = "bee-hive"
 ANSWERED_WITHIN = 60.0
+ENDED_WITHIN = 5.0
 
 
 @click.command(short_help="The whole thing in a temporary data dir, in front of your eyes.")
@@ -82,7 +83,7 @@ class _Demo:
             self._output.talk(f"It is all in {self._directory}")
         else:
             self._show(f"rm -r {self._directory}")
-            shutil.rmtree(self._directory)
+            _remove(self._directory)
 
     def _ask(self) -> None:
         question = sample()
@@ -119,3 +120,14 @@ class _Demo:
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self._directory))
+
+
+def _remove(directory: Path) -> None:
+    """Remove it, though a daemon whose launch was interrupted may be removing its own files at the same time."""
+    end = time.monotonic() + ENDED_WITHIN
+    while time.monotonic() < end:
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.05)
+    shutil.rmtree(directory)  # and say why it cannot be
