@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nectar.errors import NectarError
+from nectar.manage import handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nectar.cli.session import Session
+    from nectar.manage.registry import Record
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -18,13 +22,27 @@ entry_option = click.option(
 )
 
 
-def names_or_all(names: tuple[str, ...], *, every: bool) -> None:
-    """Check that a verb which takes names or ``--all`` was given one of the two.
+def names_or_all(session: Session, names: tuple[str, ...], *, every: bool, among: Callable[[Record], bool], none: str) -> list[str]:
+    """The handlers for a verb that takes names or ``--all``.
 
+    :param among: of which handlers ``--all`` takes all.
+    :param none: what to say where there are none of those.
     :raises click.UsageError: it was given both, or neither.
+    :raises NotFoundError: there is none of a name.
     """
     if bool(names) == every:
         raise click.UsageError("Give the names of handlers, or --all." if not every else "Give either names or --all.")
+    if not every:
+        return [name for name in dict.fromkeys(names) if handlers.require(session.home, name)]
+    chosen = [name for name, record in handlers.records(session.home).items() if among(record)]
+    if not chosen:
+        session.output.talk(none)
+    return chosen
+
+
+def runs(record: Record) -> bool:
+    """Whether a handler runs, or should."""
+    return "running" in (record.status, record.desired)
 
 
 def each_of(names: list[str], act: Callable[[str], None], failed: Callable[[NectarError], None]) -> None:

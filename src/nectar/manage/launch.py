@@ -75,7 +75,7 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     built = environment.recorded(home, source, record.environment)
     if built is None:
         report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
-        return _anew(home, name, record, report=report)
+        return restart(home, name, upgrade=False, report=report)
     order = Order(
         source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
     )
@@ -107,7 +107,7 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     raise problem from why
 
 
-def _anew(home: Home, name: str, record: Record, *, report: Callable[[str], None], upgrade: bool = False) -> Launched:
+def _anew(home: Home, name: str, record: Record, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
     source = reopen(record.source)
     built = environment.provide(home, source, upgrade=upgrade, report=report)
     order = Order(

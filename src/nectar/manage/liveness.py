@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nectar import processes
+from nectar.manage.locking import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +41,14 @@ class Holder:
 
 def running(home: Home, name: str) -> bool:
     """Whether somebody holds the name's lock."""
-    return _held(home.lock(name))
+    return not is_free(home.lock(name))
 
 
 def holder(home: Home, name: str) -> Holder | None:
     """Who holds the name's lock; None when nobody does, and then there is no daemon of that name."""
     path = home.lock(name)
     end = time.monotonic() + _WRITTEN_WITHIN
-    while _held(path):
+    while not is_free(path):
         found = _read(path)
         # Between a new daemon's lock and its line in it, the file still names the last one, whose PID may be anybody's by now.
         if found.pid is not None and not processes.has_open(found.pid, path):
@@ -97,20 +98,6 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _read(path: Path) -> Holder:

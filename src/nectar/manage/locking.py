@@ -56,16 +56,17 @@ def held(path: Path, *, shared: bool = False, wait: bool = True, waiting: Callab
 def is_free(path: Path) -> bool:
     """Whether nobody holds a lock. A file that is not there is held by nobody."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    else:
+        return True
     finally:
         os.close(descriptor)
-    return True
 
 
 def _is_in_the_way(directory: Path) -> bool:

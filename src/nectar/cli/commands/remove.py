@@ -17,14 +17,10 @@ from nectar.manage import handlers
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> None:
     """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
-    names_or_all(names, every=every)
     home, output = session.home, session.output
-    if every:
-        chosen = [name for name, record in handlers.records(home).items() if stop or record.status != "running"]
-        if not chosen:
-            output.talk("There is nothing to remove.")
-    else:
-        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+    chosen = names_or_all(
+        session, names, every=every, among=lambda record: stop or record.status != "running", none="There is nothing to remove."
+    )
 
     def remove(name: str) -> None:
         handlers.remove(home, name, stop_first=stop)

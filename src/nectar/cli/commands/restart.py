@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.arguments import each_of, names_or_all, runs
 from nectar.cli.render import launched
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers, launch
+from nectar.manage import launch
 
 
 @click.command(short_help="Run handlers as their code is now.")
@@ -22,14 +22,8 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: b
     The new one is built and has loaded the handler before the old one is stopped; when that fails, the old one goes on. A
     stopped handler is started.
     """
-    names_or_all(names, every=every)
     home, output = session.home, session.output
-    if every:
-        chosen = [name for name, record in handlers.records(home).items() if "running" in (record.status, record.desired)]
-        if not chosen:
-            output.talk("There is no running handler.")
-    else:
-        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+    chosen = names_or_all(session, names, every=every, among=runs, none="There is no running handler.")
 
     def restart(name: str) -> None:
         launched(output, launch.restart(home, name, upgrade=upgrade, report=output.talk), "restarted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.arguments import each_of, names_or_all, runs
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage import handlers
@@ -19,14 +19,8 @@ from nectar.manage import handlers
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
     """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay."""
-    names_or_all(names, every=every)
     home, output = session.home, session.output
-    if every:
-        chosen = [name for name, record in handlers.records(home).items() if "running" in (record.status, record.desired)]
-        if not chosen:
-            output.talk("There is no running handler.")
-    else:
-        chosen = [name for name in dict.fromkeys(names) if handlers.require(home, name)]
+    chosen = names_or_all(session, names, every=every, among=runs, none="There is no running handler.")
 
     def stop(name: str) -> None:
         handlers.stop(home, name, timeout=timeout)
