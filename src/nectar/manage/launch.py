@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,13 +97,13 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     except _StoppedInVainError as failed:
         why = failed.why
     problem = why if isinstance(why, NectarError) else from_system(why)
-    try:
+    with suppress(NectarError, OSError):
         start(home, name, report=report)
-    except (NectarError, OSError):
+    if liveness.running(home, name):
+        problem.message += f" The handler {name!r} was stopped for a moment, and runs again as it was before."
+    else:
         problem.message += f" The handler {name!r} was stopped for this, and does not run now."
         problem.hint = f"When that is mended: nectar start {name}"
-    else:
-        problem.message += f" The handler {name!r} was stopped for a moment, and runs again as it was."
     raise problem from why
 
 
