@@ -135,17 +135,21 @@ def _serve(
         prepared = prepare(home, name, order, built, chosen=chosen)
         with Starting(prepared) as daemon:
             daemon.load()
-            with held(home.turn(name)), _uninterrupted():  # of several commands, one after the other
-                stopped = replaced is not None and stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
-                try:
-                    daemon.take()
-                    with given.kept(home, name, prepared.given), _recorded(home, name, _record(prepared, daemon.pid)) as written:
-                        daemon.serve()
-                except (NectarError, OSError) as error:
-                    if stopped:
-                        raise _StoppedInVainError(error) from error
-                    raise
-    problems = attachments.sync(home, name) if written.attached_aliases else {}
+            with held(home.turn(name)):  # of several commands, one after the other
+                with _uninterrupted():
+                    stopped = replaced is not None and stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
+                    try:
+                        daemon.take()
+                        with (
+                            given.kept(home, name, prepared.given),
+                            _recorded(home, name, _record(prepared, daemon.pid)) as written,
+                        ):
+                            daemon.serve()
+                    except (NectarError, OSError) as error:
+                        if stopped:
+                            raise _StoppedInVainError(error) from error
+                        raise
+                problems = attachments.sync(home, name) if written.attached_aliases else {}
     return Launched(name=name, record=written, problems=problems)
 
 
