@@ -55,7 +55,7 @@ def test_names_cannot_escape(stage: Stage, row: Row) -> None:
     commands += [[verb, stage.name, alias] for verb in ("attach", "detach") for alias in ALIASES]
     commands += [["submit", alias, "number 1"] for alias in ALIASES]
     commands += [["launch", str(stage.file), "other", "--attach", alias] for alias in ALIASES]
-    commands += [["launch", str(stage.file), "other", "--handler", entry] for entry in ENTRIES]
+    commands += [["launch", str(stage.file), "other", "--env", f"NOTES={stage.notes}", "--handler", entry] for entry in ENTRIES]
     count = portion(len(commands), least=20)
     chosen = [commands[index * len(commands) // count] for index in range(count)]
     before = _listing(stage)
