@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ settings.load_profile("nectar")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give this process, and so all that it starts, a home directory of its own; caches of downloads stay where they are."""
+    # Who runs the tests in the background may have them ignore an interrupt, and then so would all that they start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Path(os.environ.get("HOME") or REAL_HOME)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
