@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import email.parser
-import lzma
 import re
-import tarfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +15,6 @@ from nectar.manage.python import Request
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _WRAPPER = "nectar-environment"
-_DAMAGED = (
-    OSError,
-    EOFError,
-    StopIteration,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    tarfile.TarError,
-    RuntimeError,  # a password
-    NotImplementedError,  # a method that Python does not know
-)
-"""How an archive can be no archive, or one that cannot be read."""
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 
 
@@ -91,6 +74,14 @@ def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires
 
 def _requires_python(path: Path) -> str | None:
     """What a wheel's or sdist's own metadata says of Python; None where it says nothing, or cannot be read (uv will say why)."""
+    import email.parser  # which, and what follows, other handlers do not need
+    import lzma
+    import tarfile
+    import zipfile
+    import zlib
+
+    damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError, StopIteration, OSError)
+    unknown = (RuntimeError, NotImplementedError)  # a password, and a method of compression that Python does not have
     try:
         if path.suffix == ".whl":
             with zipfile.ZipFile(path) as archive:
@@ -101,7 +92,7 @@ def _requires_python(path: Path) -> str | None:
                 member = next(each for each in tar if re.fullmatch(r"[^/]+/PKG-INFO", each.name))
                 stream = tar.extractfile(member)
                 text = stream.read() if stream else b""
-    except _DAMAGED:
+    except (*damaged, *unknown):
         return None
     found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"]
     return str(found) if found else None

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import installed, python, stale
-from nectar.manage.plan import LOCK
+from nectar.manage.plan import LOCK, MARKER
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
 from nectar.manage.workshop import ASIDE
 
@@ -25,18 +24,11 @@ if TYPE_CHECKING:
     from nectar.manage.uv import Outcome
     from nectar.manage.workshop import Workshop
 
-MARKER = "nectar.json"
-"""Written last: an environment without it is none."""
 _MISMATCH = "needs to be updated, but `--locked` was provided"
 
 
 class LockMismatchError(EnvironmentFailedError):
     """The lock is not that of the project."""
-
-
-def platform() -> str:
-    """What else the content of an environment depends on."""
-    return f"{sys.platform} {os.uname().machine}"
 
 
 def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, str]) -> bool:

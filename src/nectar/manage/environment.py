@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import building, configuration, resolution, variables, workshop
+from nectar.manage import configuration, resolution, variables
 from nectar.manage.locking import held
-from nectar.manage.plan import key_of
+from nectar.manage.plan import MARKER, key_of, platform
 from nectar.protocol import Loading
 from nectar.settings import Settings
 
@@ -81,6 +81,8 @@ def provide(
     found = None if upgrade else find(home, source, environ=environ)
     if found:
         return found
+    from nectar.manage import workshop  # which is not needed for what has been built
+
     home.create()
     with workshop.workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
@@ -96,6 +98,8 @@ def _attempt(
     home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, last: bool
 ) -> Environment | None:
     """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
+    from nectar.manage import building
+
     plan = source.plan(but=data(home))
     own_lock = plan.has_lock
     if not own_lock:
@@ -144,13 +148,13 @@ def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str
     index = configuration.digest(environ, above=plan.configured_by)
     if not plan.has_lock and not resolution.use_kept(home, plan, index):
         return None
-    return {**plan.digests(), "index": index, "platform": building.platform()}
+    return {**plan.digests(), "index": index, "platform": platform()}
 
 
 def _known(home: Home, source: Source, key: str) -> Environment | None:
     path = home.envs / key
     try:
-        marker = json.loads((path / building.MARKER).read_bytes())
+        marker = json.loads((path / MARKER).read_bytes())
     except (OSError, ValueError):
         return None
     python = path / "bin" / "python"
@@ -182,7 +186,7 @@ def recorded(home: Home, source: Source, key: str) -> Environment | None:
 def marker_of(home: Home, key: str) -> dict[str, Any] | None:
     """What an environment says of itself, or None where there is no finished one of that name."""
     try:
-        found: dict[str, Any] = json.loads((home.envs / key / building.MARKER).read_bytes())
+        found: dict[str, Any] = json.loads((home.envs / key / MARKER).read_bytes())
     except (OSError, ValueError):
         return None
     return found

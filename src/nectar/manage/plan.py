@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 FORMAT = "1"
 """Part of every key: raised when the same content would be built otherwise."""
 LOCK = "uv.lock"
+MARKER = "nectar.json"
+"""Written last into an environment: one without it is none."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,11 @@ class Plan:
         names = sorted((set(self.pieces) if self.resolved_by is None else set(self.resolved_by) & set(self.pieces)) - {self.lock})
         parts = [f"{name} {hashlib.sha256(self.pieces[name].read()).hexdigest()}" for name in names]
         return _text_digest(*parts, self.python.describe())
+
+
+def platform() -> str:
+    """What else the content of an environment depends on."""
+    return f"{sys.platform} {os.uname().machine}"
 
 
 def key_of(digests: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import building, configuration
+from nectar.manage import configuration
 from nectar.manage.locking import held
 from nectar.manage.plan import Piece
 from nectar.manage.project import read_toml
@@ -48,6 +48,8 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
     :param upgrade: make a new one even where one is kept.
     :raises EnvironmentFailedError: it cannot be resolved, or its sources lie outside, so that nobody could keep it.
     """
+    from nectar.manage import building  # which is not needed for what has been built
+
     if plan.outside:
         raise EnvironmentFailedError(
             f"There is no lock, and some of the handler's sources lie outside its directory: {plan.outside}.",
@@ -93,6 +95,8 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
 
     :raises EnvironmentFailedError: the lock is not that of the file, or cannot be read.
     """
+    from nectar.manage import building
+
     assert plan.script_lock is not None
     place = shop.tree / plan.script_lock
     project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import environment, installed, source
+from nectar.manage import environment, source
 from nectar.manage.locking import held
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _NAMES = {
 
 def check(home: Home, key: str) -> list[str]:
     """What is wrong with an environment, file by file against the records of its distributions; nothing when it is whole."""
+    from nectar.manage import installed  # which a launch does not need
+
     path = home.envs / key
     marker = environment.marker_of(home, key)
     if marker is None:
