@@ -75,3 +75,9 @@ def test_stopping_nobody_clears_what_a_killed_one_left(home: Home) -> None:
     home.socket("h").touch()
     assert not stopping.stop(home, "h", timeout=0)
     assert not home.socket("h").exists()
+
+
+def test_another_daemon_with_the_name_is_not_waited_for(home: Home, held: int) -> None:
+    os.write(held, json.dumps({"pid": os.getpid(), "started": 1.0, "version": "1"}).encode())
+    assert not liveness.wait_until_free(home, "h", end=0, of=os.getpid())
+    assert liveness.wait_until_free(home, "h", end=0, of=os.getpid() + 1)

@@ -107,11 +107,9 @@ def _update(home: Home, name: str, **changes: object) -> None:
 
 
 def _true(home: Home, name: str, record: Record) -> Record:
-    if not liveness.running(home, name):
-        return record if record.status == "stopped" and record.pid is None else record.but(status="stopped", pid=None)
     holder = liveness.holder(home, name)
-    if holder is None or (record.status, record.pid) == ("running", holder.pid):
-        return record
-    if holder.pid is None and record.status == "running":  # it has not said yet who it is
+    if holder is None:
+        return record.but(status="stopped", pid=None)
+    if record.status == "running" and holder.pid in (None, record.pid):  # None: it has not said yet who it is
         return record
     return record.but(status="running", pid=holder.pid, started=holder.started)

@@ -49,23 +49,23 @@ def holder(home: Home, name: str) -> Holder | None:
     path = home.lock(name)
     end = time.monotonic() + _WRITTEN_WITHIN
     while not is_free(path):
-        found = _read(path)
-        # Between a new daemon's lock and its line in it, the file still names the last one, whose PID may be anybody's by now.
-        if found.pid is not None and not processes.has_open(found.pid, path):
-            found = Holder(pid=None)
+        found = _named(path)
         if found.pid is not None or time.monotonic() > end:
             return found
         time.sleep(_POLL)  # It writes its line right after it has locked the file.
     return None
 
 
-def wait_until_free(home: Home, name: str, *, end: float) -> bool:
-    """Wait until nobody holds the lock.
+def wait_until_free(home: Home, name: str, *, end: float, of: int | None = None) -> bool:
+    """Wait until nobody holds the lock, or another daemon does.
 
     :param end: by :func:`time.monotonic`.
-    :returns: whether it is free.
+    :param of: the PID of the daemon whose end is waited for; None where nobody knows it.
+    :returns: whether that has come.
     """
     while running(home, name):
+        if of is not None and _named(home.lock(name)).pid not in (None, of):
+            return True
         if time.monotonic() >= end:
             return False
         time.sleep(_POLL)
@@ -98,6 +98,15 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _named(path: Path) -> Holder:
+    """Whom a lock's file names, where that process has it open.
+
+    Between a new daemon's lock and its line in it, the file still names the last one, whose PID may be anybody's by now.
+    """
+    found = _read(path)
+    return found if found.pid is not None and processes.has_open(found.pid, path) else Holder(pid=None)
 
 
 def _read(path: Path) -> Holder:

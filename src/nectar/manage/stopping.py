@@ -25,7 +25,6 @@ GRACE = 2.0
 _ASKING = 2.0
 _SIGNALLED = 0.75
 _KILLED = 10.0
-_POLL = 0.02
 
 
 def stop(home: Home, name: str, *, timeout: float) -> bool:
@@ -106,14 +105,7 @@ class _Daemon:
             poller.register(self._descriptor, select.POLLIN)
             if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
                 return False
-        end = max(end, time.monotonic() + 0.1)
-        while (holder := liveness.holder(self.home, self.name)) is not None:
-            if self.pid is not None and holder.pid not in (None, self.pid):
-                return True  # another daemon has the name by now
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_POLL)
-        return True
+        return liveness.wait_until_free(self.home, self.name, end=max(end, time.monotonic() + 0.1), of=self.pid)
 
     def close(self) -> None:
         if self._descriptor is not None:
