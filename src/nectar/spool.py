@@ -110,6 +110,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._held: Counter[str] = Counter()
         self._mine: set[Claim] = set()
+        self._same_try: set[Claim] = set()
         self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._owed: dict[Claim, tuple[Question | None, ComputationResult | None]] = {}
 
@@ -234,7 +235,13 @@ class Spool:
 
     def leave(self, claim: Claim) -> None:
         """Let go of a claim that is not being run: it stays where it is, for who asks :meth:`abandoned` next."""
-        self._let_go(claim)
+        if claim not in self._mine:
+            return
+        self._mine.remove(claim)
+        self._torn.pop(claim.name, None)
+        self._held[claim.comp_id] -= 1
+        if self._held[claim.comp_id] <= 0:
+            del self._held[claim.comp_id]
 
     def claim(self, comp_id: str, now: float) -> Question | Later | None:
         """Take the question of an id.
@@ -265,6 +272,7 @@ class Spool:
         except FileNotFoundError:
             return None
         self._hold(claim)
+        self._same_try.add(claim)
         # Between the look and the claim its writer may have put another file in its place: that one is the question.
         try:
             claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
@@ -278,10 +286,12 @@ class Spool:
         return self._question(claim, content, computation, problem)
 
     def resume(self, claim: Claim, now: float) -> Question | Later | None:
-        """Look into a claim that this process did not make in one go, and take it further.
+        """Look into a claim that is held and not being run, and take it further.
 
-        :returns: a question to be run, as the next try; or when to look again; or None where it held an answer, or nothing: an
-            answer is then owed, see :meth:`settle`.
+        Only a death is a try: a claim that a dead process left becomes the next one, any other stays the one that it is.
+
+        :returns: a question to be run; or when to look again; or None where it held an answer, or nothing: an answer is then
+            owed, see :meth:`settle`.
         """
         try:
             content = self._read(claim.name, self._claims, MAX_ANSWER)
@@ -296,18 +306,20 @@ class Spool:
         if isinstance(understood, Later):
             return Later(understood.seconds, claim)
         computation, problem = understood
+        if claim in self._same_try:
+            return self._question(claim, content, computation, problem)
         if claim.attempt >= MAX_TRIES:
-            computation, problem = (
-                None,
-                f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there",
-            )
-        else:
-            following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
-            os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
-            self._hold(following)
-            self._let_go(claim)
-            claim = following
-        return self._question(claim, content, computation, problem)
+            problem = f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
+            return self._question(claim, content, None, problem)
+        return self._question(self._next_try(claim), content, computation, problem)
+
+    def _next_try(self, claim: Claim) -> Claim:
+        following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
+        os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
+        self._hold(following)
+        self._same_try.add(following)
+        self._let_go(claim)
+        return following
 
     def answer(self, question: Question, result: ComputationResult) -> None:
         """Note the answer to a question; :meth:`settle` writes and publishes it."""
@@ -445,10 +457,6 @@ class Spool:
         self._held[claim.comp_id] += 1
 
     def _let_go(self, claim: Claim) -> None:
-        if claim not in self._mine:
-            return
-        self._mine.remove(claim)
-        self._torn.pop(claim.name, None)
-        self._held[claim.comp_id] -= 1
-        if self._held[claim.comp_id] <= 0:
-            del self._held[claim.comp_id]
+        """Let go of a claim that is no more."""
+        self.leave(claim)
+        self._same_try.discard(claim)

@@ -42,6 +42,25 @@ def test_a_question_that_was_claimed_runs_again_as_the_next_try(directory: Path,
     spool.close()
 
 
+def test_only_what_a_dead_process_left_is_the_next_try(directory: Path, spool: Spool) -> None:
+    put(directory, "a1")
+    question = spool.claim("a1", 0.0)
+    assert isinstance(question, Question)
+    for _ in range(MAX_TRIES + 1):
+        again = spool.resume(question.claim, 0.0)
+        assert isinstance(again, Question)
+        assert again.claim == question.claim
+        spool.leave(question.claim)
+        assert spool.abandoned() == [question.claim]
+    spool = reopened(spool, directory)
+    (second,) = resumed(spool)
+    again = spool.resume(second.claim, 0.0)
+    assert isinstance(again, Question)
+    assert again.claim == second.claim
+    assert again.computation is not None
+    spool.close()
+
+
 def test_an_answer_that_was_written_is_published_and_not_run(directory: Path, spool: Spool) -> None:
     put(directory, "a1")
     question = spool.claim("a1", 0.0)

@@ -204,6 +204,13 @@ class Alias:
             text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
             self._seldom.warn(f"{self.name} publish {error.errno}", text)
 
+    def requeue(self, spool: Spool, claim: Claim) -> None:
+        """Have a claim that is held, and that nobody runs any more, taken further as the same try."""
+        if spool is self.spool and not self._paused:
+            self._queue[claim] = None
+        else:
+            spool.leave(claim)
+
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
         self._paused = True
