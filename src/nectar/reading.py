@@ -78,6 +78,8 @@ def no_question(comp_id: str, status: os.stat_result) -> str | None:
     """Why what has the name of a question is none, or None where it may be one."""
     if not comp_id:
         return "its name has no id"
+    if comp_id.startswith("."):  # as many writers call what they are to rename
+        return "its name begins with a dot"
     if len(os.fsencode(comp_id)) > MAX_ID:
         return f"its id is longer than {MAX_ID} bytes"
     if not stat.S_ISREG(status.st_mode):

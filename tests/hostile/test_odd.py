@@ -76,14 +76,12 @@ CONTENTS = {
 NAMES = (
     "with spaces",
     "new\nline",
-    "..",
-    "...",
     "-rf",
     "\x1b[31m",
     "ümläut",
     "a" * 235,
     "q.1.0123456789abcdef",
-    ".hidden",
+    "a.hidden",
     "%s%n",
     "$(id)",
     "\x9b",
@@ -140,6 +138,8 @@ def test_odd_files(stage: Stage, row: Row) -> None:
         os.close(at)
     (here / ("b" * 247 + ".pending")).write_bytes(secret.read_bytes())
     (here / ".pending").write_bytes(secret.read_bytes())
+    for name in ("..", "...", ".hidden", "._hidden"):
+        (here / f"{name}.pending").write_bytes(secret.read_bytes())
     if os.geteuid() == 0:
         os.mknod(here / "device.pending", 0o20600, os.makedev(1, 5))
     odd = set(os.listdir(here)) - {".nectar"}
@@ -152,7 +152,7 @@ def test_odd_files(stage: Stage, row: Row) -> None:
     until(lambda: stage.log().count("is left alone") >= len(odd), "each is told once", seconds=LATE)
     after = set(os.listdir(here)) - {".nectar"}
     row(
-        "links, FIFOs, devices and names that look like paths: left alone and said once, or answered as they are",
+        "links, FIFOs, devices and names that look like paths or begin with a dot: left alone and said once, or answered as they are",
         left_alone=len(after),
         names_answered=len(NAMES),
         wrong=len(wrong),

@@ -84,14 +84,24 @@ def test_what_looks_like_an_answer_is_a_question_without_the_token(directory: Pa
     assert question.problem == "it has no field 'query'"
 
 
+def test_a_claim_whose_name_begins_with_a_dot_is_answered(directory: Path, spool: Spool) -> None:
+    """Such names counted as questions once."""
+    put(directory, ".j1").rename(directory / ".nectar" / Claim(".j1", 1, "0" * 16).name)
+    (question,) = resumed(spool)
+    spool.answer(question, ComputationResult(comp_id=".j1", status="success", value=3))
+    assert spool.settle() == []
+    assert json.loads((directory / ".j1.complete").read_bytes())["result"] == {"value": 3}
+
+
 def test_foreign_files_stay_and_unfinished_answers_go(directory: Path, spool: Spool) -> None:
     claims = directory / ".nectar"
-    for foreign in ("notes.txt", "a1.0.0123456789abcdef", "a1.1.0123", "x.answer"):
+    for foreign in ("notes.txt", "a1.0.0123456789abcdef", "a1.1.0123", "x.answer", ".nfs00000000000a11b500000001"):
         (claims / foreign).write_text("mine")
     (claims / "a1.1.0123456789abcdef").mkdir()
     (claims / "0123456789abcdef.answer").write_text('{"comp')
     assert spool.abandoned() == []
-    assert names(directory) == [".nectar/a1.0.0123456789abcdef", ".nectar/a1.1.0123", ".nectar/notes.txt", ".nectar/x.answer"]
+    left = [".nfs00000000000a11b500000001", "a1.0.0123456789abcdef", "a1.1.0123", "notes.txt", "x.answer"]
+    assert names(directory) == [f".nectar/{name}" for name in left]
 
 
 def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spool) -> None:

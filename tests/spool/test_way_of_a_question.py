@@ -137,7 +137,9 @@ def test_a_question_that_is_too_large_is_not_read(directory: Path, spool: Spool)
     assert question.raw == b""
 
 
-@pytest.mark.parametrize("kind", ["link", "directory", "fifo", "hard link", "long", "nameless"])
+@pytest.mark.parametrize(
+    "kind", ["link", "directory", "fifo", "hard link", "long", "nameless", "dot", "dot of a Mac", "lock of an editor"]
+)
 def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_path: Path, kind: str) -> None:
     path = directory / "odd.pending"
     secret = tmp_path / "secret"
@@ -157,6 +159,13 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
         case "nameless":
             path = directory / ".pending"
             path.write_bytes(b"{}")
+        case "dot":
+            path = put(directory, ".j1")
+        case "dot of a Mac":
+            path = put(directory, "._j1")
+        case "lock of an editor":
+            path = directory / ".#j1.pending"
+            path.symlink_to("somebody@somewhere.1")
     found, odd = spool.waiting(10)
     assert found == []
     assert [name for name, _ in odd] == [path.name]
@@ -166,7 +175,7 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "comp_id", ["a b", "ü", "a\nb", ".hidden", "x" * 230, "a.1.0123456789abcdef", b"\xff".decode(errors="surrogateescape")]
+    "comp_id", ["a b", "ü", "a\nb", "x" * 230, "a.1.0123456789abcdef", b"\xff".decode(errors="surrogateescape")]
 )
 def test_odd_names_are_ids(directory: Path, spool: Spool, comp_id: str) -> None:
     put(directory, comp_id)

@@ -89,6 +89,7 @@ class Alias:
         self._seldom = seldom
         self._queue: dict[str | Claim, None] = {}
         self._deferred: set[str | Claim] = set()
+        self._seen_odd: set[str] = set()
         self._blocked = 0.0
         self._more = False
         self._paused = False
@@ -236,6 +237,8 @@ class Alias:
         """Look at a file that an event named, or at all of the directory where it named none."""
         if not name:
             self._look()
+        elif name.startswith(b"."):  # it is about to be renamed; what stays is told when it is listed
+            return
         elif self._more or len(self._queue) >= BATCH:
             self._more = True  # the listing to come takes them in order
         elif (comp_id := os.fsdecode(name).removesuffix(PENDING)) not in self._deferred:
@@ -287,7 +290,9 @@ class Alias:
             self._more = len(found) == BATCH
             self._listed = (changed, self._loop.now())
             for name, reason in odd:
-                self._odd(name, reason)
+                if name in self._seen_odd:  # and not one that was there for a moment, under its writer's name for it
+                    self._odd(name, reason)
+            self._seen_odd = {name for name, _ in odd}
 
         if not self._paused:
             self._guarded("listed", listing)
