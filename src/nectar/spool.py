@@ -9,14 +9,12 @@ a claim's content an answer: a question can contain anything. Whoever comes afte
 answer inside is published, one with a question inside is run again as try ``n + 1``, and after three tries answered with an error.
 So an answer is given exactly once, and a run happens at least once.
 
-All access goes through descriptors of the two directories: what is put in their place meanwhile is another spool.
+All access goes through the descriptors of a :class:`~nectar.place.Place`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import errno
-import fcntl
 import heapq
 import os
 import re
@@ -28,7 +26,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.home import CLAIMS
+from nectar.place import Place
 from nectar.reading import PENDING, Content, NotAQuestionError, no_question, read
 
 if TYPE_CHECKING:
@@ -44,14 +42,6 @@ MAX_ANSWER = 64 * 1024
 
 _CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
-
-
-class SpoolBusyError(Exception):
-    """Another process holds this alias."""
-
-
-class SpoolUnusableError(Exception):
-    """The directory cannot be used as a spool; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +93,9 @@ class Later:
 class Spool:
     """One alias's directory, held by this process until :meth:`close`."""
 
-    def __init__(self, directory: int, claims: int, *, max_bytes: int) -> None:
+    def __init__(self, place: Place, *, max_bytes: int) -> None:
         self.closed = False
-        self.directory = directory
-        self._claims = claims
+        self.place = place
         self._max_bytes = max_bytes
         self._held: Counter[str] = Counter()
         self._mine: set[Claim] = set()
@@ -123,66 +112,25 @@ class Spool:
         :raises SpoolBusyError: another process holds it.
         :raises SpoolUnusableError: it is not there, cannot be written, or its ``.nectar`` is not this user's alone.
         """
-        opened: list[int] = []
-        try:
-            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            opened.append(directory)
-            try:
-                os.mkdir(CLAIMS, 0o700, dir_fd=directory)
-            except FileExistsError:
-                pass
-            claims = os.open(CLAIMS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-            opened.append(claims)
-            # Whoever else could write in it could forge answers, or lead ours astray.
-            owner = os.fstat(claims)
-            if owner.st_uid != os.geteuid() or stat.S_IMODE(owner.st_mode) & 0o077:
-                raise SpoolUnusableError(f"{path / CLAIMS} belongs to, or is open to, somebody else")
-            fcntl.flock(claims, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException as error:
-            for descriptor in opened:
-                os.close(descriptor)
-            if isinstance(error, BlockingIOError):
-                raise SpoolBusyError(f"{path} is held by another handler's process") from None
-            if isinstance(error, OSError):
-                raise SpoolUnusableError(f"{error.filename or path}: {error.strerror}") from None
-            raise
-        return cls(directory, claims, max_bytes=max_bytes)
+        return cls(Place.take(path), max_bytes=max_bytes)
 
     def close(self) -> None:
         """Let go of it. What was claimed and not answered stays a claim for the next process."""
         self.closed = True
-        os.close(self._claims)
-        os.close(self.directory)
+        self.place.close()
+
+    @property
+    def _directory(self) -> int:
+        return self.place.directory
+
+    @property
+    def _claims(self) -> int:
+        return self.place.claims
 
     @property
     def busy(self) -> bool:
         """Whether any claim is held: being run, or with an answer that is still to be published."""
         return bool(self._held)
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Device and inode of the directory."""
-        status = os.fstat(self.directory)
-        return status.st_dev, status.st_ino
-
-    @property
-    def claims_inode(self) -> int:
-        """The inode of ``.nectar``."""
-        return os.fstat(self._claims).st_ino
-
-    @property
-    def gone(self) -> bool:
-        """Whether the directory has been removed: nothing can be published in it any more."""
-        try:
-            return os.fstat(self.directory).st_nlink == 0
-        except OSError as error:
-            if error.errno in (errno.ENOTCONN, errno.ESTALE):  # a network's file system that has gone
-                return True
-            raise
-
-    def changed(self) -> int:
-        """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
-        return os.fstat(self.directory).st_mtime_ns
 
     def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> tuple[list[str], list[tuple[str, str]]]:
         """What is there to be answered.
@@ -194,7 +142,7 @@ class Spool:
         odd: list[tuple[str, str]] = []
 
         def found() -> Iterator[tuple[int, str]]:
-            with os.scandir(self.directory) as entries:
+            with os.scandir(self._directory) as entries:
                 for entry in entries:
                     comp_id = entry.name.removesuffix(PENDING)
                     if comp_id == entry.name or comp_id in self._held or comp_id in but:
@@ -255,10 +203,10 @@ class Spool:
         name = comp_id + PENDING
         try:
             # Looked at before it is opened, so that no FIFO and no device notices.
-            reason = no_question(comp_id, os.stat(name, dir_fd=self.directory, follow_symlinks=False))
+            reason = no_question(comp_id, os.stat(name, dir_fd=self._directory, follow_symlinks=False))
             if reason is not None:
                 raise NotAQuestionError(reason)
-            content = self._read(name, self.directory)
+            content = self._read(name, self._directory)
         except FileNotFoundError:
             self._torn.pop(name, None)
             return None
@@ -268,7 +216,7 @@ class Spool:
         computation, problem = understood
         claim = Claim(comp_id, 1, secrets.token_hex(8))
         try:
-            os.rename(name, claim.name, src_dir_fd=self.directory, dst_dir_fd=self._claims)
+            os.rename(name, claim.name, src_dir_fd=self._directory, dst_dir_fd=self._claims)
         except FileNotFoundError:
             return None
         self._hold(claim)
@@ -341,7 +289,7 @@ class Spool:
                 if question is not None and result is not None:
                     self._write(question, result)
                     self._owed[claim] = (None, None)
-                os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._claims, dst_dir_fd=self.directory)
+                os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._claims, dst_dir_fd=self._directory)
             except FileNotFoundError:
                 # Somebody removed the claim, or the directory: there is nothing left that could be answered.
                 pass
@@ -362,21 +310,21 @@ class Spool:
         :returns: how many were removed.
         """
         removed = 0
-        with os.scandir(self.directory) as entries:
+        with os.scandir(self._directory) as entries:
             for entry in entries:
                 if not entry.name.endswith(COMPLETE) or not entry.is_file(follow_symlinks=False):
                     continue
                 try:
-                    status = os.stat(entry.name, dir_fd=self.directory, follow_symlinks=False)
+                    status = os.stat(entry.name, dir_fd=self._directory, follow_symlinks=False)
                     # The time of the answer's last rename, which is its publication, is that of the inode's last change.
                     if now - max(status.st_mtime, status.st_ctime) < seconds:
                         continue
                     # Read only what can be ours: anybody can put many large files here, or one with many names.
                     if status.st_uid != os.geteuid() or status.st_nlink > 1 or status.st_size > MAX_ANSWER:
                         continue
-                    content = read(entry.name, self.directory, MAX_ANSWER)
+                    content = read(entry.name, self._directory, MAX_ANSWER)
                     if ComputationResult.from_json(content.raw).claim is not None:
-                        os.unlink(entry.name, dir_fd=self.directory)
+                        os.unlink(entry.name, dir_fd=self._directory)
                         removed += 1
                 except (OSError, NotAQuestionError, NotWholeError, InvalidQuestionError):
                     continue

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from nectar.computation import ComputationResult
+from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import NotAQuestionError
-from nectar.spool import Later, Question, Spool, SpoolBusyError, SpoolUnusableError
+from nectar.spool import Later, Question, Spool
 from tests.spool.conftest import MAX_BYTES, names, put
 
 NOBODY = 65534

@@ -12,10 +12,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from nectar.home import CLAIMS
+from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import PENDING, NotAQuestionError
 from nectar.runtime.journal import visible
-from nectar.spool import Claim, Later, Question, Spool, SpoolBusyError, SpoolUnusableError
+from nectar.spool import Claim, Later, Question, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ class Alias:
             if spool is not None:
                 self.settle(spool, limit=SETTLED_AT_ONCE)
         try:
-            for spool in [spool for spool in self._left if not spool.busy or spool.gone]:
+            for spool in [spool for spool in self._left if not spool.busy or spool.place.gone]:
                 self._left.remove(spool)
                 spool.close()
             self._notice()
@@ -150,7 +150,7 @@ class Alias:
 
     def _notice(self) -> None:
         now, wall = self._loop.now(), time.time()
-        if self.spool is not None and not self._still_there(self.spool):
+        if self.spool is not None and not self.spool.place.is_at(self._path):
             self._leave()
         if self.spool is None:
             self.open()
@@ -158,9 +158,9 @@ class Alias:
         if not self._recovered:
             self._recover()
         if not self._watcher.watching(self._watch):
-            self._watch = self._watcher.add(self.spool.directory, self._hint)
+            self._watch = self._watcher.add(self.spool.place.directory, self._hint)
             self._look()
-        changed = self.spool.changed()
+        changed = self.spool.place.changed()
         if changed != self._told[0]:
             self._told = (changed, now)
         # Its time stands still within one tick of the file system's clock, so that a change just after the last look may be hidden.
@@ -183,7 +183,7 @@ class Alias:
             return
         self.problem = None
         self._paused = False
-        self._watch = self._watcher.add(self.spool.directory, self._hint)
+        self._watch = self._watcher.add(self.spool.place.directory, self._hint)
         self._recover()
         self._look()
 
@@ -284,7 +284,7 @@ class Alias:
 
     def _look(self) -> None:
         def listing(spool: Spool) -> None:
-            changed = spool.changed()
+            changed = spool.place.changed()
             found, odd = spool.waiting(BATCH, but=self._deferred)
             self._queue.update(dict.fromkeys(found))
             self._more = len(found) == BATCH
@@ -314,16 +314,6 @@ class Alias:
         text = f"{self.name}: the directory cannot be {what} now: {error.strerror}"
         self._seldom.warn(f"{self.name} {what} {error.errno}", text)
 
-    def _still_there(self, spool: Spool) -> bool:
-        try:
-            status = self._path.stat()
-            claims = (self._path / CLAIMS).lstat()
-        except OSError as error:
-            if error.errno in (errno.EIO, errno.ENOMEM):
-                raise
-            return False
-        return (status.st_dev, status.st_ino) == spool.identity and claims.st_ino == spool.claims_inode
-
     def _leave(self) -> None:
         """The directory is another by now, or none: answers that are to come may still be published in the old one."""
         if self.spool is None:
@@ -336,7 +326,7 @@ class Alias:
     def _back(self) -> Spool | None:
         """The spool of a directory that was moved away, still holds a run, and is at its place again."""
         for spool in self._left:
-            if not spool.gone and self._still_there(spool):
+            if not spool.place.gone and spool.place.is_at(self._path):
                 self._left.remove(spool)
                 return spool
         return None
