@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.frames import FrameError, Reader, frame
+from nectar.runtime.kernel import SHORTAGES
 from nectar.runtime.loop import READ, WRITE
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
+    from nectar.runtime.kernel import Kernel
     from nectar.runtime.loop import Loop
 
 MAX_PRINTED_LINE = 8192
@@ -22,11 +22,14 @@ BYTES_A_SECOND = 1024 * 1024
 """Of what one worker prints; the rest is counted and dropped, so that it neither fills the log nor keeps the daemon busy."""
 LAST_LINES = 100
 """Lines that are kept of what was dropped: when the worker dies, they say why."""
+BREATH = 0.05
+"""Seconds until a descriptor is read again that could not be read for want of something."""
 
 
 class Channel:
     """Frames, without ever waiting for the other side.
 
+    :param descriptor: of a socket that does not block; it is closed by :meth:`close`.
     :param received: called with each header.
     :param closed: called when the other side has closed it, which it also does when it ends.
     :param broken: called when something came that is no frame, or none that was expected (``received`` raised a ValueError).
@@ -37,60 +40,81 @@ class Channel:
     def __init__(
         self,
         loop: Loop,
-        own: socket.socket,
+        kernel: Kernel,
+        descriptor: int,
         received: Callable[[dict[str, Any]], None],
         closed: Callable[[], None],
         broken: Callable[[], None],
     ) -> None:
-        own.setblocking(False)
         self._loop = loop
-        self._socket = own
+        self._kernel = kernel
+        self._descriptor = descriptor
         self._received = received
         self._closed = closed
         self._broken = broken
         self._reader = Reader(max_body=0)
         self.unread = False
         self._unsent = memoryview(b"")
-        loop.watch(own.fileno(), READ, self._ready)
+        loop.watch(descriptor, READ, self._ready)
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
-        self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
-        self._write()
+        """Send a frame, now or when there is room; where the other side has closed it, not at all."""
+        if self._descriptor >= 0:
+            self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
+            self._write()
 
-    def drain(self) -> None:
-        """Take all that has come, after the worker's end."""
-        while self._socket.fileno() >= 0 and self._read():
-            pass
+    def drain(self) -> bool:
+        """Take all that has come, after the worker's end.
+
+        :returns: whether it could be taken now; what is left is still there then.
+        """
+        try:
+            while self._descriptor >= 0 and self._read():
+                pass
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
+        if self._descriptor >= 0:
+            self._loop.forget(self._descriptor)
+            self._kernel.close(self._descriptor)
+            self._descriptor = -1
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._write()
-        if events & READ and self._socket.fileno() >= 0:
-            self._read()
+        if events & READ and self._descriptor >= 0:
+            try:
+                self._read()
+            except OSError:  # what it holds may be the right answer
+                self._loop.forget(self._descriptor)
+                self._loop.later(BREATH, self._listen)
+
+    def _listen(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.watch(self._descriptor, READ | WRITE if self._unsent else READ, self._ready)
 
     def _write(self) -> None:
         try:
             while self._unsent:
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.unread = True
-            self._end(self._closed)
-            return
-        self._loop.watch(self._socket.fileno(), READ | WRITE if self._unsent else READ, self._ready)
+                self._unsent = self._unsent[self._kernel.write(self._descriptor, self._unsent) :]
+        except OSError as error:
+            if error.errno not in SHORTAGES:
+                self.unread = True
+                self._end(self._closed)
+                return
+        self._listen()
 
     def _read(self) -> bool:
+        """:raises OSError: it cannot be read now, for want of something."""
         try:
-            piece = self._socket.recv(1 << 16)
+            piece = self._kernel.read(self._descriptor, 1 << 16)
         except BlockingIOError:
             return False
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             self.unread = isinstance(error, ConnectionResetError)
             piece = b""
         if not piece:
@@ -118,10 +142,10 @@ class Printed:
     """
 
     def __init__(
-        self, loop: Loop, descriptor: int, lines: Callable[[list[str]], None], dropped: Callable[[int], None] = lambda _count: None
+        self, loop: Loop, kernel: Kernel, descriptor: int, lines: Callable[[list[str]], None], dropped: Callable[[int], None]
     ) -> None:
-        os.set_blocking(descriptor, False)
         self._loop = loop
+        self._kernel = kernel
         self._descriptor = descriptor
         self._lines = lines
         self._dropped = dropped
@@ -152,10 +176,10 @@ class Printed:
 
     def _read(self) -> bool:
         try:
-            piece = os.read(self._descriptor, 1 << 16)
-        except BlockingIOError:
-            return False
-        except OSError:
+            piece = self._kernel.read(self._descriptor, 1 << 16)
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                return False
             piece = b""
         if not piece:
             self._end()
@@ -201,7 +225,7 @@ class Printed:
     def _end(self) -> None:
         if self._descriptor >= 0:
             self._loop.forget(self._descriptor)
-            os.close(self._descriptor)
+            self._kernel.close(self._descriptor)
             self._descriptor = -1
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import os
 import secrets
 import signal
-import socket
-import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar import processes
 from nectar.runtime.channel import Channel, Printed
 from nectar.runtime.frames import CHANNEL_LOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from nectar.protocol import Loading
+    from nectar.runtime.kernel import Kernel, Spawned
     from nectar.runtime.loop import Loop, Timer
     from nectar.runtime.run import Failure, Job
 
 PATIENCE = 0.3
 """Seconds for a worker that closed its channel to end by itself."""
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class State(enum.Enum):
@@ -34,6 +29,8 @@ class State(enum.Enum):
     IDLE = "idle"
     BUSY = "busy"
     STOPPING = "stopping"
+    ENDING = "ending"
+    """It was told to end, or killed, which takes effect when it does; it never gets anything to do again."""
     DEAD = "dead"
 
 
@@ -46,6 +43,7 @@ class End(enum.Enum):
     MEMORY = "it took too much memory"
     CLOSED = "it closed its channel to nectar"
     NONSENSE = "it wrote something else on its channel to nectar"
+    FAULT = "nectar failed while it dealt with it"
 
 
 @dataclass(frozen=True)
@@ -67,105 +65,93 @@ class Worker:
     """One process.
 
     :ivar token: marks it and all that it starts, see :mod:`nectar.processes`.
+    :ivar loaded: whether it has loaded the handler.
     :ivar number: of the job that it has, or had last.
     :ivar started: monotonic seconds at which it was started, or was given its job.
     :ivar answered: how many jobs it has answered.
+    :ivar dismissed: whether it was asked to end.
     :ivar ended_by_us: why, where it did not end by itself.
     :ivar gone: whether it has ended: what still comes from it was sent before.
     """
 
-    process: subprocess.Popen[bytes]
+    kernel: Kernel
+    pid: int
     token: str
     channel: Channel = field(init=False)
     printed: Printed = field(init=False)
     state: State = State.LOADING
+    loaded: bool = False
     job: Job | None = None
     number: int = 0
     started: float = 0.0
     answered: int = 0
     timer: Timer | None = None
+    dismissed: bool = False
     ended_by_us: End | None = None
     failure: Failure | None = None
     gone: bool = False
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def kill(self, why: End) -> None:
         """End it and its group. It is our child and not waited for yet, so that its PID is its own."""
-        if self.state is State.DEAD:
+        if self.gone:
             return
         if self.ended_by_us is None:
             self.ended_by_us = why
-        signal_group(self.pid)
+        self.state = State.ENDING
+        self.kernel.signal(self.pid)
 
     def resident(self) -> int:
         """Bytes of memory that it has now (Linux; elsewhere, and where it has ended, 0)."""
-        try:
-            return int(Path(f"/proc/{self.pid}/statm").read_bytes().split()[1]) * _PAGE
-        except (OSError, IndexError, ValueError):
-            return 0
+        return self.kernel.resident(self.pid)
 
     def rest(self) -> None:
-        """It has nothing to do."""
+        """It has nothing to do; one that is being ended stays so."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer = None
         self.job = None
-        self.state = State.IDLE
+        if self.state is not State.ENDING:
+            self.state = State.IDLE
 
-    def bury(self) -> State:
-        """Take what it left, after its end.
-
-        :returns: what it was doing.
-        """
-        self.gone = True
-        self.channel.drain()  # its last answer may be in there
+    def bury(self) -> None:
+        """Let go of it, after its end and all that it left to say."""
         self.channel.close()
-        processes.end_marked(self.token)
         self.printed.close()
         if self.timer is not None:
             self.timer.cancel()
-        state, self.state = self.state, State.DEAD
-        return state
+        self.state = State.DEAD
 
 
-def spawn(loop: Loop, loading: Loading, script: Path, owner: str, words: Worded) -> Worker:
+def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, words: Worded) -> Worker:
     """Start a worker.
 
     :param owner: what marks the processes of this daemon.
     :raises OSError: it cannot be started.
     """
     token = f"{owner}/{secrets.token_hex(8)}"
-    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        own, given = socket.socketpair()
-        ours.callback(own.close)
-        theirs.callback(given.close)
-        reading, writing = os.pipe()
-        ours.callback(os.close, reading)
-        theirs.callback(os.close, writing)
-        process = subprocess.Popen(
-            [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            pass_fds=[given.fileno()],
-            cwd=loading.directory if Path(loading.directory).is_dir() else "/",
-            env={**loading.variables, processes.VARIABLE: token},
-            start_new_session=True,
-        )
-        ours.pop_all()  # the worker's from here on
-    worker = Worker(process, token, started=loop.now())
+    spawned = kernel.spawn(loading, script, token)
+    try:
+        return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, words)
+    except BaseException:
+        kernel.signal(spawned.pid)
+        kernel.close(spawned.channel)
+        kernel.close(spawned.printed)
+        raise
+
+
+def _connected(worker: Worker, loop: Loop, spawned: Spawned, words: Worded) -> Worker:
+    # Whatever goes wrong on our side of it, another one can take its place.
+    loop = loop.within(lambda: worker.kill(End.FAULT))
     worker.channel = Channel(
         loop,
-        own,
+        worker.kernel,
+        spawned.channel,
         received=lambda header: words.received(worker, header),
         # Mostly it is about to end by itself, and then how it ended says more.
         closed=lambda: _kill_later(loop, worker),
         broken=lambda: worker.kill(End.NONSENSE),
     )
-    worker.printed = Printed(loop, reading, words.printed, words.dropped)
+    worker.printed = Printed(loop, worker.kernel, spawned.printed, words.printed, words.dropped)
     return worker
 
 
@@ -179,27 +165,6 @@ def how(status: int) -> str:
         return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
         return f"was ended by signal {-status}"
-
-
-def ended() -> Iterator[int]:
-    """PIDs of children that have ended and are not waited for yet, those that were adopted included."""
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if found is None:
-            return
-        yield found.si_pid
-
-
-def signal_group(pid: int) -> None:
-    """End a process and its group; it must be a child that is not waited for yet."""
-    for send in (os.killpg, os.kill):
-        try:
-            send(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
 
 
 def _kill_later(loop: Loop, worker: Worker) -> None:

@@ -31,11 +31,15 @@ class Timer:
 
 
 class Loop:
-    """:param clock: monotonic seconds."""
+    """:param clock: monotonic seconds.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    :ivar faulted: told of each exception out of a call; what raises nothing itself goes on. None lets it out of :meth:`run`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, selector: selectors.BaseSelector | None = None) -> None:
         self.now = clock
-        self._selector = selectors.DefaultSelector()
+        self.faulted: Callable[[Exception], None] | None = None
+        self._selector = selector or selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._full = 64
@@ -65,6 +69,23 @@ class Loop:
         heapq.heappush(self._timers, (timer.at, next(self._order), timer))
         return timer
 
+    def wake(self) -> None:
+        """Have one more round, after whoever else waits."""
+        self.later(0, lambda: None)
+
+    def within(self, mend: Callable[[], None]) -> Loop:
+        """The same loop, for who can go on after an exception out of one of his calls.
+
+        :param mend: called after such an exception.
+        """
+        return _Within(self, mend)
+
+    def fault(self, error: Exception) -> None:
+        """Tell of an exception that nobody was made for."""
+        if self.faulted is None:
+            raise error
+        self.faulted(error)
+
     def stop(self) -> None:
         self._running = False
 
@@ -74,21 +95,59 @@ class Loop:
         :param each: called whenever something was done.
         """
         self._running = True
-        each()
+        self._call(each)
         while self._running:
-            for key, events in self._selector.select(self._wait()):
-                # One call may have made another descriptor of the same round forgotten.
-                if self._selector.get_map().get(key.fd) is key:
-                    key.data(events)
-            now = self.now()  # what becomes due from here on waits until the descriptors were looked at
-            while self._timers and self._timers[0][0] <= now:
-                timer = heapq.heappop(self._timers)[2]
-                if not timer.cancelled:
-                    timer.call()
+            self.turn()
             if self._running:
-                each()
+                self._call(each)
+
+    def turn(self) -> None:
+        """Wait for what comes first, and make the calls that are due."""
+        for key, events in self._selector.select(self._wait()):
+            # One call may have made another descriptor of the same round forgotten.
+            if self._selector.get_map().get(key.fd) is key:
+                self._call(key.data, events)
+        now = self.now()  # what becomes due from here on waits until the descriptors were looked at
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            if not timer.cancelled:
+                self._call(timer.call)
+
+    def _call(self, call: Callable[..., None], *arguments: int) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.fault(error)
 
     def _wait(self) -> float | None:
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
         return min(LONGEST_WAIT, max(0.0, self._timers[0][0] - self.now())) if self._timers else None
+
+
+class _Within(Loop):
+    """A loop's calls, each with the same way to go on."""
+
+    def __init__(self, whole: Loop, mend: Callable[[], None]) -> None:
+        self.now = whole.now
+        self._whole = whole
+        self._mend = mend
+
+    def watch(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
+        self._whole.watch(descriptor, events, lambda ready: self._guarded(lambda: call(ready)))
+
+    def forget(self, descriptor: int) -> None:
+        self._whole.forget(descriptor)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        return self._whole.later(seconds, lambda: self._guarded(call))
+
+    def fault(self, error: Exception) -> None:
+        self._whole.fault(error)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            self.fault(error)
+            self._mend()

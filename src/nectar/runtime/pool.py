@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nectar import processes
-from nectar.runtime.child import End, State, Worded, Worker, ended, how, signal_group, spawn
+from nectar.runtime.channel import BREATH
+from nectar.runtime.child import End, State, Worded, Worker, how, spawn
+from nectar.runtime.kernel import SHORTAGES, System
 from nectar.runtime.run import MAX_ERROR, Failure, Job, Outcome, failure, outcome
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.protocol import Loading
+    from nectar.runtime.kernel import Kernel
     from nectar.runtime.loop import Loop, Timer
     from nectar.settings import Settings
 
@@ -33,8 +34,13 @@ EARLY_DEATHS = 3
 LIVES = 2.0
 """Seconds after which a worker that has loaded the handler is no early death any more."""
 MAX_WARNINGS = 20
-SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
-"""What the machine has too little of for a moment: no fault of the handler's."""
+LOOK = 1.0
+"""Seconds between two looks at what no signal told."""
+LAST_WORDS = 1.0
+"""Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
+CLEARING = 0.02
+"""Seconds between two tries to end what a worker left, and ``CLEARED`` those after which there is no further one."""
+CLEARED = 2.0
 
 
 @dataclass
@@ -49,13 +55,17 @@ class Events:
 
 
 class Pool:
-    """:param script: ``start.py`` of the runtime.
+    """A worker that is being ended gets nothing to do any more, however long its end takes, and its last answer counts.
+
+    :param script: ``start.py`` of the runtime.
     :param owner: what marks the processes of this handler, see :mod:`nectar.processes`.
 
     :ivar last_failure: why no worker could be made ready the last time, until one is.
     """
 
-    def __init__(self, loop: Loop, loading: Loading, settings: Settings, script: Path, owner: str) -> None:
+    def __init__(
+        self, loop: Loop, loading: Loading, settings: Settings, script: Path, owner: str, kernel: Kernel | None = None
+    ) -> None:
         self.events = Events()
         self.failures = 0
         self.last_failure: Failure | None = None
@@ -65,12 +75,16 @@ class Pool:
         self._memory = settings.memory_bytes
         self._script = script
         self._owner = owner
+        self._kernel = kernel or System()
         self._workers: dict[int, Worker] = {}
         self._again: deque[Job] = deque()
         self._stopped: Callable[[], None] | None = None
         self._pause: Timer | None = None
         self._jobs = 0
         self._early_deaths = 0
+        self._left: dict[str | None, float] = {}
+        self._ended = False
+        loop.later(LOOK, self._look)
         if self._memory is not None:
             loop.later(MEMORY_ROUND, self._watch_memory)
 
@@ -88,9 +102,17 @@ class Pool:
         """How many jobs run, by alias."""
         return Counter(worker.job.alias for worker in self._workers.values() if worker.job is not None)
 
+    @property
+    def keys(self) -> set[object]:
+        """Of all jobs whose outcome is still to come."""
+        return {job.key for job in (*(worker.job for worker in self._workers.values()), *self._again) if job is not None}
+
     def start(self) -> None:
         """Start as many workers as are missing."""
-        while self._stopped is None and self._pause is None and len(self._workers) < self._settings.workers:
+        # Not while unmarked children are being ended, of which a new worker would seem to be one.
+        while (
+            self._stopped is None and self._pause is None and None not in self._left and len(self._workers) < self._settings.workers
+        ):
             try:
                 self._start_one()
             except OSError as error:
@@ -110,14 +132,18 @@ class Pool:
         worker.timer = self._loop.later(job.deadline, lambda: worker.kill(End.OVERDUE))
         worker.channel.send({"do": "run", "job": self._jobs, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
 
-    def interrupt(self, alias: str) -> None:
-        """End the workers that run something for an alias; those runs get no outcome."""
-        for worker in self.workers:
-            if worker.job is not None and worker.job.alias == alias:
-                worker.kill(End.STOPPED)
+    def interrupt(self, alias: str) -> bool:
+        """End the workers that run something for an alias; such a run gets no outcome, but for an answer that came before its end.
+
+        :returns: whether something still runs for it: an end takes effect when it does.
+        """
         for job in [job for job in self._again if job.alias == alias]:
             self._again.remove(job)
             job.done(None)
+        running = [worker for worker in self.workers if worker.job is not None and worker.job.alias == alias]
+        for worker in running:
+            worker.kill(End.STOPPED)
+        return bool(running)
 
     def stop(self, timeout: float, stopped: Callable[[], None]) -> None:
         """Let what runs finish, at most ``timeout`` seconds, say farewell, and end all workers.
@@ -140,20 +166,29 @@ class Pool:
         self._maybe_stopped()
 
     def reap(self) -> None:
-        """Collect the children that have ended; to be called at SIGCHLD."""
-        for pid in ended():
+        """Collect the children that have ended; to be called at SIGCHLD, which may get lost."""
+        for pid in self._kernel.ended():
             worker = self._workers.get(pid)
             if worker is not None:
                 # Its group first: while it is not waited for, the number of its group cannot be anybody else's.
-                signal_group(pid)
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                self._kernel.signal(pid)
+            status = self._kernel.wait(pid)
             if worker is not None:
-                worker.process.returncode = status
-                self._died(worker, status)
+                worker.gone = True
+                worker.state = State.ENDING
+                self._died(worker, status, self._loop.now() + LAST_WORDS)
+
+    def _look(self) -> None:
+        """Once a second: notice what nobody told."""
+        if self._stopped is None or self._workers or self._left:
+            self._loop.later(LOOK, self._look)
+        self.reap()
+        self._go_on()
 
     def _start_one(self) -> None:
         events = self.events
-        worker = spawn(self._loop, self._loading, self._script, self._owner, Worded(self._received, events.printed, events.dropped))
+        words = Worded(self._received, events.printed, events.dropped)
+        worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, words)
         self._workers[worker.pid] = worker
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(End.SLOW))
         worker.channel.send(
@@ -176,6 +211,7 @@ class Pool:
                 if self._memory is not None and worker.resident() > self._memory:
                     worker.kill(End.MEMORY)
                     return
+                worker.loaded = True
                 self.failures = 0
                 if self._early_deaths < EARLY_DEATHS:
                     self.last_failure = None
@@ -183,9 +219,11 @@ class Pool:
                     self._loop.later(LIVES, lambda: self._lives(worker))
                 self._rest(worker)
                 self.events.ready(warnings)
-            case "failed", State.LOADING:
+            case "ready", State.ENDING if not worker.loaded:
+                worker.loaded = worker.gone  # it was, when it ended by itself; that it is not to be waited for is known already
+            case "failed", State.LOADING | State.ENDING if not worker.loaded:
                 worker.failure = failure(header)
-            case "answer", State.BUSY if worker.job is not None and header["job"] == worker.number:
+            case "answer", State.BUSY | State.ENDING if worker.job is not None and header["job"] == worker.number:
                 job, became = worker.job, outcome(header)
                 worker.answered += 1
                 self._early_deaths = 0
@@ -204,7 +242,7 @@ class Pool:
     def _rest(self, worker: Worker) -> None:
         """It has nothing to do: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
         worker.rest()
-        if worker.gone:
+        if worker.state is not State.IDLE:
             return
         if self._stopped is not None or self._worn(worker):
             self._dismiss(worker)
@@ -220,7 +258,8 @@ class Pool:
 
     def _watch_memory(self) -> None:
         for worker in self.workers:
-            if worker.state is State.STOPPING or self._memory is None or worker.resident() <= self._memory:
+            ending = worker.state in (State.STOPPING, State.ENDING)
+            if ending or self._memory is None or worker.resident() <= self._memory:
                 continue
             if worker.state is State.IDLE:
                 self._dismiss(worker)
@@ -231,6 +270,7 @@ class Pool:
 
     def _dismiss(self, worker: Worker) -> None:
         worker.state = State.STOPPING
+        worker.dismissed = True
         worker.timer = self._loop.later(STOPPING_TIME, lambda: worker.kill(End.STOPPED))
         worker.channel.send({"do": "stop"})
 
@@ -238,26 +278,59 @@ class Pool:
         for worker in self.workers:
             worker.kill(End.STOPPED)
 
-    def _died(self, worker: Worker, status: int) -> None:
-        state = worker.bury()
+    def _died(self, worker: Worker, status: int, end: float) -> None:
+        """:param end: monotonic seconds until which its last words are waited for."""
+        if not worker.channel.drain() and self._loop.now() < end:  # its last answer may be in there
+            self._loop.later(BREATH, lambda: self._died(worker, status, end))
+            return
         del self._workers[worker.pid]
+        self._clear(worker.token)
         if not self._workers:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
-            processes.end_children()
-        if state is State.LOADING and self._stopped is None:
-            self._failed(worker.failure or self._why_not_ready(worker, status))
-        elif worker.job is not None and worker.channel.unread and worker.ended_by_us is None and self._stopped is None:
-            # It had not read all of the question: it died before that.
-            self._again.append(worker.job)
-            self._died_idle(worker, status)
+            self._clear(None)
+        worker.bury()
+        by_itself = worker.ended_by_us in (None, End.CLOSED, End.NONSENSE)
+        if not worker.loaded:
+            if self._stopped is None:
+                self._failed(worker.failure or self._why_not_ready(worker, status))
+        elif worker.job is not None and _is_innocent(worker):
+            if self._stopped is None:
+                self._again.append(worker.job)
+            else:
+                worker.job.done(None)
+            if by_itself:
+                self._died_idle(worker, status)
         elif worker.job is not None:
             self._lost(worker, worker.job, status)
-        elif state is not State.STOPPING:
+        elif by_itself and not worker.dismissed:
             self._died_idle(worker, status)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what a change of the workers makes possible."""
         self.start()
         while self._again and self.free:
             self.run(self._again.popleft())
         self._maybe_stopped()
+
+    def _clear(self, token: str | None) -> None:
+        """End what carries a token, or with None all that has become our child, without waiting for it."""
+        if self._kernel.kill_left(token):
+            if not self._left:
+                self._loop.later(CLEARING, self._clear_again)
+            self._left[token] = self._loop.now() + CLEARED
+
+    def _clear_again(self) -> None:
+        for token, end in list(self._left.items()):
+            left = self._kernel.kill_left(token)
+            if not left or self._loop.now() >= end:
+                del self._left[token]
+                if left:
+                    self.events.died(f"{left} processes that a worker left do not end.")
+        if self._left:
+            self._loop.later(CLEARING, self._clear_again)
+        else:
+            self._go_on()
 
     def _lost(self, worker: Worker, job: Job, status: int) -> None:
         seconds = self._loop.now() - worker.started
@@ -289,6 +362,8 @@ class Pool:
                 f"The handler took too much memory while it was loaded{self._beyond(End.MEMORY)}.",
                 hint="Raise memory_limit under [tool.nectar], or load less at import.",
             )
+        if worker.ended_by_us is End.FAULT:
+            return Failure(f"A worker could not be used: {End.FAULT.value}.", hint="The log says how.")
         return Failure(f"The worker {how(status)} while it loaded the handler.")
 
     def _beyond(self, why: End) -> str:
@@ -314,5 +389,11 @@ class Pool:
         self.events.failed(why)
 
     def _maybe_stopped(self) -> None:
-        if self._stopped is not None and not self._workers:
+        if self._stopped is not None and not self._ended and not self._workers and not self._left:
+            self._ended = True
             self._stopped()
+
+
+def _is_innocent(worker: Worker) -> bool:
+    """Whether that it ended says nothing of its job: it had not read all of the question, or it was nectar that failed."""
+    return worker.ended_by_us is End.FAULT or (worker.ended_by_us is None and worker.channel.unread)

@@ -40,6 +40,7 @@ class Job:
     :ivar alias: whose question it is.
     :ivar deadline: seconds.
     :ivar done: called with the outcome, or with None when the pool was stopped in the middle of it.
+    :ivar key: what this is to its owner.
     """
 
     alias: str
@@ -48,6 +49,7 @@ class Job:
     timestamp: float
     deadline: float
     done: Callable[[Outcome | None], None]
+    key: object = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,165 @@
+"""What the pool asks of the operating system, behind one seam: processes, their ends, and the descriptors that lead to them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nectar import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nectar.protocol import Loading
+
+SHORTAGES = frozenset({errno.EAGAIN, errno.EINTR, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
+"""What the machine has too little of for a moment: no fault of anybody's, and gone when it is tried again."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Spawned:
+    """A worker's process, and the daemon's ends of what leads to it.
+
+    :ivar channel: a descriptor for frames both ways.
+    :ivar printed: a descriptor from which comes what its code prints.
+    """
+
+    pid: int
+    channel: int
+    printed: int
+
+
+class Kernel(Protocol):
+    """Whatever runs workers. What it is told to do may take effect late: a kill most of all."""
+
+    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+        """Start a worker.
+
+        :param script: ``start.py`` of the runtime.
+        :param token: marks it and all that it starts.
+        :raises OSError: it cannot be started.
+        """
+
+    def signal(self, pid: int) -> None:
+        """Have a worker and its group end; it must be a child that is not waited for yet."""
+
+    def ended(self) -> Iterator[int]:
+        """Children that have ended and are not waited for yet, those that were adopted included."""
+
+    def wait(self, pid: int) -> int:
+        """Let go of one of those, and return its exit code, or minus the signal that ended it."""
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        """As :func:`os.read`."""
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        """As :func:`os.write`."""
+
+    def close(self, descriptor: int) -> None:
+        """As :func:`os.close`."""
+
+    def resident(self, pid: int) -> int:
+        """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
+
+    def kill_left(self, token: str | None) -> int:
+        """Have everything end that carries a token, or, with None, every child of this process; nothing is waited for.
+
+        :returns: how many there still are.
+        """
+
+
+class System:
+    """The operating system that this process runs on."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._statuses: dict[int, int] = {}
+
+    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            own, given = socket.socketpair()
+            ours.callback(own.close)
+            theirs.callback(given.close)
+            own.setblocking(False)
+            reading, writing = os.pipe()
+            ours.callback(os.close, reading)
+            theirs.callback(os.close, writing)
+            os.set_blocking(reading, False)
+            process = subprocess.Popen(
+                [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                pass_fds=[given.fileno()],
+                cwd=loading.directory if Path(loading.directory).is_dir() else "/",
+                env={**loading.variables, processes.VARIABLE: token},
+                start_new_session=True,
+            )
+            ours.pop_all()  # the worker's from here on
+        self._children[process.pid] = process
+        return Spawned(process.pid, own.detach(), reading)
+
+    def signal(self, pid: int) -> None:
+        if pid in self._statuses:  # it has been waited for, so that its number may be another's by now
+            return
+        for send in (os.killpg, os.kill):
+            try:
+                send(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+
+    def ended(self) -> Iterator[int]:
+        while True:
+            try:
+                pid = self._next_ended()
+            except ChildProcessError:
+                return
+            if pid is None:
+                return
+            yield pid
+
+    def wait(self, pid: int) -> int:
+        status = self._statuses.pop(pid, None)
+        if status is None:
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        child = self._children.pop(pid, None)
+        if child is not None:
+            child.returncode = status
+        return status
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        return os.read(descriptor, size)
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        return os.write(descriptor, data)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def resident(self, pid: int) -> int:
+        try:
+            return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def kill_left(self, token: str | None) -> int:
+        return processes.kill_children() if token is None else processes.kill_marked(token)
+
+    def _next_ended(self) -> int | None:
+        if hasattr(os, "waitid"):
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return None if found is None else found.si_pid
+        # Where a child's end cannot be seen without letting go of it, its group is found by its mark alone.
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return None
+        self._statuses[pid] = os.waitstatus_to_exitcode(status)
+        return pid
