@@ -132,6 +132,11 @@ class Spool:
         """Whether any claim is held: being run, or with an answer that is still to be published."""
         return bool(self._held)
 
+    @property
+    def unanswered(self) -> list[Claim]:
+        """Claims that are held and have no answer yet."""
+        return [claim for claim in self._mine if claim not in self._owed]
+
     def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> tuple[list[str], list[tuple[str, str]]]:
         """What is there to be answered.
 

@@ -18,7 +18,7 @@ from nectar.runtime.journal import visible
 from nectar.spool import Claim, Later, Question, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from pathlib import Path
 
     from nectar.runtime.journal import Seldom
@@ -131,7 +131,7 @@ class Alias:
             if question is not None:
                 return self.spool, question
             if self._loop.now() >= end:
-                self._loop.later(0, lambda: None)  # there may be more, after whoever else waits
+                self._loop.wake()  # there may be more, after whoever else waits
                 return None
         return None
 
@@ -158,7 +158,7 @@ class Alias:
         if not self._recovered:
             self._recover()
         if not self._watcher.watching(self._watch):
-            self._watch = self._watcher.add(self.spool.place.directory, self._hint)
+            self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
             self._look()
         changed = self.spool.place.changed()
         if changed != self._told[0]:
@@ -183,7 +183,7 @@ class Alias:
             return
         self.problem = None
         self._paused = False
-        self._watch = self._watcher.add(self.spool.place.directory, self._hint)
+        self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
         self._recover()
         self._look()
 
@@ -205,6 +205,16 @@ class Alias:
             text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
             self._seldom.warn(f"{self.name} publish {error.errno}", text)
 
+    def strays(self, running: Container[object]) -> list[Claim]:
+        """Claims that are held, and that nobody runs, owes, waits with or has queued."""
+        if self.spool is None or self._paused:
+            return []
+        return [
+            claim
+            for claim in self.spool.unanswered
+            if claim not in running and claim not in self._queue and claim not in self._deferred
+        ]
+
     def requeue(self, spool: Spool, claim: Claim) -> None:
         """Have a claim that is held, and that nobody runs any more, taken further as the same try."""
         if spool is self.spool and not self._paused:
@@ -225,13 +235,16 @@ class Alias:
 
     def close(self) -> None:
         """Let go. What is claimed and not answered is left to the next process."""
-        self.pause()
-        for spool in (self.spool, *self._left):
-            if spool is not None:
+        spools = [spool for spool in (self.spool, *self._left) if spool is not None]
+        try:
+            self.pause()
+            for spool in spools:
                 self.settle(spool)
+        finally:
+            for spool in spools:
                 spool.close()
-        self.spool = None
-        self._left.clear()
+            self.spool = None
+            self._left.clear()
 
     def _hint(self, name: bytes) -> None:
         """Look at a file that an event named, or at all of the directory where it named none."""

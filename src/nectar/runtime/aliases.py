@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
@@ -15,21 +16,25 @@ from nectar.runtime.alias import Alias
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     from nectar.home import Home
     from nectar.runtime.journal import Seldom
     from nectar.runtime.loop import Loop, Timer
     from nectar.runtime.watcher import Watcher
     from nectar.settings import Settings
-    from nectar.spool import Question, Spool
+    from nectar.spool import Claim, Question, Spool
 
 SOON = 0.05
 """Seconds between two looks at whether an alias that was detached has been answered."""
+ENDING = 2.0
+"""Seconds for a run that was interrupted to end: until then nobody else is to begin it."""
 
 
 class Aliases:
-    """:param interrupt: ends what runs for an alias, given its name.
+    """What goes wrong with one of them, of whatever kind, costs no other: it is closed, and opened again.
+
+    :param interrupt: ends what runs for an alias, given its name, and says whether it has not ended yet.
 
     :ivar watcher: whom they ask for hints.
     """
@@ -43,7 +48,7 @@ class Aliases:
         watcher: Watcher,
         journal: logging.Logger,
         seldom: Seldom,
-        interrupt: Callable[[str], None],
+        interrupt: Callable[[str], bool],
     ) -> None:
         self.watcher = watcher
         self._name = name
@@ -76,17 +81,37 @@ class Aliases:
         for _ in range(len(self._turns)):
             alias = self._attached[self._turns[0]]
             self._turns.rotate(-1)
-            found = alias.next() if running.get(alias.name, 0) < most else None
-            if found is not None:
-                return alias, *found
+            if running.get(alias.name, 0) < most:
+                with self.mending(alias):
+                    if (found := alias.next()) is not None:
+                        return alias, *found
         return None
+
+    def strays(self, running: Container[object]) -> Iterator[tuple[Alias, Spool, Claim]]:
+        """Claims of which nothing will become: there should be none.
+
+        :param running: the claims whose run's outcome is still to come.
+        """
+        for alias in self._attached.values():
+            if alias.spool is not None:
+                yield from ((alias, alias.spool, claim) for claim in alias.strays(running))
+
+    @contextmanager
+    def mending(self, alias: Alias) -> Iterator[None]:
+        """Where an exception comes out of what is done for an alias, tell it, and close and open that alias."""
+        try:
+            yield
+        except Exception as error:
+            self._loop.fault(error)
+            self._reopen(alias)
 
     def tick(self) -> None:
         """Once a second: notice what no request and no event told."""
         if self._stamp() != self._seen:
             self.sync()
-        for alias in self._attached.values():
-            alias.tick()
+        for alias in [*self._attached.values()]:
+            with self.mending(alias):
+                alias.tick()
         self._let_go()
 
     def sync(self, done: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -135,31 +160,49 @@ class Aliases:
     def close(self) -> None:
         """Let go of all; what is claimed and not answered is left to the next daemon."""
         for alias in (*self._attached.values(), *(alias for alias, _ in self._leaving.values())):
-            alias.close()
+            self._close(alias)
         self.watcher.close()
 
     def _attach(self, name: str) -> None:
-        alias = Alias(name, self._home.computations(name), self._settings, self._loop, self.watcher, self._seldom)
-        alias.open()
+        loop = self._loop.within(lambda: self._reopen(alias))
+        alias = Alias(name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom)
         self._attached[name] = alias
         self._turns.append(name)
+        with self.mending(alias):
+            alias.open()
         self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
 
     def _detach(self, name: str) -> None:
-        alias = self._attached.pop(name)
-        self._turns.remove(name)
-        alias.pause()
-        self._leaving[name] = (alias, self._loop.now() + self._settings.stop_timeout)
+        self._leave(self._attached[name], self._settings.stop_timeout)
         self._journal.info("detached from %s", name)
+
+    def _leave(self, alias: Alias, seconds: float) -> None:
+        """:param seconds: for what runs to be answered."""
+        del self._attached[alias.name]
+        self._turns.remove(alias.name)
+        self._leaving[alias.name] = (alias, self._loop.now() + seconds)
+        self._loop.guarded(alias.pause)()
+
+    def _reopen(self, alias: Alias) -> None:
+        """Close an alias, and open it again once nothing runs for it: what is claimed is recovered then, and counts no try."""
+        if self._attached.get(alias.name) is alias:
+            self._leave(alias, 0)
+            self._loop.later(0, self._let_go)
+
+    def _close(self, alias: Alias) -> None:
+        self._loop.guarded(alias.close)()
 
     def _let_go(self) -> None:
         """Close aliases that were detached, when what runs for them has been answered or has had its time."""
         before = len(self._leaving)
         for name, (alias, end) in list(self._leaving.items()):
-            if not alias.busy or self._loop.now() >= end:
-                self._interrupt(name)
-                alias.close()
-                del self._leaving[name]
+            now = self._loop.now()
+            if alias.busy and now < end:
+                continue
+            if self._interrupt(name) and now < end + ENDING:
+                continue
+            self._close(alias)
+            del self._leaving[name]
         if before and not self._leaving:  # one that came back while it was being let go of was left out until now
             self._follow()
         if self._soon is not None:

@@ -59,9 +59,13 @@ class Channel:
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         """Send a frame, now or when there is room; where the other side has closed it, not at all."""
-        if self._descriptor >= 0:
-            self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
-            self._write()
+
+        def send() -> None:
+            if self._descriptor >= 0:
+                self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
+                self._write()
+
+        self._loop.guarded(send)()
 
     def drain(self) -> bool:
         """Take all that has come, after the worker's end.

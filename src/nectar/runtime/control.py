@@ -86,15 +86,15 @@ class _Client:
         self, loop: Loop, client: socket.socket, handle: Callable[[dict[str, Any], Reply], None], left: Callable[[_Client], None]
     ) -> None:
         client.setblocking(False)
-        self._loop = loop
+        self._loop = loop.within(self.close)
         self._socket = client
         self._handle = handle
         self._left = left
         self.silent = True
         self._received = b""
         self._unsent = b""
-        self._timer = loop.later(SILENCE, self.close)
-        loop.watch(client.fileno(), READ, self._read)
+        self._timer = self._loop.later(SILENCE, self.close)
+        self._loop.watch(client.fileno(), READ, self._read)
 
     def _read(self, _events: int) -> None:
         try:

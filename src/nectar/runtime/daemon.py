@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import os
 import signal
+import sys
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ KEPT_LINES = 1000
 """Lines that the handler printed before there was a log to write them to."""
 TOLD_LINES, TOLD_CHARACTERS = 20, 1000
 """How many of those, and how much of each, go with the word that it could not be loaded."""
+MAX_FAULTS, FAULTY = 20, 60.0
+"""How many exceptions of ours there may be in how many seconds. With more, another daemon may do better."""
+EX_SOFTWARE = 70
+"""The exit code of a daemon that gave up because of them, as in sysexits(3)."""
 
 
 class State(enum.Enum):
@@ -55,11 +60,11 @@ def main() -> None:
 
     try:
         loop.run(daemon.pump)
-    except BaseException:
-        daemon.fell()
+    except BaseException as error:
+        daemon.fell(error)
         os._exit(1)
     # Nothing of value is left in this process, and a thread of a library must not keep it.
-    os._exit(0)
+    os._exit(daemon.code)
 
 
 def _first_line() -> bytes | None:
@@ -73,11 +78,16 @@ def _first_line() -> bytes | None:
 
 
 class Daemon:
-    """One handler's daemon."""
+    """One handler's daemon.
+
+    :ivar code: its exit code, when it has ended in order.
+    """
 
     def __init__(self, loop: Loop, assignment: Assignment) -> None:
         self.state = State.LOADING
+        self.code = 0
         self._loop = loop
+        self._faults: deque[float] = deque(maxlen=MAX_FAULTS + 1)
         self._assignment = assignment
         self._settings = Settings.from_mapping(assignment.settings)
         self._mark = processes.handler_mark(assignment.data_dir, assignment.name)
@@ -92,6 +102,7 @@ class Daemon:
         calls = {signal.SIGTERM: lambda: self._stop(self._settings.stop_timeout), signal.SIGCHLD: self._pool.reap}
         # A daemon belongs to no terminal: what a terminal sends is not for it.
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
+        self._loop.faulted = self._faulted
         events = self._pool.events
         events.ready = self._ready
         events.failed = self._failed
@@ -195,12 +206,32 @@ class Daemon:
 
     # --- its end
 
-    def fell(self) -> None:
+    def _faulted(self, error: Exception) -> None:
+        """Go on after a bug of ours, or for want of memory: what it happened to is made anew by whose it is."""
+        self.fell(error)
+        if self._serving is None:
+            self._give_up("failed", Failure(f"Nectar failed: {error!r}"))
+            return
+        now = self._loop.now()
+        self._faults.append(now)
+        if len(self._faults) > MAX_FAULTS and now - self._faults[0] < FAULTY:
+            if self.code:  # it could not even stop in order
+                os._exit(self.code)
+            self.code = EX_SOFTWARE
+            self._faults.clear()
+            self._warn(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s")
+            self._stop(self._settings.stop_timeout)
+
+    def fell(self, error: BaseException) -> None:
         """Leave a word of a bug of ours where it is looked for."""
         import traceback
 
-        traceback.print_exc()
-        self._warn(traceback.format_exc().rstrip())
+        try:
+            text = "".join(traceback.format_exception(error))
+            sys.stderr.write(text)
+            self._warn(text.rstrip())
+        except Exception:  # the same may be too little for this, too
+            return
 
     def _stop(self, timeout: float) -> None:
         if self.state is State.STOPPING:

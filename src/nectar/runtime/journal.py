@@ -78,7 +78,7 @@ class Seldom:
         self._said[key] = now
         self._say.warning("%s", text)
 
-    def once(self, key: str, text: str) -> None:
+    def once(self, key: str, text: str, level: int = logging.WARNING) -> None:
         """:param key: what counts as the same."""
         if key in self._once:
             return
@@ -86,4 +86,4 @@ class Seldom:
             self.warn("", "there is more of what is told once than can be remembered: it is not told any more")
             return
         self._once.add(key)
-        self._say.warning("%s", text)
+        self._say.log(level, "%s", text)

@@ -7,13 +7,14 @@ import itertools
 import selectors
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+P = ParamSpec("P")
 LONGEST_WAIT = 3600.0
 """Seconds; the system takes no time of more than some weeks."""
 
@@ -95,29 +96,35 @@ class Loop:
         :param each: called whenever something was done.
         """
         self._running = True
-        self._call(each)
+        each, turn = self.guarded(each), self.guarded(self.turn)
+        each()
         while self._running:
-            self.turn()
+            turn()
             if self._running:
-                self._call(each)
+                each()
 
     def turn(self) -> None:
         """Wait for what comes first, and make the calls that are due."""
         for key, events in self._selector.select(self._wait()):
             # One call may have made another descriptor of the same round forgotten.
             if self._selector.get_map().get(key.fd) is key:
-                self._call(key.data, events)
+                self.guarded(key.data)(events)
         now = self.now()  # what becomes due from here on waits until the descriptors were looked at
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             if not timer.cancelled:
-                self._call(timer.call)
+                self.guarded(timer.call)()
 
-    def _call(self, call: Callable[..., None], *arguments: int) -> None:
-        try:
-            call(*arguments)
-        except Exception as error:
-            self.fault(error)
+    def guarded(self, call: Callable[P, None]) -> Callable[P, None]:
+        """A call from which no exception comes out: it is told instead."""
+
+        def guarded(*arguments: P.args, **more: P.kwargs) -> None:
+            try:
+                call(*arguments, **more)
+            except Exception as error:
+                self.fault(error)
+
+        return guarded
 
     def _wait(self) -> float | None:
         while self._timers and self._timers[0][2].cancelled:
@@ -134,20 +141,14 @@ class _Within(Loop):
         self._mend = mend
 
     def watch(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
-        self._whole.watch(descriptor, events, lambda ready: self._guarded(lambda: call(ready)))
+        self._whole.watch(descriptor, events, self.guarded(call))
 
     def forget(self, descriptor: int) -> None:
         self._whole.forget(descriptor)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        return self._whole.later(seconds, lambda: self._guarded(call))
+        return self._whole.later(seconds, self.guarded(call))
 
     def fault(self, error: Exception) -> None:
         self._whole.fault(error)
-
-    def _guarded(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception as error:
-            self.fault(error)
-            self._mend()
+        self._mend()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import sys
 import time
@@ -100,8 +101,9 @@ class Service:
         for _ in range(ROUND):
             if not self._serving or not self._pool.free or (found := self._aliases.next(self._pool.running)) is None:
                 return
-            self._run(*found)
-        self._loop.later(0, lambda: None)  # there may be more, after whoever else waits
+            with self._aliases.mending(found[0]):
+                self._run(*found)
+        self._loop.wake()  # there may be more, after whoever else waits
 
     def pause(self) -> None:
         """Claim nothing more."""
@@ -139,10 +141,11 @@ class Service:
 
         def done(outcome: Outcome | None) -> None:
             if outcome is not None and not spool.closed:
-                self._answered(alias, spool, question, outcome)
+                with self._aliases.mending(alias):
+                    self._answered(alias, spool, question, outcome)
 
         deadline = min(computation.deadline, self._settings.deadline or computation.deadline, 10.0**9)
-        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done))
+        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim))
 
     def _answered(self, alias: Alias, spool: Spool, question: Question, outcome: Outcome) -> None:
         comp_id = question.claim.comp_id
@@ -158,9 +161,20 @@ class Service:
             self._journal.warning("%s %s: %s (%s): %s", alias.name, visible(comp_id), outcome.status, took, text)
 
     def _tick(self) -> None:
-        if self._serving:
+        if not self._serving:
+            return
+        try:
             self._aliases.tick()
+            self._find_strays()
+        finally:
             self._loop.later(TICK, self._tick)  # only now, so that a tick which takes long leaves time for all else
+
+    def _find_strays(self) -> None:
+        """See that each question which was claimed is run, or waits to be; where one does not, nectar has a bug that costs no answer."""
+        for alias, spool, claim in [*self._aliases.strays(self._pool.keys)]:
+            text = f"{alias.name} {visible(claim.comp_id)}: it was claimed and not run, by a bug of nectar's; it waits again"
+            self._seldom.once(f"stray {claim.name}", text, logging.ERROR)
+            alias.requeue(spool, claim)
 
     def _handle(self, request: dict[str, Any], reply: Reply) -> None:
         match request["do"]:
