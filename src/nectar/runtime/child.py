@@ -134,8 +134,9 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
         return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, words)
     except BaseException:
         kernel.signal(spawned.pid)
-        kernel.close(spawned.channel)
-        kernel.close(spawned.printed)
+        for descriptor in (spawned.channel, spawned.printed):
+            loop.forget(descriptor)
+            kernel.close(descriptor)
         raise
 
 
