@@ -11,6 +11,7 @@
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content
         ├── resolutions/{key}.lock   what was resolved for projects that have no lock of their own
+        ├── uv-cache/                uv's, only for a user without a home directory to keep it in
         └── runtime/{tag}/           nectar's own side of a handler's process
 """
 
@@ -20,8 +21,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nectar.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,63}", re.ASCII)
 NECTAR = "nectar"
@@ -59,12 +64,29 @@ def check_alias(alias: str) -> str:
 def absolute(path: str | Path) -> Path:
     """A path that a person wrote, made absolute.
 
-    :raises UsageError: it begins with a user, as in ``~eve``, whom there is not.
+    :raises UsageError: it begins with a user, as in ``~eve``, whom there is not, or with the home directory of one who has none;
+        or it is relative to a directory that was removed.
     """
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError:
+        if Path(path).parts[0] == "~":
+            raise UsageError("There is no home directory.", where=str(path), hint="Set HOME, or give another path.") from None
         raise UsageError("There is no such user.", where=str(path)) from None
+    except FileNotFoundError:
+        raise UsageError("The current directory was removed.", where=str(path), hint="Give an absolute path.") from None
+
+
+def user_home(environ: Mapping[str, str]) -> Path | None:
+    """The home directory of whoever runs this; None where neither ``HOME`` nor the system's list of users names one."""
+    if environ.get("HOME"):
+        return absolute(environ["HOME"])
+    import pwd
+
+    try:
+        return absolute(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -78,8 +100,20 @@ class Home:
 
     @classmethod
     def at(cls, data_dir: str | Path | None) -> Home:
-        """The data dir that a person named, made absolute here and nowhere else; None is ``~/.bee-hive``."""
-        return cls(absolute(data_dir) if data_dir else Path.home() / ".bee-hive")
+        """The data dir that a person named, made absolute here and nowhere else; None is ``~/.bee-hive``.
+
+        :raises UsageError: it cannot be told which that is.
+        """
+        if data_dir:
+            return cls(absolute(data_dir))
+        user = user_home(os.environ)
+        if user is None:
+            raise UsageError(
+                "There is no home directory, and so no data dir.",
+                where=f"HOME is not set, and the system does not know user {os.getuid()}",
+                hint="Give one with --data-dir, or in NECTAR_DATA_DIR.",
+            )
+        return cls(user / ".bee-hive")
 
     @property
     def nectar(self) -> Path:
@@ -112,6 +146,10 @@ class Home:
     @property
     def resolutions(self) -> Path:
         return self.nectar / "resolutions"
+
+    @property
+    def uv_cache(self) -> Path:
+        return self.nectar / "uv-cache"
 
     @property
     def runtimes(self) -> Path:

@@ -84,6 +84,11 @@ def speak(text: str) -> int:
     return 1
 
 
+def mutter(text: str) -> int:
+    print(text, end="", flush=True)
+    return 1
+
+
 def flood(text: str) -> int:
     for _ in range(int(text)):
         os.write(2, b"x" * 1_000_000)
@@ -166,6 +171,7 @@ WAYS = {
     "exit": leave_politely,
     "recurse": recurse,
     "speak": speak,
+    "mutter": mutter,
     "flood": flood,
     "deaf": deaf,
     "close": close_everything,

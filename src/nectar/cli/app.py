@@ -10,7 +10,6 @@ import click
 from nectar import __version__
 from nectar.cli.session import Session
 from nectar.errors import UsageError
-from nectar.home import Home
 
 if TYPE_CHECKING:
     from nectar.cli.output import Color, Output
@@ -78,4 +77,4 @@ def app(context: click.Context, *, data_dir: str | None, color: Color, quiet: bo
         raise UsageError("There is no command to carry out.", hint="nectar --help shows the commands.")
     output: Output = context.obj
     output.set(color=color, quiet=quiet, verbose=verbose)
-    context.obj = Session(home=Home.at(data_dir), output=output)
+    context.obj = Session(data_dir=data_dir, output=output)

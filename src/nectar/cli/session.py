@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+from nectar.home import Home
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
-    from nectar.home import Home
 
 
 @dataclass(frozen=True)
 class Session:
-    """One call of ``nectar``."""
+    """One call of ``nectar``.
 
-    home: Home
+    :ivar data_dir: as it was given, or None.
+    """
+
+    data_dir: str | None
     output: Output
+
+    @cached_property
+    def home(self) -> Home:
+        """:raises UsageError: there is none, which not every command needs."""
+        return Home.at(self.data_dir)

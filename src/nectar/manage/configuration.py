@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from nectar.home import user_home
 from nectar.manage.project import list_of_text, read_toml, section
 
 if TYPE_CHECKING:
@@ -55,9 +56,14 @@ def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, 
         return [("given", Path(environ["UV_CONFIG_FILE"]).absolute())]
     if environ.get("UV_NO_CONFIG"):
         return []
-    user = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config")
+    home = user_home(environ)
+    user = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else home and home / ".config"
     system = [Path(place) for place in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)]
-    places = [("above", above), ("user", user / "uv" / "uv.toml"), *(("system", place / "uv" / "uv.toml") for place in system)]
+    places = [
+        ("above", above),
+        ("user", user and user / "uv" / "uv.toml"),
+        *(("system", place / "uv" / "uv.toml") for place in system),
+    ]
     places.append(("system", Path("/etc/uv/uv.toml")))
     return [(place, file) for place, file in places if file is not None and file.is_file()]
 

@@ -16,7 +16,7 @@ from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
 from nectar.manage import package, python, riding
 from nectar.manage.project import Project, open_project
-from nectar.manage.uv import Uv, filtered, find_uv
+from nectar.manage.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
     home.create()
     root = _root(project)
     venv = root / ".venv"
-    uv = Uv(find_uv(), filtered(os.environ), report, lambda _line: None)
+    uv = Uv(find_uv(), cached(filtered(os.environ), home.uv_cache), report, lambda _line: None)
     arguments = ["sync", "--project", str(directory)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")

@@ -13,7 +13,7 @@ from nectar import __version__
 from nectar.errors import NectarError
 from nectar.manage import detail, gc, handlers, state
 from nectar.manage.python import OLDEST, installed
-from nectar.manage.uv import Uv, filtered, find_uv
+from nectar.manage.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Finding:
 
 def examine(home: Home) -> Iterator[Finding]:
     """Everything that was looked at, in turn."""
-    yield from _uv()
+    yield from _uv(home)
     yield from _disk(home)
     yield from _inotify()
     try:
@@ -59,13 +59,13 @@ def examine(home: Home) -> Iterator[Finding]:
         yield Finding("warning", f"{waste / 1024**3:.1f} GiB are used by what no handler uses.", "nectar gc")
 
 
-def _uv() -> Iterator[Finding]:
+def _uv(home: Home) -> Iterator[Finding]:
     try:
         binary = find_uv()
     except NectarError as error:
         yield Finding("problem", error.message, error.hint)
         return
-    uv = Uv(binary, filtered(os.environ), lambda _line: None, lambda _line: None)
+    uv = Uv(binary, cached(filtered(os.environ), home.uv_cache), lambda _line: None, lambda _line: None)
     version = uv.run("--version", quiet=True)
     if version.code != 0:
         yield Finding("problem", f"uv does not run: {version.errors.strip()} ({binary})", "pip install --force-reinstall uv")

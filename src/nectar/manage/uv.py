@@ -12,14 +12,15 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.home import user_home
 from nectar.manage.python import search_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 _KEPT_PYTHON = re.compile(r"UV_PYTHON_(DOWNLOADS.*|INSTALL_DIR|INSTALL_MIRROR|CACHE_DIR)|UV_PYPY_INSTALL_MIRROR")
 _DROPPED = re.compile(
@@ -68,6 +69,7 @@ class Uv:
         self.log("$ " + " ".join(command))
         process = subprocess.Popen(
             command,
+            cwd=_directory(),
             env={**self.variables, **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -106,6 +108,15 @@ class Uv:
         return Outcome(code, "".join(output), "".join(errors))
 
 
+def _directory() -> str | None:
+    """Where uv is run: where we are, except where that is not there any more, with which uv does nothing."""
+    try:
+        os.getcwd()
+    except OSError:
+        return os.sep
+    return None
+
+
 def _end_group(process: subprocess.Popen[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -141,6 +152,23 @@ def find_uv() -> str:
             hint="pip install uv",
         )
     return found
+
+
+def cached(variables: Mapping[str, str], spare: Path) -> dict[str, str]:
+    """The same variables, with a place for uv's cache where it cannot have its own, in the user's home directory.
+
+    Without a home directory uv uses the current one, and in one that cannot be written (a container's user has ``/``) it fails.
+    """
+    home = user_home(variables)
+    place = Path(variables["XDG_CACHE_HOME"]) if variables.get("XDG_CACHE_HOME") else home and home / ".cache"
+    if variables.get("UV_CACHE_DIR") or (place is not None and _can_be_made(place / "uv")):
+        return dict(variables)
+    return {**variables, "UV_CACHE_DIR": str(spare)}
+
+
+def _can_be_made(place: Path) -> bool:
+    there = next(path for path in (place, *place.parents) if path.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 def filtered(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import configuration, python
 from nectar.manage.locking import Busy, held, is_free
-from nectar.manage.uv import Uv, filtered, find_uv
+from nectar.manage.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,7 +104,7 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     """
     binary = find_uv()
     log = home.builds / f"{source.name}.log"
-    variables, downloads = _variables(source, environ)
+    variables, downloads = _variables(home, source, environ)
     try:
         with ExitStack() as stack:
             # Nobody sweeps between the directory's making and its lock.
@@ -132,9 +132,11 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
         ) from error
 
 
-def _variables(source: Source, environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+def _variables(home: Home, source: Source, environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     """What uv gets of an environment for this source, and whether it may fetch a Python."""
     kept = filtered(environ)
+    if configuration.setting("cache-dir", environ, source.directory) is None:
+        kept = cached(kept, home.uv_cache)
     wish = kept.get("UV_PYTHON_DOWNLOADS") or configuration.setting("python-downloads", environ, source.directory)
     downloads = source.downloads or (wish is not None and str(wish).lower() not in ("never", "manual", "false"))
     if source.downloads:

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.runtime.kernel import Kernel
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.loop import Loop, Timer
 
 MAX_PRINTED_LINE = 8192
 """Bytes; a longer line is cut into several."""
 LINES_A_SECOND = 2000
 BYTES_A_SECOND = 1024 * 1024
 """Of what one worker prints; the rest is counted and dropped, so that it neither fills the log nor keeps the daemon busy."""
+UNFINISHED = 1.0
+"""Seconds after which the beginning of a line is passed on as it is: it may be the last that is said for hours."""
 LAST_LINES = 100
 """Lines that are kept of what was dropped: when the worker dies, they say why."""
 BREATH = 0.05
@@ -154,6 +156,7 @@ class Printed:
         self._lines = lines
         self._dropped = dropped
         self._rest = b""
+        self._patience: Timer | None = None
         self._second = 0.0
         self._room = (LINES_A_SECOND, BYTES_A_SECOND)
         self._missing = 0
@@ -166,9 +169,7 @@ class Printed:
         for _ in range(64):
             if self._descriptor < 0 or not self._read():
                 break
-        if self._rest:
-            self._take([self._rest])
-            self._rest = b""
+        self._cut()
         last = list(self._last)
         self._missing -= len(last)
         self._tell_missing()
@@ -193,7 +194,21 @@ class Printed:
             whole.append(self._rest[:MAX_PRINTED_LINE])
             self._rest = self._rest[MAX_PRINTED_LINE:]
         self._take(whole)
+        if whole or self._patience is None:
+            self._wait_for_the_rest()
         return True
+
+    def _wait_for_the_rest(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.later(UNFINISHED, self._cut) if self._rest else None
+
+    def _cut(self) -> None:
+        """Pass on what has come of a line that is not whole."""
+        self._patience = None
+        if self._rest:
+            self._take([self._rest])
+        self._rest = b""
 
     def _take(self, lines: list[bytes]) -> None:
         """Pass lines on while there is room for them in this second."""

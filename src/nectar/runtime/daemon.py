@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar import processes
+from nectar import inherited, processes
 from nectar.errors import NectarError
 from nectar.home import Home
 from nectar.protocol import MAX_LINE, Assignment, decode, encode
@@ -49,6 +49,7 @@ class State(enum.Enum):
 def main() -> None:
     """Run a daemon: orders come on descriptor 0, replies go to descriptor 1."""
     os.umask(0o077)
+    inherited.settle_signals()
     line = _first_line()
     if line is None:
         return
@@ -91,10 +92,12 @@ class Daemon:
         self._assignment = assignment
         self._settings = Settings.from_mapping(assignment.settings)
         self._mark = processes.handler_mark(assignment.data_dir, assignment.name)
-        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, processes.daemon_mark(self._mark))
+        limits = inherited.raise_limits()
+        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, processes.daemon_mark(self._mark), limits=limits)
         self._service: Service | None = None
         self._orders = b""
         self._early: deque[str] = deque(maxlen=KEPT_LINES)
+        self._warned: list[str] = []
 
     def start(self) -> None:
         """Have a worker load the handler, and listen to orders meanwhile."""
@@ -176,7 +179,9 @@ class Daemon:
 
     def _ready(self, warnings: list[str]) -> None:
         for warning in warnings:
-            self._warn(warning)
+            if warning not in self._warned:  # the worker before this one had it too
+                self._warn(warning)
+        self._warned = warnings
         if self.state is State.LOADING:
             self.state = State.LOADED
             self._say({"state": "loaded", "warnings": warnings})

@@ -99,7 +99,7 @@ class System:
                 stdout=writing,
                 stderr=writing,
                 pass_fds=[given.fileno()],
-                cwd=loading.directory if Path(loading.directory).is_dir() else "/",
+                cwd=loading.directory if can_be_entered(loading.directory) else "/",
                 env={**loading.variables, processes.VARIABLE: token},
                 start_new_session=True,
             )
@@ -163,3 +163,8 @@ class System:
             return None
         self._statuses[pid] = os.waitstatus_to_exitcode(status)
         return pid
+
+
+def can_be_entered(directory: str) -> bool:
+    """Whether a process of this user could be started in it: looking up what lies in it needs the same right."""
+    return os.path.isdir(os.path.join(directory, "."))

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar import processes
+from nectar import inherited, processes
 from nectar.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
 from nectar.runtime.loop import READ, Loop
@@ -40,6 +40,7 @@ STOP_TIME = 1.0
 
 def main() -> None:
     """Run what standard input says, and end when it has closed or all is answered."""
+    inherited.settle_signals()
     order = decode(sys.stdin.buffer.readline())
     loop = Loop()
     once = Once(loop, Assignment.from_mapping(order["assignment"]), order["computations"], order["deadline"])

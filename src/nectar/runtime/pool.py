@@ -13,7 +13,7 @@ from nectar.runtime.kernel import SHORTAGES, System
 from nectar.runtime.run import MAX_ERROR, Failure, Job, Outcome, failure, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nectar.protocol import Loading
@@ -59,12 +59,20 @@ class Pool:
 
     :param script: ``start.py`` of the runtime.
     :param owner: what marks the processes of this handler, see :mod:`nectar.processes`.
+    :param limits: what workers get of limits that this process has raised for itself, see :mod:`nectar.inherited`.
 
     :ivar last_failure: why no worker could be made ready the last time, until one is.
     """
 
     def __init__(
-        self, loop: Loop, loading: Loading, settings: Settings, script: Path, owner: str, kernel: Kernel | None = None
+        self,
+        loop: Loop,
+        loading: Loading,
+        settings: Settings,
+        script: Path,
+        owner: str,
+        kernel: Kernel | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self.events = Events()
         self.failures = 0
@@ -76,6 +84,7 @@ class Pool:
         self._script = script
         self._owner = owner
         self._kernel = kernel or System()
+        self._limits = dict(limits or {})
         self._workers: dict[int, Worker] = {}
         self._again: deque[Job] = deque()
         self._stopped: Callable[[], None] | None = None
@@ -201,6 +210,8 @@ class Pool:
                 "snapshot": self._loading.snapshot,
                 "pluggy": str(self._script.parents[3] / "deps" / "pluggy"),
                 "memory": self._memory,
+                "limits": self._limits,
+                "directory": self._loading.directory,
             },
         )
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from nectar import inherited
 from nectar.answers import as_integer
 from nectar.computation import Computation
 from nectar.errors import NectarError
@@ -108,13 +109,15 @@ class Worker:
             return 0
         order, _ = first
         _die_with(order["parent"])
+        inherited.give_back(order["limits"])
         _limit_memory(order["memory"])
         if order["memory"] is not None:
             self._limited = f" (memory_limit is {order['memory']} bytes)"
+        warnings = _displaced(order["directory"])
         handler = self._load(order)
         if handler is None:
             return 1
-        self._send({"do": "ready", "warnings": handler.warnings})
+        self._send({"do": "ready", "warnings": [*warnings, *handler.warnings]})
         while (received := self._next()) is not None:
             header, body = received
             if header["do"] == "stop":
@@ -210,6 +213,16 @@ class Worker:
     def _identify(self) -> tuple[int, int]:
         status = self._fstat(self._descriptor)
         return status.st_dev, status.st_ino
+
+
+def _displaced(directory: str) -> list[str]:
+    """What to say where the worker runs somewhere else than in the handler's source directory."""
+    try:
+        if os.path.samestat(os.stat("."), os.stat(directory)):
+            return []
+    except OSError:
+        pass
+    return [f"The handler's directory cannot be entered, and its worker runs in {os.sep} instead: {directory}"]
 
 
 def _die_with(parent: int) -> None:

@@ -1,0 +1,118 @@
+"""What nectar has from whoever starts it: signals, descriptors, limits, variables, directories. None of it may matter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.runtime.conftest import Node, Running, launched
+from tests.world import PATIENCE, reap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+NO_RIGHT_OF_ROOT = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+"""Before a command: permissions count for root too."""
+
+
+def shell(script: str) -> list[str]:
+    """Before a command: what a shell does first."""
+    return ["sh", "-c", f'{script}; exec "$@"', "sh"]
+
+
+REMOVED = shell('mkdir removed.$$; cd removed.$$; rmdir "$PWD"')
+CLOSED = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+BARE = ["env", "-u", "PATH", "-u", "HOME", "-u", "LANG", "-u", "TMPDIR"]
+ODD = {
+    "blocked signals": ["env", "--block-signal"],
+    "ignored signals": ["env", "--ignore-signal"],
+    "closed streams, no variables, no rights": [*shell("umask 777"), *CLOSED, *BARE],
+    "few descriptors, odd variables, all rights, no directory": [
+        *shell("ulimit -n 128; umask 0"),
+        *REMOVED,
+        *("env", "LANG=odd", "LC_ALL=xx_YY.ISO-8859-1", "TMPDIR=/nowhere", "HOME="),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py") as chameleon:
+        yield chameleon
+
+
+def call(world: World, wrap: list[str], *arguments: str | Path, code: int = 0) -> str:
+    """Run a command of nectar's inside another one."""
+    command = [*wrap, *world.command(*arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=world.directory, timeout=2 * PATIENCE)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == code, f"{command} ended with {ended.returncode}\n{said}"
+    return said
+
+
+def lives(node: Node) -> None:
+    """A question is answered, and so is the next one when the worker has died."""
+    first = node.ask("pid")["result"]["value"]
+    os.kill(first, signal.SIGKILL)
+    assert node.ask("pid")["result"]["value"] != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is done with GNU's env")
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_is_inherited(world: World, odd: str) -> None:
+    """Launched, restarted and started so, a handler answers, a worker that dies is replaced, and a stop is a stop."""
+    source = world.directory / "chameleon.py"
+    shutil.copy(Path(__file__).with_name("chameleon.py"), source)
+    running = Running(world, source)
+    node = Node("alice", world.node("alice"))
+    for command in (["launch", source, "--attach", "alice"], ["restart", "chameleon"], ["start", "chameleon"]):
+        if command[0] == "start":
+            call(world, ODD[odd], "stop", "chameleon")
+            assert running.processes() == []
+            assert reap(world.directory, seconds=5) == []
+        call(world, ODD[odd], *command)
+        lives(node)
+        state = Path(f"/proc/{node.ask('pid')['result']['value']}/status").read_text()
+        masks = dict(line.split(":\t") for line in state.splitlines() if line.startswith(("SigBlk", "SigIgn")))
+        assert int(masks["SigBlk"], 16) == 0
+        assert {number for number in signal.Signals if int(masks["SigIgn"], 16) >> (number - 1) & 1} <= {
+            signal.SIGPIPE,
+            signal.SIGXFSZ,
+        }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root be without its rights")
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may enter everything")
+@pytest.mark.parametrize("how", ["closed", "removed"])
+def test_a_source_directory_that_cannot_be_entered_any_more(world: World, how: str) -> None:
+    source = world.file("away/twice.py", Path(__file__).with_name("chameleon.py").read_text())
+    running = Running(world, source)
+    node = Node("alice", world.node("alice"))
+    call(world, NO_RIGHT_OF_ROOT if os.geteuid() == 0 else [], "launch", source, "--attach", "alice")
+    shutil.rmtree(source.parent) if how == "removed" else source.parent.chmod(0)
+    try:
+        for _ in range(2):
+            lives(node)
+        node.ask("where")
+        running.until_logged("at / ")
+        assert running.log().count("cannot be entered") == 1
+    finally:
+        if how == "closed":
+            source.parent.chmod(0o700)
+
+
+def test_what_is_printed_without_a_newline_is_in_the_log(running: Running) -> None:
+    node = running.attached()
+    node.ask("mutter step 1 ...")
+    running.until_logged("PRINT   step 1 ...\n")
+    assert node.ask("mutter step 2, ")["status"] == node.ask("speak step 3")["status"] == "success"
+    running.until_logged("PRINT   step 2, step 3\n")
