@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.runtime.conftest import Node, Running, launched
-from tests.world import PATIENCE, reap
+from tests.world import PATIENCE, reap, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,10 +59,11 @@ def call(world: World, wrap: list[str], *arguments: str | Path, code: int = 0) -
     return said
 
 
-def lives(node: Node) -> None:
-    """A question is answered, and so is the next one when the worker has died."""
+def lives(running: Running, node: Node) -> None:
+    """A question is answered, and a worker that dies is replaced by one that answers."""
     first = node.ask("pid")["result"]["value"]
     os.kill(first, signal.SIGKILL)
+    until(lambda: [worker["state"] for worker in running.status()["workers"] if worker["pid"] != first] == ["idle"], "a new worker")
     assert node.ask("pid")["result"]["value"] != first
 
 
@@ -80,7 +81,7 @@ def test_whatever_is_inherited(world: World, odd: str) -> None:
             assert running.processes() == []
             assert reap(world.directory, seconds=5) == []
         call(world, ODD[odd], *command)
-        lives(node)
+        lives(running, node)
         state = Path(f"/proc/{node.ask('pid')['result']['value']}/status").read_text()
         masks = dict(line.split(":\t") for line in state.splitlines() if line.startswith(("SigBlk", "SigIgn")))
         assert int(masks["SigBlk"], 16) == 0
@@ -101,7 +102,7 @@ def test_a_source_directory_that_cannot_be_entered_any_more(world: World, how: s
     shutil.rmtree(source.parent) if how == "removed" else source.parent.chmod(0)
     try:
         for _ in range(2):
-            lives(node)
+            lives(running, node)
         node.ask("where")
         running.until_logged("at / ")
         assert running.log().count("cannot be entered") == 1
