@@ -7,7 +7,8 @@ A question is one file, moved through its states by renames, so that at any mome
 ``n`` says which try it is, ``token`` is fresh and random. The answer repeats the token in its field ``claim``, and only that makes
 a claim's content an answer: a question can contain anything. Whoever comes after a process that died finds claims: one with an
 answer inside is published, one with a question inside is run again as try ``n + 1``, and after three tries answered with an error.
-So an answer is given exactly once, and a run happens at least once.
+So an answer is given exactly once, and a run happens at least once. A process that lets go in order says so of its claims (see
+:mod:`nectar.released`), and these are run again as the try that they are.
 
 All access goes through the descriptors of a :class:`~nectar.place.Place`.
 """
@@ -26,8 +27,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.place import Place
+from nectar.place import Place, SpoolUnusableError
 from nectar.reading import PENDING, Content, NotAQuestionError, no_question, read
+from nectar.released import Released
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -93,13 +95,14 @@ class Later:
 class Spool:
     """One alias's directory, held by this process until :meth:`close`."""
 
-    def __init__(self, place: Place, *, max_bytes: int) -> None:
+    def __init__(self, place: Place, released: Released, *, max_bytes: int) -> None:
         self.closed = False
         self.place = place
         self._max_bytes = max_bytes
         self._held: Counter[str] = Counter()
         self._mine: set[Claim] = set()
-        self._same_try: set[Claim] = set()
+        self._released = released
+        self._same_try = set(released.tokens)
         self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._owed: dict[Claim, tuple[Question | None, ComputationResult | None]] = {}
 
@@ -112,12 +115,25 @@ class Spool:
         :raises SpoolBusyError: another process holds it.
         :raises SpoolUnusableError: it is not there, cannot be written, or its ``.nectar`` is not this user's alone.
         """
-        return cls(Place.take(path), max_bytes=max_bytes)
+        place = Place.take(path)
+        try:
+            released = Released(place.claims)
+        except OSError as error:
+            place.close()
+            raise SpoolUnusableError(f"{path}: {error.strerror}") from None
+        return cls(place, released, max_bytes=max_bytes)
 
-    def close(self) -> None:
-        """Let go of it. What was claimed and not answered stays a claim for the next process."""
+    def close(self) -> OSError | None:
+        """Let go of it, in order. What was claimed and not answered stays a claim for the next process.
+
+        :returns: why that cannot be told to the next process, for which these are tries then.
+        """
         self.closed = True
-        self.place.close()
+        try:
+            answered = {claim.token for claim, (_, result) in self._owed.items() if result is None}
+            return self._released.say(frozenset(self._same_try - answered))
+        finally:
+            self.place.close()
 
     @property
     def _directory(self) -> int:
@@ -184,6 +200,7 @@ class Spool:
                         continue
         for claim in claims:
             self._hold(claim)
+        self._same_try &= {claim.token for claim in self._mine}
         return claims
 
     def leave(self, claim: Claim) -> None:
@@ -225,7 +242,7 @@ class Spool:
         except FileNotFoundError:
             return None
         self._hold(claim)
-        self._same_try.add(claim)
+        self._same_try.add(claim.token)
         # Between the look and the claim its writer may have put another file in its place: that one is the question.
         try:
             claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
@@ -242,6 +259,7 @@ class Spool:
         """Look into a claim that is held and not being run, and take it further.
 
         Only a death is a try: a claim that a dead process left becomes the next one, any other stays the one that it is.
+        Nothing says so any more of a claim that is to be run, in case that this process dies of it.
 
         :returns: a question to be run; or when to look again; or None where it held an answer, or nothing: an answer is then
             owed, see :meth:`settle`.
@@ -259,7 +277,7 @@ class Spool:
         if isinstance(understood, Later):
             return Later(understood.seconds, claim)
         computation, problem = understood
-        if claim in self._same_try:
+        if claim.token in self._same_try and self._released.strike(claim.token):
             return self._question(claim, content, computation, problem)
         if claim.attempt >= MAX_TRIES:
             problem = f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
@@ -270,7 +288,7 @@ class Spool:
         following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
         os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
         self._hold(following)
-        self._same_try.add(following)
+        self._same_try.add(following.token)
         self._let_go(claim)
         return following
 
@@ -412,4 +430,4 @@ class Spool:
     def _let_go(self, claim: Claim) -> None:
         """Let go of a claim that is no more."""
         self.leave(claim)
-        self._same_try.discard(claim)
+        self._same_try.discard(claim.token)

@@ -38,6 +38,12 @@ def put(directory: Path, comp_id: str, query: str = "how many?") -> Path:
     return path
 
 
+def died(spool: Spool) -> None:
+    """Let go of a spool as the kernel does for a process that is killed."""
+    spool.closed = True
+    spool.place.close()
+
+
 def names(directory: Path) -> list[str]:
     """Everything below a directory, by relative path, directories of ours aside."""
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir())

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from nectar.computation import ComputationResult
 from nectar.spool import MAX_TRIES, Claim, Question, Spool
-from tests.spool.conftest import MAX_BYTES, names, put
+from tests.spool.conftest import MAX_BYTES, died, names, put
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def reopened(spool: Spool, directory: Path) -> Spool:
-    spool.close()
+    died(spool)
     return Spool.open(directory, max_bytes=MAX_BYTES)
 
 

@@ -143,7 +143,7 @@ class Alias:
         try:
             for spool in [spool for spool in self._left if not spool.busy or spool.place.gone]:
                 self._left.remove(spool)
-                spool.close()
+                self._close(spool)
             self._notice()
         except OSError as error:
             self._trouble("looked at", error)
@@ -242,9 +242,15 @@ class Alias:
                 self.settle(spool)
         finally:
             for spool in spools:
-                spool.close()
+                self._close(spool)
             self.spool = None
             self._left.clear()
+
+    def _close(self, spool: Spool) -> None:
+        error = spool.close()
+        if error is not None:
+            text = f"{self.name}: what was let go of will count as tried, because it cannot be noted: {error.strerror}"
+            self._seldom.warn(f"{self.name} released {error.errno}", text)
 
     def _hint(self, name: bytes) -> None:
         """Look at a file that an event named, or at all of the directory where it named none."""
