@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar.testing.sample import sample
 from tests.soak.ground import HELD_UP, LONG, Ground, Reader, gone, kill, put
 from tests.soak.table import portion
 from tests.world import PATIENCE, until
@@ -77,6 +78,116 @@ def test_stops_and_restarts_under_load(ground: Ground, row: Row) -> None:
     )
     assert (lost, wrong, reader.twice(), reader.torn) == (set(), [], [], [])
     assert repeated == []
+
+
+def _stop(ground: Ground, _alias: str) -> None:
+    ground.world.run("stop", ground.name)
+    ground.world.run("start", ground.name)
+
+
+def _terminate(ground: Ground, _alias: str) -> None:
+    kill(ground.daemon, signal.SIGTERM)
+    until(lambda: not ground.serves() and not ground.marked(), "it has ended", seconds=LONG)
+    ground.world.run("start", ground.name)
+
+
+def _restart(ground: Ground, _alias: str) -> None:
+    ground.world.run("restart", ground.name)
+
+
+def _detach(ground: Ground, alias: str) -> None:
+    ground.world.run("detach", ground.name, alias)
+    ground.world.run("attach", ground.name, alias)
+
+
+def _move_away_and_stop(ground: Ground, alias: str) -> None:
+    """Its directory is not at its place while the daemon ends."""
+    directory = ground.home.computations(alias)
+    aside = directory.with_name("moved")
+    directory.rename(aside)
+    until(lambda: ground.status()["aliases"][alias]["problem"] is not None, "it is noticed", seconds=LONG)
+    ground.world.run("stop", ground.name)
+    aside.rename(directory)
+    ground.world.run("start", ground.name)
+
+
+WAYS = [_stop, _terminate, _restart, _detach, _move_away_and_stop]
+
+
+def _until_more_runs(ground: Ground, than: int) -> None:
+    until(lambda: ground.noted().total() > than, "a run begins", seconds=LONG)
+
+
+def test_ends_in_order_are_no_tries(ground: Ground, row: Row) -> None:
+    """A run that is cut off, a claim of a dead daemon that waits behind it, an answer that cannot find its place."""
+    ground.launch(settings={"stop_timeout": 0.1})
+    directory = ground.node()
+    (directory / "owed.complete").mkdir()
+    put(directory, "owed", "number 5")
+    ground.until_begun("owed")
+    put(directory, "long", "work 6 600000", deadline=900)
+    ground.until_begun("long")
+    ground.world.run("stop", ground.name)
+    put(directory, "dead", "work 7 600000", deadline=900)
+    (directory / "dead.pending").rename(directory / ".nectar" / f"dead.1.{16 * 'a'}")
+    ground.world.run("start", ground.name)
+    ends = portion(30, least=2 * len(WAYS))
+    _until_more_runs(ground, 2)
+    for number in range(ends):
+        before = ground.noted().total()
+        WAYS[number % len(WAYS)](ground, directory.parts[-3])
+        _until_more_runs(ground, before)
+    ground.world.run("stop", ground.name)
+    tries = {}
+    for path in (directory / ".nectar").glob("*.*.*"):
+        comp_id, tries[comp_id], _ = path.name.split(".")
+    for comp_id in ("long", "dead"):
+        (claim,) = (directory / ".nectar").glob(f"{comp_id}.*")
+        claim.write_bytes(sample("number 6", comp_id=comp_id).to_json())
+    (directory / "owed.complete").rmdir()
+    with Reader(directory) as reader:
+        ground.world.run("start", ground.name)
+        missing = reader.until({"owed", "long", "dead"})
+    values = {comp_id: reader.value(comp_id) for comp_id in ("owed", "long", "dead")}
+    row(
+        "an end that is in order is no try: stop, SIGTERM, restart, detach, and of a directory that is moved away",
+        ends=ends,
+        runs_begun=ground.noted().total(),
+        tries_counted=str(tries),
+        errors=sum(value is None for value in values.values()),
+    )
+    assert missing == set()
+    assert ground.noted()["owed"] == 1
+    assert tries["long"] == "1"
+    assert tries["dead"] in ("1", "2"), "its daemon died once"
+    assert values == {"owed": 5, "long": 6, "dead": 6}
+
+
+def test_a_run_that_kills_its_daemon_ends_though_others_end_in_order(ground: Ground, row: Row) -> None:
+    ground.launch(settings={"stop_timeout": 0.1})
+    directory = ground.node()
+    rounds = portion(10)
+    with Reader(directory) as reader:
+        for number in range(rounds):
+            comp_id = f"q{number}"
+            put(directory, comp_id, "spin", deadline=900)
+            for attempt in range(3):
+                ground.until_begun(comp_id, 2 * attempt + 1)
+                ground.world.run("restart", ground.name)
+                ground.until_begun(comp_id, 2 * attempt + 2)
+                kill(ground.daemon)
+                until(lambda: not ground.serves(), "it is dead", seconds=LONG)
+                ground.world.run("start", ground.name)
+            assert reader.until({comp_id}) == set()
+        answers = [reader.answers[f"q{number}"] for number in range(rounds)]
+    row(
+        "the third death of the daemon over one question ends it, whatever ends in order in between",
+        questions=rounds,
+        answers=sum(map(len, answers)),
+        runs=ground.noted().total(),
+    )
+    assert all(len(each) == 1 and "3 times" in each[0]["error"] for each in answers)
+    assert set(ground.noted().values()) == {6}
 
 
 def test_a_stop_ends_in_time_whatever_happens(ground: Ground, row: Row) -> None:
