@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.protocol import short_address
 from tests.runtime.conftest import Node, Running, launched
 from tests.world import PATIENCE, reap, until
 
@@ -59,6 +62,13 @@ def call(world: World, wrap: list[str], *arguments: str | Path, code: int = 0) -
     return said
 
 
+def connected(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    with short_address(path) as address:
+        client.connect(address)
+    return client
+
+
 def lives(running: Running, node: Node) -> None:
     """A question is answered, and a worker that dies is replaced by one that answers."""
     first = node.ask("pid")["result"]["value"]
@@ -89,6 +99,45 @@ def test_whatever_is_inherited(world: World, odd: str) -> None:
             signal.SIGPIPE,
             signal.SIGXFSZ,
         }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of limits")
+def test_many_aliases_under_a_low_soft_limit(running: Running) -> None:
+    """The daemon takes what it may have, and code that relies on the limit, as select() does, has it as it was."""
+    running.world.run("stop", "chameleon")
+    call(running.world, shell("ulimit -Sn 256; ulimit -Sf 4000; ulimit -St 86400"), "start", "chameleon")
+    nodes = [running.node() for _ in range(200)]
+    running.attach(*nodes)
+    lives(running, nodes[-1])
+    limits = [Path(f"/proc/{pid}/limits").read_text() for pid in (running.daemon, nodes[0].ask("pid")["result"]["value"])]
+    for name, soft in (("Max open files", "256"), ("Max file size", str(4000 * 512)), ("Max cpu time", "86400")):
+        of_daemon, of_worker = (next(line for line in limit.splitlines() if line.startswith(name)).split()[3:5] for limit in limits)
+        assert of_worker == [soft, of_daemon[1]]
+        assert of_daemon[0] == of_daemon[1]
+    running.detach(*nodes)
+
+
+def test_more_aliases_than_there_is_room_for(running: Running) -> None:
+    """Those that do not fit are refused, and for all that fit there is everything that they need."""
+    running.world.run("stop", "chameleon")
+    call(running.world, shell("ulimit -n 128"), "start", "chameleon")
+    nodes = [running.node() for _ in range(50)]
+    said = call(running.world, [], "attach", "chameleon", *(node.alias for node in nodes), code=4)
+    assert "there is no room for it: this daemon may have 128 files open" in said
+    assert "ulimit" in said
+    assert running.world.registry()["chameleon"]["attached_aliases"] == []
+    fitting = nodes[:35]
+    running.attach(*fitting)
+    with ExitStack() as stack:
+        for _ in range(20):  # and for some who ask about it
+            stack.enter_context(connected(running.home.socket("chameleon")))
+        lives(running, fitting[-1])
+        for node in fitting:
+            assert node.ask("number 1")["status"] == "success"
+    running.world.run("restart", "chameleon")
+    running.attach(*nodes)
+    lives(running, nodes[-1])
+    running.detach(*nodes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root be without its rights")

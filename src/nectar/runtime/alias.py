@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import PENDING, NotAQuestionError
 from nectar.runtime.journal import visible
+from nectar.runtime.room import require_room
 from nectar.spool import Claim, Later, Question, Spool
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Alias:
     def open(self) -> None:
         """Try to take hold of the directory: watch first, then look, so that nothing falls between."""
         try:
-            self.spool = self._back() or Spool.open(self._path, max_bytes=self._settings.max_question_bytes)
+            self.spool = self._back() or self._hold()
         except (SpoolBusyError, SpoolUnusableError) as error:
             self.problem = str(error)
             self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self.problem)}")
@@ -186,6 +187,10 @@ class Alias:
         self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
         self._recover()
         self._look()
+
+    def _hold(self) -> Spool:
+        require_room()
+        return Spool.open(self._path, max_bytes=self._settings.max_question_bytes)
 
     def _recover(self) -> None:
         """Take over claims that nobody holds: what a daemon before left."""
