@@ -34,7 +34,8 @@ class Channel:
     :param descriptor: of a socket that does not block; it is closed by :meth:`close`.
     :param received: called with each header.
     :param closed: called when the other side has closed it, which it also does when it ends.
-    :param broken: called when something came that is no frame, or none that was expected (``received`` raised a ValueError).
+    :param broken: called when something came that is no frame, or none that was expected (``received`` raised a ValueError);
+        what comes after that is not looked at.
 
     :ivar unread: whether the other side ended without having read all that was sent (Linux).
     """
@@ -56,6 +57,7 @@ class Channel:
         self._broken = broken
         self._reader = Reader(max_body=0)
         self.unread = False
+        self._spoilt = False
         self._unsent = memoryview(b"")
         loop.watch(descriptor, READ, self._ready)
 
@@ -63,7 +65,7 @@ class Channel:
         """Send a frame, now or when there is room; where the other side has closed it, not at all."""
 
         def send() -> None:
-            if self._descriptor >= 0:
+            if self._descriptor >= 0 and not self._spoilt:
                 self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
                 self._write()
 
@@ -86,6 +88,7 @@ class Channel:
             self._loop.forget(self._descriptor)
             self._kernel.close(self._descriptor)
             self._descriptor = -1
+            self.unread |= len(self._unsent) > 0
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
@@ -108,7 +111,7 @@ class Channel:
         except OSError as error:
             if error.errno not in SHORTAGES:
                 self.unread = True
-                self._end(self._closed)
+                self._end()
                 return
         self._listen()
 
@@ -121,23 +124,27 @@ class Channel:
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
-            self.unread = isinstance(error, ConnectionResetError)
+            self.unread |= isinstance(error, ConnectionResetError)
             piece = b""
         if not piece:
-            self._end(self._closed)
+            self._end()
             return False
+        if self._spoilt:
+            return True
         self._reader.feed(piece)
         try:
             while (whole := self._reader.next()) is not None:
                 self._received(whole[0])
         except (FrameError, KeyError, TypeError, ValueError):
-            self._end(self._broken)
-            return False
+            # It stays open, because its end tells whether the other side has read all.
+            self._spoilt = True
+            self._loop.forget(self._descriptor)
+            self._broken()
         return True
 
-    def _end(self, tell: Callable[[], None]) -> None:
+    def _end(self) -> None:
         self.close()
-        tell()
+        self._closed()
 
 
 class Printed:

@@ -148,8 +148,7 @@ def _connected(worker: Worker, loop: Loop, spawned: Spawned, words: Worded) -> W
         worker.kernel,
         spawned.channel,
         received=lambda header: words.received(worker, header),
-        # Mostly it is about to end by itself, and then how it ended says more.
-        closed=lambda: _kill_later(loop, worker),
+        closed=lambda: _await_end(loop, worker),
         broken=lambda: worker.kill(End.NONSENSE),
     )
     worker.printed = Printed(loop, worker.kernel, spawned.printed, words.printed, words.dropped)
@@ -168,5 +167,7 @@ def how(status: int) -> str:
         return f"was ended by signal {-status}"
 
 
-def _kill_later(loop: Loop, worker: Worker) -> None:
+def _await_end(loop: Loop, worker: Worker) -> None:
+    """Give a worker without a channel nothing more. Mostly it is about to end by itself, and then how it ended says more."""
+    worker.state = State.ENDING
     loop.later(PATIENCE, lambda: worker.kill(End.CLOSED))

@@ -407,4 +407,4 @@ class Pool:
 
 def _is_innocent(worker: Worker) -> bool:
     """Whether that it ended says nothing of its job: it had not read all of the question, or it was nectar that failed."""
-    return worker.ended_by_us is End.FAULT or (worker.channel.unread and worker.ended_by_us in (None, End.CLOSED))
+    return worker.ended_by_us is End.FAULT or (worker.channel.unread and worker.ended_by_us not in (End.OVERDUE, End.STOPPED))
