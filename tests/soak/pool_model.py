@@ -31,6 +31,12 @@ WAYS: list[tuple[str, str, Callable[[Process], bool]]] = [
     ("", "died", lambda process: not process.alive),
 ]
 """The words of an error, what it is counted as, and whether a process did what it says."""
+NONSENSE = (
+    '{"do": "ready"}',
+    "[]",
+    "x",
+    '{"do": "answer", "job": 0, "status": "success", "value": 1, "error": null, "traceback": null, "seconds": 0.1}',
+)
 EPISODE = 3000
 """Steps, after which all calms down, and what was asked must have its outcome."""
 
@@ -93,16 +99,16 @@ class Model:
 
     def run(self, steps: int = EPISODE) -> None:
         """Go that many steps, calm down, stop, and look at what became of everything."""
-        choice = self.random.choice
+        random, kinds, count = self.random.random, self._steps, len(self._steps)
         for _ in range(steps):
-            choice(self._steps)()
+            kinds[int(random() * count)]()
         if self.random.random() < 0.5:
             self._calm_down()
             assert not self.open, f"no outcome ever: {[*self.open.values()]}, {self.pool.workers}"
         self.stopping = True
         self.pool.stop(self.random.choice([0, 1, 30]), self._stopped)
         for _ in range(40):
-            choice(self._steps)()
+            kinds[int(random() * count)]()
         self._calm_down()
         assert self.stopped, f"it never stopped: {self.pool.workers}"
         assert not self.open, f"no outcome at the stop: {[*self.open.values()]}"
@@ -204,7 +210,7 @@ class Model:
                 process.closed = process.closed or self.machine.hang_up(process)
             case 5:
                 if self.random.random() < 0.3:
-                    self.machine.send(process, self.random.choice(['{"do": "answer", "job": 0}', '{"do": "ready"}', "[]", "x"]))
+                    self.machine.send(process, self.random.choice(NONSENSE))
                     process.nonsense = True
             case 6:
                 process.killed = process.killed or self.machine.now  # by somebody else
