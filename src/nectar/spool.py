@@ -23,11 +23,11 @@ import secrets
 import stat
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.place import Place, SpoolUnusableError
+from nectar.owed import COMPLETE, Owed, Settled
+from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing
 from nectar.reading import PENDING, Content, NotAQuestionError, no_question, read
 from nectar.released import Released
 
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from pathlib import Path
 
-COMPLETE = ".complete"
 MAX_TRIES = 3
 STILL = 2.0
 """Seconds for which a file that is not whole must not have changed before it counts as bad."""
+LOOKS = 10
+"""How often one looks for what may be a claim after all."""
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
 
@@ -93,10 +94,14 @@ class Later:
 
 
 class Spool:
-    """One alias's directory, held by this process until :meth:`close`."""
+    """One alias's directory, held by this process until :meth:`close`.
+
+    :ivar doubts: how often :meth:`abandoned` should be asked for what the system may have done and reported as failed.
+    """
 
     def __init__(self, place: Place, released: Released, *, max_bytes: int) -> None:
         self.closed = False
+        self.doubts = 0
         self.place = place
         self._max_bytes = max_bytes
         self._held: Counter[str] = Counter()
@@ -104,7 +109,9 @@ class Spool:
         self._released = released
         self._same_try = set(released.tokens)
         self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
-        self._owed: dict[Claim, tuple[Question | None, ComputationResult | None]] = {}
+        self._missed: set[Claim] = set()
+        self._following: dict[Claim, Claim] = {}
+        self._owed = Owed(place)
 
     @classmethod
     def open(cls, path: Path, *, max_bytes: int) -> Spool:
@@ -130,7 +137,7 @@ class Spool:
         """
         self.closed = True
         try:
-            answered = {claim.token for claim, (_, result) in self._owed.items() if result is None}
+            answered = {claim.token for claim in self._owed.written}
             return self._released.say(frozenset(self._same_try - answered))
         finally:
             self.place.close()
@@ -184,6 +191,7 @@ class Spool:
 
         What a dead process left of unfinished answers is removed. Foreign files stay as they are.
         """
+        self.doubts = max(0, self.doubts - 1)
         claims = []
         with os.scandir(self._claims) as entries:
             for entry in entries:
@@ -200,7 +208,10 @@ class Spool:
                         continue
         for claim in claims:
             self._hold(claim)
-        self._same_try &= {claim.token for claim in self._mine}
+        for claim in [claim for claim, following in self._following.items() if following in self._mine]:
+            self._let_go(claim)
+        if not self.doubts:
+            self._same_try &= {claim.token for claim in self._mine}
         return claims
 
     def leave(self, claim: Claim) -> None:
@@ -209,6 +220,8 @@ class Spool:
             return
         self._mine.remove(claim)
         self._torn.pop(claim.name, None)
+        self._missed.discard(claim)
+        self._following.pop(claim, None)
         self._held[claim.comp_id] -= 1
         if self._held[claim.comp_id] <= 0:
             del self._held[claim.comp_id]
@@ -238,19 +251,15 @@ class Spool:
         computation, problem = understood
         claim = Claim(comp_id, 1, secrets.token_hex(8))
         try:
-            os.rename(name, claim.name, src_dir_fd=self._directory, dst_dir_fd=self._claims)
+            self._rename(name, self._directory, claim)
         except FileNotFoundError:
             return None
         self._hold(claim)
-        self._same_try.add(claim.token)
         # Between the look and the claim its writer may have put another file in its place: that one is the question.
         try:
             claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
             if (claimed.st_ino, claimed.st_size, claimed.st_mtime_ns) != content.signature:
                 return self.resume(claim, now)
-        except FileNotFoundError:
-            self._let_go(claim)
-            return None
         except OSError as error:
             return Later(1.0, claim, error)
         return self._question(claim, content, computation, problem)
@@ -261,16 +270,26 @@ class Spool:
         Only a death is a try: a claim that a dead process left becomes the next one, any other stays the one that it is.
         Nothing says so any more of a claim that is to be run, in case that this process dies of it.
 
-        :returns: a question to be run; or when to look again; or None where it held an answer, or nothing: an answer is then
-            owed, see :meth:`settle`.
+        :returns: a question to be run; or when to look again; or None where it held an answer, or nothing: :meth:`settle`
+            publishes it then, or says that it is lost.
         """
+        if claim not in self._mine:
+            return None
         try:
             content = self._read(claim.name, self._claims, MAX_ANSWER)
-        except (FileNotFoundError, NotAQuestionError):
-            self._let_go(claim)
+        except FileNotFoundError:
+            if claim not in self._missed and not self._owed.homeless(claim):  # a name may be missing for a moment
+                self._missed.add(claim)
+                return Later(1.0, claim)
+            self._lose(claim, "its claim was removed")
             return None
-        if self._is_answer(content.raw, claim):
-            self._owed[claim] = (None, None)
+        except NotAQuestionError as error:
+            self._lose(claim, f"its claim was replaced: {error}")
+            return None
+        self._missed.discard(claim)
+        answer = self._answer_in(content.raw, claim)
+        if answer is not None:
+            self._owed.owe(self._question(claim, content, None, None), answer, written=True)
             return None
         content = content.within(self._max_bytes)
         understood = self._understand(claim.name, content, claim.comp_id, now)
@@ -286,43 +305,72 @@ class Spool:
 
     def _next_try(self, claim: Claim) -> Claim:
         following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
-        os.rename(claim.name, following.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
+        self._following[claim] = following
+        self._rename(claim.name, self._claims, following)
         self._hold(following)
-        self._same_try.add(following.token)
         self._let_go(claim)
         return following
 
+    def _rename(self, name: str, directory: int, claim: Claim) -> None:
+        """Make a file a claim of ours.
+
+        What a network's file system has done it may report as failed. If it cannot even be seen now, :meth:`abandoned` finds it.
+        """
+        self._same_try.add(claim.token)
+        try:
+            os.rename(name, claim.name, src_dir_fd=directory, dst_dir_fd=self._claims)
+        except OSError:
+            self.doubts = LOOKS
+            if not self._sees(claim):
+                raise
+
+    def _sees(self, claim: Claim) -> bool:
+        try:
+            os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def _lose(self, claim: Claim, reason: str) -> None:
+        self._owed.lose(claim, reason)
+        self._let_go(claim)
+
     def answer(self, question: Question, result: ComputationResult) -> None:
         """Note the answer to a question; :meth:`settle` writes and publishes it."""
-        without = dataclasses.replace(question, raw=b"", computation=None)  # it may have to wait
-        self._owed[question.claim] = (without, dataclasses.replace(result, claim=question.claim.token))
+        self._owed.owe(question, dataclasses.replace(result, claim=question.claim.token))
 
-    def settle(self, only: Claim | None = None, *, limit: int | None = None) -> list[OSError]:
-        """Write and publish what is owed. What cannot be now stays owed; the errors say why.
+    def settle(self, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> Settled:
+        """Write and publish what is owed; what cannot be now stays owed.
 
         :param only: nothing but the answer to this.
         :param limit: how many to try at most, those first that were not tried for the longest time.
+        :param last: whether what is not on disk after this never will be.
         """
-        problems = []
-        for claim in [*islice(self._owed, limit)] if only is None else [only]:
-            if claim not in self._owed:
-                continue
-            question, result = self._owed[claim]
-            try:
-                if question is not None and result is not None:
-                    self._write(question, result)
-                    self._owed[claim] = (None, None)
-                os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._claims, dst_dir_fd=self._directory)
-            except FileNotFoundError:
-                # Somebody removed the claim, or the directory: there is nothing left that could be answered.
-                pass
-            except OSError as error:
-                problems.append(error)
-                self._owed[claim] = self._owed.pop(claim)
-                continue
-            del self._owed[claim]
+        settled = self._owed.settle(only, limit, held=self._mine, last=last)
+        for claim, _ in (*settled.published, *settled.lost):
             self._let_go(claim)
-        return problems
+        return settled
+
+    def forsaken(self) -> list[Claim]:
+        """Claims that are held, and of which nothing is on disk that a next process could find."""
+        try:
+            removed = self.place.robbed
+        except OSError:
+            return []
+        return [claim for claim in self._mine if removed or self._owed.homeless(claim)]
+
+    def rehome(self) -> bool:
+        """Make ``.nectar`` anew where it was removed and the directory is still at its path; what is held is still answered.
+
+        :returns: whether it could be.
+        """
+        try:
+            if self.place.standing() is not Standing.REMOVED:
+                return False
+            self._owed.rehome(self._mine)
+        except (OSError, SpoolBusyError, SpoolUnusableError):
+            return False
+        return True
 
     def expire(self, seconds: float, now: float, *, limit: int = 1000) -> int:
         """Remove answers of ours that nobody read.
@@ -385,43 +433,19 @@ class Spool:
         return None, problem
 
     @staticmethod
-    def _is_answer(raw: bytes, claim: Claim) -> bool:
+    def _answer_in(raw: bytes, claim: Claim) -> ComputationResult | None:
         try:
-            return read_object(raw).get("claim") == claim.token and ComputationResult.from_json(raw).comp_id == claim.comp_id
+            if read_object(raw).get("claim") != claim.token:
+                return None
+            answer = ComputationResult.from_json(raw)
         except (NotWholeError, InvalidQuestionError):
-            return False
+            return None
+        return answer if answer.comp_id == claim.comp_id else None
 
     @staticmethod
     def _question(claim: Claim, content: Content, computation: Computation | None, problem: str | None) -> Question:
         status = content.status
         return Question(claim, content.raw, computation, problem, status.st_mtime, stat.S_IMODE(status.st_mode), status.st_gid)
-
-    def _write(self, question: Question, result: ComputationResult) -> None:
-        """Write an answer aside and rename it onto its claim."""
-        name = f"{secrets.token_hex(8)}.answer"
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._claims)
-        try:
-            try:
-                left = memoryview(result.to_json())
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                if question.group != os.fstat(descriptor).st_gid:
-                    try:
-                        os.fchown(descriptor, -1, question.group)
-                    except OSError:  # that its group may read the answer is a courtesy; the answer is owed
-                        pass
-                os.fchmod(descriptor, (question.mode | 0o600) & 0o666)
-            finally:
-                os.close(descriptor)
-            # The claim must still be there: renaming onto a name that is gone would make one up.
-            os.stat(question.claim.name, dir_fd=self._claims, follow_symlinks=False)
-            os.rename(name, question.claim.name, src_dir_fd=self._claims, dst_dir_fd=self._claims)
-        except BaseException:
-            try:
-                os.unlink(name, dir_fd=self._claims)
-            except OSError:  # the next process removes it
-                pass
-            raise
 
     def _hold(self, claim: Claim) -> None:
         self._mine.add(claim)

@@ -64,7 +64,7 @@ def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running
     ask(running.home.socket(running.name), {"do": "stop", "timeout": 0}, timeout=30)
     until(lambda: not running.processes(), "the daemon has ended")
     assert node.left() == []
-    assert [path.name.split(".")[:2] for path in (node.directory / ".nectar").iterdir()] == [["long", "1"]]
+    assert [path.name.split(".")[:2] for path in (node.directory / ".nectar").glob("long.*")] == [["long", "1"]]
     until(lambda: running.world.run("start", running.name, code=None).returncode == 0, "it starts")
     assert node.answer("long")["status"] == "success"
 
@@ -142,7 +142,7 @@ def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
     node.until_claimed("long")
     running.world.run("stop", running.name, "--timeout", "1.5")
     assert running.log().splitlines()[-1].endswith("stopped")
-    (claim,) = (node.directory / ".nectar").iterdir()
+    (claim,) = (node.directory / ".nectar").glob("long.*")
     claim.unlink()
     running.world.run("start", running.name)
 

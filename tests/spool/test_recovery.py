@@ -67,11 +67,11 @@ def test_an_answer_that_was_written_is_published_and_not_run(directory: Path, sp
     assert isinstance(question, Question)
     (directory / "a1.complete").mkdir()  # so that it cannot be published yet
     spool.answer(question, ComputationResult(comp_id="a1", status="success", value=9))
-    assert len(spool.settle()) == 1
+    assert len(spool.settle().problems) == 1
     (directory / "a1.complete").rmdir()
     spool = reopened(spool, directory)
     assert resumed(spool) == []
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 9}
     spool.close()
 
@@ -89,7 +89,7 @@ def test_a_claim_whose_name_begins_with_a_dot_is_answered(directory: Path, spool
     put(directory, ".j1").rename(directory / ".nectar" / Claim(".j1", 1, "0" * 16).name)
     (question,) = resumed(spool)
     spool.answer(question, ComputationResult(comp_id=".j1", status="success", value=3))
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert json.loads((directory / ".j1.complete").read_bytes())["result"] == {"value": 3}
 
 
@@ -110,7 +110,8 @@ def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spoo
     assert isinstance(question, Question)
     (directory / ".nectar" / question.claim.name).unlink()
     spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
-    assert spool.settle() == []
+    assert [str(error) for error in spool.settle().problems] == ["[Errno 2] its claim was removed"]
+    assert spool.settle().lost == [(question.claim, "its claim was removed")]
     assert not spool.busy
     assert names(directory) == []
 
@@ -156,7 +157,7 @@ def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(dire
         assert len(questions) <= 1
         for question in questions:
             spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
-        assert spool.settle() == []
+        assert spool.settle().problems == []
         spool.close()
         assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 6}
         assert names(directory) == ["a1.complete"]

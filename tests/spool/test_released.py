@@ -171,7 +171,7 @@ def test_names_that_were_never_looked_at_are_told_on(directory: Path, spool: Spo
 def test_an_answer_that_waits_is_not_named_and_names_of_what_is_gone_go(directory: Path, spool: Spool) -> None:
     claim = unwritten(directory, spool)
     (directory / "a1.complete").mkdir()
-    assert len(spool.settle()) == 1
+    assert len(spool.settle().problems) == 1
     spool.close()
     assert names(directory) == [f".nectar/{claim.name}"]
     (directory / ".nectar" / RELEASED).write_text(f"{claim.token}\n{'f' * 16}\n")
@@ -237,7 +237,7 @@ def test_what_is_none_of_ours_counts_a_try_and_does_no_harm(directory: Path, kin
     (question,) = taken_up(spool)
     assert question.computation is None
     spool.answer(question, ComputationResult(comp_id="a1", status="error", error="it is enough"))
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     put(directory, "a2")
     assert isinstance(spool.claim("a2", 0.0), Question)
     problem = spool.close()

@@ -41,7 +41,7 @@ def test_a_question_is_one_file_at_each_step(directory: Path, spool: Spool) -> N
     assert (question.computation.query, question.claim.attempt) == ("abc", 1)
     spool.answer(question, success("a1", 6))
     assert spool.busy
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert not spool.busy
     assert names(directory) == ["a1.complete"]
     answer = json.loads((directory / "a1.complete").read_bytes())
@@ -182,7 +182,7 @@ def test_odd_names_are_ids(directory: Path, spool: Spool, comp_id: str) -> None:
     put(directory, comp_id)
     assert spool.waiting(10)[0] == [comp_id]
     spool.answer(claimed(spool, comp_id), success(comp_id, 1))
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert names(directory) == [f"{comp_id}.complete"]
 
 
@@ -190,11 +190,11 @@ def test_an_answer_that_cannot_be_published_is_owed(directory: Path, spool: Spoo
     put(directory, "a1")
     spool.answer(claimed(spool, "a1"), success("a1", 3))
     (directory / "a1.complete").mkdir()
-    assert len(spool.settle()) == 1
-    assert len(spool.settle()) == 1
+    assert len(spool.settle().problems) == 1
+    assert len(spool.settle().problems) == 1
     assert spool.busy
     (directory / "a1.complete").rmdir()
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert names(directory) == ["a1.complete"]
 
 
@@ -204,7 +204,7 @@ def test_an_answer_replaces_a_link_and_writes_through_none(directory: Path, spoo
     (directory / "a1.complete").symlink_to(secret)
     put(directory, "a1")
     spool.answer(claimed(spool, "a1"), success("a1", 3))
-    assert spool.settle() == []
+    assert spool.settle().problems == []
     assert secret.read_text() == "mine"
     assert not (directory / "a1.complete").is_symlink()
 
@@ -230,7 +230,7 @@ from nectar.spool import Spool
 spool = Spool.open(Path(sys.argv[1]), max_bytes=4096)
 question = spool.claim("a", 0.0)
 spool.answer(question, ComputationResult(comp_id="a", status="success", value=1))
-print(spool.settle())
+print(spool.settle().problems)
 """
     command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code, str(directory)]
     if not shutil.which("unshare") or subprocess.run([*command[:3], "true"], check=False, capture_output=True).returncode:
@@ -270,7 +270,7 @@ def test_a_question_that_stays_closed_to_us_gets_an_error_that_says_so() -> None
             assert question.computation is None
             assert question.problem == "it cannot be opened (Permission denied)"
             spool.answer(question, ComputationResult(comp_id="a1", status="error", error=question.problem))
-            assert spool.settle() == []
+            assert spool.settle().problems == []
             spool.close()
         finally:
             os.seteuid(0)

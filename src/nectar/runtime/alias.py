@@ -10,6 +10,7 @@ import errno
 import os
 import time
 from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nectar.place import SpoolBusyError, SpoolUnusableError
@@ -19,6 +20,7 @@ from nectar.runtime.room import require_room
 from nectar.spool import Claim, Later, Question, Spool
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Container
     from pathlib import Path
 
@@ -75,11 +77,14 @@ class Age:
 
 class Alias:
     """:param path: the alias's computation directory.
+    :param counts: where what was published is counted, by status, and what is ``lost``.
 
     :ivar spool: None while it cannot be held; ``problem`` says why.
     """
 
-    def __init__(self, name: str, path: Path, settings: Settings, loop: Loop, watcher: Watcher, seldom: Seldom) -> None:
+    def __init__(
+        self, name: str, path: Path, settings: Settings, loop: Loop, watcher: Watcher, seldom: Seldom, counts: Counter[str]
+    ) -> None:
         self.name = name
         self.spool: Spool | None = None
         self.problem: str | None = None
@@ -88,6 +93,7 @@ class Alias:
         self._loop = loop
         self._watcher = watcher
         self._seldom = seldom
+        self._counts = counts
         self._queue: dict[str | Claim, None] = {}
         self._deferred: set[str | Claim] = set()
         self._seen_odd: set[str] = set()
@@ -152,11 +158,14 @@ class Alias:
     def _notice(self) -> None:
         now, wall = self._loop.now(), time.time()
         if self.spool is not None and not self.spool.place.is_at(self._path):
-            self._leave()
+            if self.spool.rehome():
+                self._seldom.warn(f"{self.name} rehomed", f"{self.name}: .nectar was removed, and has been made anew")
+            else:
+                self._leave()
         if self.spool is None:
             self.open()
             return
-        if not self._recovered:
+        if not self._recovered or self.spool.doubts:
             self._recover()
         if not self._watcher.watching(self._watch):
             self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
@@ -202,9 +211,14 @@ class Alias:
         self._recovered = False
         self._guarded("searched for what a daemon before left", recover)
 
-    def settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None) -> None:
-        """Publish what is owed, and say what cannot be."""
-        for error in spool.settle(only, limit=limit):
+    def settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> None:
+        """Publish what is owed, count what was, and say what cannot be and what is lost."""
+        settled = spool.settle(only, limit=limit, last=last)
+        for _, status in settled.published:
+            self._counts[status] += 1
+        for claim, reason in settled.lost:
+            self._lose(claim, reason)
+        for error in settled.problems:
             if error.errno in OF_ALL:  # no answer would find its place, and until then a question is better left where it is
                 self._blocked = self._loop.now() + BLOCKED
             text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
@@ -227,6 +241,11 @@ class Alias:
         else:
             spool.leave(claim)
 
+    def _lose(self, claim: Claim, reason: str) -> None:
+        self._counts["lost"] += 1
+        text = f"{self.name} {visible(claim.comp_id)}: lost, nobody will see its answer: {visible(reason)}"
+        self._seldom.warn(f"{self.name} lost {claim.name}", text)
+
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
         self._paused = True
@@ -240,19 +259,23 @@ class Alias:
 
     def close(self) -> None:
         """Let go. What is claimed and not answered is left to the next process."""
-        spools = [spool for spool in (self.spool, *self._left) if spool is not None]
         try:
-            self.pause()
-            for spool in spools:
-                self.settle(spool)
+            with ExitStack() as stack:
+                for spool in (self.spool, *self._left):
+                    if spool is not None:
+                        stack.callback(self._close, spool)
+                self.pause()
         finally:
-            for spool in spools:
-                self._close(spool)
             self.spool = None
             self._left.clear()
 
     def _close(self, spool: Spool) -> None:
-        error = spool.close()
+        try:
+            self.settle(spool, last=True)
+            for claim in spool.forsaken():
+                self._lose(claim, ".nectar was removed")
+        finally:
+            error = spool.close()
         if error is not None:
             text = f"{self.name}: what was let go of will count as tried, because it cannot be noted: {error.strerror}"
             self._seldom.warn(f"{self.name} released {error.errno}", text)

@@ -16,6 +16,7 @@ from nectar.runtime.alias import Alias
 
 if TYPE_CHECKING:
     import logging
+    from collections import Counter
     from collections.abc import Callable, Container, Iterator, Mapping
 
     from nectar.home import Home
@@ -35,6 +36,7 @@ class Aliases:
     """What goes wrong with one of them, of whatever kind, costs no other: it is closed, and opened again.
 
     :param interrupt: ends what runs for an alias, given its name, and says whether it has not ended yet.
+    :param counts: of answers that were published, by status, and of what is ``lost``.
 
     :ivar watcher: whom they ask for hints.
     """
@@ -49,6 +51,7 @@ class Aliases:
         journal: logging.Logger,
         seldom: Seldom,
         interrupt: Callable[[str], bool],
+        counts: Counter[str],
     ) -> None:
         self.watcher = watcher
         self._name = name
@@ -58,6 +61,7 @@ class Aliases:
         self._journal = journal
         self._seldom = seldom
         self._interrupt = interrupt
+        self._counts = counts
         self._attached: dict[str, Alias] = {}
         self._leaving: dict[str, tuple[Alias, float]] = {}
         self._turns: deque[str] = deque()
@@ -165,7 +169,7 @@ class Aliases:
 
     def _attach(self, name: str) -> None:
         loop = self._loop.within(lambda: self._reopen(alias))
-        alias = Alias(name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom)
+        alias = Alias(name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom, self._counts)
         self._attached[name] = alias
         self._turns.append(name)
         with self.mending(alias):

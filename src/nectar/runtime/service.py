@@ -82,7 +82,9 @@ class Service:
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
         self._seldom = Seldom(self._journal)
-        self._aliases = Aliases(name, home, settings, loop, Watcher(loop), self._journal, self._seldom, pool.interrupt)
+        self._aliases = Aliases(
+            name, home, settings, loop, Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts
+        )
 
     def serve(self, handler: str, early: Iterable[str]) -> None:
         """Attach, and claim questions from now on.
@@ -151,7 +153,6 @@ class Service:
         comp_id = question.claim.comp_id
         spool.answer(question, _result(comp_id, outcome))
         alias.settle(spool, question.claim)
-        self._counts[outcome.status] += 1
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
             self._journal.info("%s %s: success (%s)", alias.name, visible(comp_id), took)
@@ -201,7 +202,7 @@ class Service:
             "version": nectar.__version__,
             "aliases": self._aliases.status(),
             "workers": [{"pid": worker.pid, "state": worker.state.value} for worker in self._pool.workers],
-            "counts": {status: self._counts[status] for status in ("success", "error", "timeout")},
+            "counts": {"success": 0, "error": 0, "timeout": 0, **self._counts},
             "queue": self._aliases.waiting,
             "failing": failing.message if failing is not None else None,
             "last_error": self._last_error,

@@ -1,0 +1,229 @@
+"""Answers that are owed: written aside, renamed onto their claims, and published, however often it takes.
+
+What a file system does and then reports as failed, as one of a network may, was done: where the file is decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import secrets
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from nectar.place import SpoolBusyError, SpoolUnusableError, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nectar.computation import ComputationResult
+    from nectar.place import Place
+    from nectar.spool import Claim, Question
+
+COMPLETE = ".complete"
+
+
+@dataclass
+class Settled:
+    """What became of answers that were owed.
+
+    :ivar published: claims that are no more, each with the status of its answer.
+    :ivar lost: claims whose answers nobody will see, each with the reason.
+    :ivar problems: why others are still owed.
+    """
+
+    published: list[tuple[Claim, str]] = field(default_factory=list)
+    lost: list[tuple[Claim, str]] = field(default_factory=list)
+    problems: list[OSError] = field(default_factory=list)
+
+
+@dataclass
+class _Answer:
+    """:ivar written: whether it is in its claim.
+    :ivar doubtful: whether it may have been published though the system said that it was not.
+    :ivar missed: whether its claim was not there when it was looked for.
+    """
+
+    question: Question
+    result: ComputationResult
+    written: bool = False
+    doubtful: bool = False
+    missed: bool = False
+
+
+class Owed:
+    """What one spool owes."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._answers: dict[Claim, _Answer] = {}
+        self._homeless: set[Claim] = set()
+        self._lost: list[tuple[Claim, str]] = []
+
+    def __contains__(self, claim: Claim) -> bool:
+        return claim in self._answers
+
+    @property
+    def written(self) -> set[Claim]:
+        """Claims with an answer inside."""
+        return {claim for claim, answer in self._answers.items() if answer.written}
+
+    def owe(self, question: Question, result: ComputationResult, *, written: bool = False) -> None:
+        """:param written: whether the answer is in its claim already."""
+        without = dataclasses.replace(question, raw=b"", computation=None)  # it may have to wait
+        self._answers[question.claim] = _Answer(without, result, written)
+
+    def lose(self, claim: Claim, reason: str) -> None:
+        """Nothing of it is left that could be answered: the next :meth:`settle` says so."""
+        self._lost.append((claim, reason))
+        self.forget(claim)
+
+    def homeless(self, claim: Claim) -> bool:
+        """Whether nothing of a claim that is held is on disk."""
+        return claim in self._homeless
+
+    def settle(self, only: Claim | None, limit: int | None, *, held: Collection[Claim], last: bool) -> Settled:
+        """Write and publish.
+
+        :param only: nothing but the answer to this.
+        :param limit: how many to try at most, those first that were not tried for the longest time.
+        :param held: all claims that are held: they are lost with ``.nectar``, and their answers are not.
+        :param last: whether what is not on disk after this never will be.
+        """
+        settled = Settled(lost=self._lost)
+        self._lost = []
+        claims = [*islice(self._answers, limit)] if only is None else [only] if only in self._answers else []
+        if not claims:
+            return settled
+        try:
+            missing = self._missing(held)
+        except OSError as error:
+            if not last:
+                settled.problems.append(error)
+                return settled
+            missing = error.strerror
+        for claim in claims:
+            answer = self._answers[claim]
+            try:
+                if missing is not None:
+                    raise FileNotFoundError(errno.ENOENT, missing)
+                self._settle(claim, answer)
+            except OSError as error:
+                reason = self._reason(claim, answer, error, last=last)
+                if reason is None:
+                    settled.problems.append(error)
+                    self._answers[claim] = self._answers.pop(claim)
+                    continue
+                settled.lost.append((claim, reason))
+            else:
+                settled.published.append((claim, answer.result.status))
+            self.forget(claim)
+        return settled
+
+    def rehome(self, held: Collection[Claim]) -> None:
+        """Make ``.nectar`` anew, which has been removed: what is held is answered without a claim on disk.
+
+        :raises SpoolBusyError: another process was faster.
+        :raises SpoolUnusableError: what is there now cannot be used.
+        :raises OSError: it cannot be made now.
+        """
+        self._place.renew()
+        for claim in held:
+            answer = self._answers.get(claim)
+            if answer is None or not answer.doubtful:
+                self._homeless.add(claim)
+            if answer is not None:
+                answer.written = answer.doubtful
+
+    def forget(self, claim: Claim) -> None:
+        self._answers.pop(claim, None)
+        self._homeless.discard(claim)
+
+    def _missing(self, held: Collection[Claim]) -> str | None:
+        """Why ``.nectar`` is not in its place and cannot be; None where it is, perhaps only now."""
+        standing = self._place.standing()
+        if standing is Standing.REMOVED:
+            try:
+                self.rehome(held)
+            except (SpoolBusyError, SpoolUnusableError) as error:
+                return f".nectar was removed, and {error}"
+        return ".nectar is not in its place any more" if standing is Standing.AWAY else None
+
+    def _settle(self, claim: Claim, answer: _Answer) -> None:
+        if answer.written:
+            try:
+                self._require(claim)
+            except FileNotFoundError:
+                if answer.doubtful:
+                    return
+                raise
+        else:
+            self._write(answer)
+            self._homeless.discard(claim)
+            answer.written = True
+        try:
+            os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._place.claims, dst_dir_fd=self._place.directory)
+        except OSError:
+            answer.doubtful = True
+            try:
+                self._require(claim)
+            except FileNotFoundError:  # it was there just now, and nobody else publishes it
+                return
+            answer.doubtful = False
+            raise
+
+    def _reason(self, claim: Claim, answer: _Answer, error: OSError, *, last: bool) -> str | None:
+        """Why an answer is lost, or None where it is to be tried again."""
+        if not isinstance(error, FileNotFoundError) and not (last and claim in self._homeless):
+            return None
+        if self._place.gone:
+            return "the directory was removed"
+        if not answer.missed and not last:  # a name may be missing for a moment, or ``.nectar`` be about to be removed
+            answer.missed = True
+            return None
+        return error.strerror
+
+    def _require(self, claim: Claim) -> None:
+        try:
+            os.stat(claim.name, dir_fd=self._place.claims, follow_symlinks=False)
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, "its claim was removed") from None
+
+    def _write(self, answer: _Answer) -> None:
+        """Write an answer aside and rename it onto its claim."""
+        question, claims = answer.question, self._place.claims
+        name = f"{secrets.token_hex(8)}.answer"
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims)
+        try:
+            try:
+                left = memoryview(answer.result.to_json())
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                _give(descriptor, question)
+            finally:
+                os.close(descriptor)
+            # The claim must still be there: renaming onto a name that is gone would make one up.
+            if question.claim not in self._homeless:
+                self._require(question.claim)
+            os.rename(name, question.claim.name, src_dir_fd=claims, dst_dir_fd=claims)
+        except BaseException:
+            try:
+                os.unlink(name, dir_fd=claims)
+            except OSError:  # the next process removes it
+                pass
+            raise
+
+
+def _give(descriptor: int, question: Question) -> None:
+    """Have those read an answer who can read its question: a courtesy, while the answer is owed, and not every file system can."""
+    try:
+        if question.group != os.fstat(descriptor).st_gid:
+            os.fchown(descriptor, -1, question.group)
+    except OSError:
+        pass
+    try:
+        os.fchmod(descriptor, (question.mode | 0o600) & 0o666)
+    except OSError:
+        pass
