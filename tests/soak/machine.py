@@ -12,6 +12,7 @@ import selectors
 import struct
 from dataclasses import dataclass, field
 from json import loads
+from select import select
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.kernel import Spawned
@@ -78,7 +79,7 @@ class Machine:
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._channels: dict[int, Process] = {}
         self._pipes: dict[int, Process] = {}
-        self._numbers = iter(range(10, 1 << 60))
+        self._numbers = iter(range(1 << 20, 1 << 60))
 
     def clock(self) -> float:
         return self.now
@@ -197,8 +198,8 @@ class Machine:
             there = process.outbox or process.closed or not process.alive
             return (READ if there else 0) | WRITE
         process = self._pipes.get(descriptor)
-        if process is None:
-            return READ
+        if process is None:  # a real one
+            return READ if select([descriptor], [], [], 0)[0] else 0
         return READ if process.printed or not process.alive else 0
 
     # --- what the test makes happen

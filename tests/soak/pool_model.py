@@ -17,26 +17,13 @@ from nectar.runtime.loop import Loop
 from nectar.runtime.pool import Pool
 from nectar.runtime.run import Job, Outcome
 from nectar.settings import Settings
-from tests.soak.machine import LIMIT, Machine, Process
+from tests.soak.machine import LIMIT, Machine
+from tests.soak.workers_model import Workers, blame
 
 if TYPE_CHECKING:
     import selectors
-    from collections.abc import Callable
 
 ALIASES = ("one", "two", "three")
-WAYS: list[tuple[str, str, Callable[[Process], bool]]] = [
-    ("memory", "memory", lambda process: process.greedy),
-    ("something else", "nonsense", lambda process: process.nonsense),
-    ("closed its channel", "closed", lambda process: process.closed),
-    ("", "died", lambda process: not process.alive),
-]
-"""The words of an error, what it is counted as, and whether a process did what it says."""
-NONSENSE = (
-    '{"do": "ready"}',
-    "[]",
-    "x",
-    '{"do": "answer", "job": 0, "status": "success", "value": 1, "error": null, "traceback": null, "seconds": 0.1}',
-)
 EPISODE = 3000
 """Steps, after which all calms down, and what was asked must have its outcome."""
 
@@ -70,6 +57,7 @@ class Model:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.machine = Machine(self.random)
+        self.workers = Workers(self.random, self.machine)
         self.loop = Loop(self.machine.clock, cast("selectors.BaseSelector", self.machine))
         self.faults: list[Exception] = []
         self.loop.faulted = self._faulted
@@ -88,13 +76,15 @@ class Model:
         self.seen: Counter[str] = Counter()
         self._steps = [
             *[self._ask] * 6,
-            *[self._act] * 12,
+            *[self.workers.act] * 12,
             *[self._deliver] * 8,
             *[self._pass] * 3,
             self._interrupt,
             self._reap,
-            self._misbehave,
+            self.workers.misbehave,
         ]
+        self.told: list[str] = []
+        self.pool.events.died = lambda text: self.told.append(text) if "do not end" in text else None
         self.pool.start()
 
     def run(self, steps: int = EPISODE) -> None:
@@ -113,7 +103,7 @@ class Model:
         assert self.stopped, f"it never stopped: {self.pool.workers}"
         assert not self.open, f"no outcome at the stop: {[*self.open.values()]}"
         assert not any(process.alive for process in self.machine.processes.values()), "a process was left"
-        assert not self.machine.orphans, "a process of a process was left"
+        assert not self.machine.orphans or self.told, "a process of a process was left, and nobody was told"
 
     # --- what happens
 
@@ -127,56 +117,11 @@ class Model:
                 Job(asked.alias, str(number), b"{}", 0.0, asked.deadline, lambda outcome: self._done(asked, outcome), number)
             )
 
-    def _act(self) -> None:
-        """Have a process do what is next for it: dying or not, while it lives it may."""
-        process = self._some_process()
-        if process is None or process.closed:
-            return
-        random = self.random
-        if process.current is not None:
-            if random.random() < 0.6:
-                self._answer(process)
-            return
-        header = self.machine.receive(process)
-        if header is None:
-            return
-        match header["do"]:
-            case "load":
-                way = random.random()
-                if way < 0.9:
-                    self.machine.send(process, '{"do": "ready", "warnings": []}')
-                elif way < 0.95:
-                    self.machine.send(process, '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}')
-                    self.machine.end(process, 1)
-                # else it loads for ever
-            case "run":
-                process.current = header["job"], header["comp_id"]
-                if random.random() < 0.7:
-                    self._answer(process)
-            case "stop":
-                self.machine.end(process, 0)
-
-    def _answer(self, process: Process) -> None:
-        assert process.current is not None
-        job, comp_id = process.current
-        process.current = None
-        self.machine.send(
-            process,
-            f'{{"do": "answer", "job": {job}, "status": "success", "value": {int(comp_id) * 7}, '
-            '"error": null, "traceback": null, "seconds": 0.1}',
-        )
-
     def _deliver(self) -> None:
-        watched = self.machine.watched()
-        if watched:
-            self.machine.ready = watched if self.random.random() < 0.5 else [self.random.choice(watched)]
-            self.loop.turn()
+        self.workers.deliver(self.loop)
 
     def _pass(self) -> None:
-        """Let time pass: a little, or until after the next thing that is due."""
-        self.machine.now += self.random.choice([0.001, 0.02, 0.06, 0.3, 1.0])
-        self.machine.take_effect()
-        self.loop.turn()
+        self.workers.let_pass(self.loop)
 
     def _reap(self) -> None:
         self.pool.reap()
@@ -192,47 +137,11 @@ class Model:
                     asked.interrupted = True
             self.pool.interrupt(alias)
 
-    def _misbehave(self) -> None:
-        process = self._some_process()
-        if process is None:
-            return
-        match self.random.randrange(7):
-            case 0:
-                self.machine.end(process, self.random.choice([0, 3, -11]))
-            case 1:
-                process.memory = self.random.choice([0, 2 * LIMIT])
-                process.greedy = process.greedy or process.memory > LIMIT
-            case 2:
-                process.printed += b"line\n" * self.random.randrange(5)
-            case 3:
-                self.machine.orphans[process.token] = self.random.randint(1, 3)
-            case 4:
-                process.closed = process.closed or self.machine.hang_up(process)
-            case 5:
-                if self.random.random() < 0.3:
-                    self.machine.send(process, self.random.choice(NONSENSE))
-                    process.nonsense = True
-            case 6:
-                process.killed = process.killed or self.machine.now  # by somebody else
-
-    def _some_process(self) -> Process | None:
-        alive = [process for process in self.machine.processes.values() if process.alive]
-        return self.random.choice(alive) if alive else None
-
     def _calm_down(self) -> None:
         """From here on nothing fails, and what is to happen happens: until nothing more is due for any job, and then some."""
         self.machine.calm = True
         for _ in range(400):
-            for process in self.machine.processes.values():
-                if process.alive and process.current is not None and not process.closed:
-                    self._answer(process)
-            for _ in range(3):
-                self._act()
-            self.machine.ready = self.machine.watched()
-            self.loop.turn()
-            self.machine.now += 0.5
-            self.machine.take_effect()
-            self.loop.turn()
+            self.workers.settle(self.loop)
             self._look()
             if self.stopped or not (self.open or self.stopping):
                 break
@@ -270,7 +179,4 @@ class Model:
             assert took >= asked.deadline, f"{asked} was overdue after {took} s"
             self.seen["timeout"] += 1
         else:
-            assert had, f"{asked} was never given to a worker: {outcome}"
-            _words, kind, did = next(way for way in WAYS if way[0] in str(outcome.error))
-            assert any(map(did, had)), f"{asked} has an error for what no worker of its did: {outcome}"
-            self.seen[kind] += 1
+            self.seen[blame(outcome.error, had)] += 1

@@ -65,6 +65,7 @@ class Service:
         *,
         stop: Callable[[float], None],
         state: Callable[[], str],
+        watcher: Watcher | None = None,
     ) -> None:
         self.started = time.time()
         self._settings = settings
@@ -83,7 +84,7 @@ class Service:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
         self._seldom = Seldom(self._journal)
         self._aliases = Aliases(
-            name, home, settings, loop, Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts
+            name, home, settings, loop, watcher or Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts
         )
 
     def serve(self, handler: str, early: Iterable[str]) -> None:

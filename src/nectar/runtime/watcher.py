@@ -33,9 +33,13 @@ class _Backend(Protocol):
 
 
 class Watcher:
-    """Where there are no events, because the system gives no more of them, rescans find everything meanwhile."""
+    """Where there are no events, because the system gives no more of them, rescans find everything meanwhile.
 
-    def __init__(self, loop: Loop) -> None:
+    :param begin: begins to give hints, to what it is given, from a thread of its own or not; None asks the operating system.
+    """
+
+    def __init__(self, loop: Loop, begin: Callable[[Callable[[Hint], None]], _Backend] | None = None) -> None:
+        self._begin = begin or (_Inotify if sys.platform == "linux" else _Observed)
         self._hints: deque[Hint] = deque()
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[object, Callable[[bytes], None]]] = {}
@@ -59,7 +63,7 @@ class Watcher:
         number = next(self._numbers)
         try:
             if self._backend is None:
-                self._backend = _Inotify(self._tell) if sys.platform == "linux" else _Observed(self._tell)
+                self._backend = self._begin(self._tell)
             path = f"/proc/self/fd/{directory}" if sys.platform == "linux" else _path_of(directory)
             self._watches[number] = self._backend.add(number, path), hinted
         except OSError:

@@ -1,0 +1,376 @@
+"""All of a daemon's inside against its model: each question of each alias has one answer, and it is its own.
+
+The real service, aliases, spools and pool run on a machine in the test's hand, with real files. Questions come whole, in halves or by a
+rename, with their event or without; file calls fail, or say so though they were done; daemons end in order or die, and others follow.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import nectar.owed
+import nectar.place
+import nectar.reading
+import nectar.released
+import nectar.spool
+from nectar.home import Home
+from nectar.protocol import Loading
+from nectar.runtime.loop import Loop
+from nectar.runtime.pool import Pool
+from nectar.runtime.service import Service
+from nectar.runtime.watcher import Watcher
+from nectar.settings import Settings
+from tests.soak.machine import Machine, Process
+from tests.soak.workers_model import Workers, blame
+
+if TYPE_CHECKING:
+    import selectors
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from nectar.runtime.watcher import Hint
+
+ALIASES = ("one", "two", "three")
+EPISODE = 1500
+"""Steps of an episode."""
+TRIES = 3
+FILE_MODULES: tuple[ModuleType, ...] = (nectar.owed, nectar.place, nectar.reading, nectar.released, nectar.spool)
+CALLS = ("open", "stat", "rename", "read", "write", "scandir", "unlink")
+"""Calls on files that may fail."""
+
+
+@dataclass(eq=False)
+class Asked:
+    """:ivar crashes: daemons that had died when it was asked.
+    :ivar written: whether all of it is there.
+    """
+
+    number: int
+    alias: str
+    deadline: float
+    at: float
+    crashes: int
+    written: bool = False
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Files:
+    """``os`` as the spool knows it, where a call fails now and then."""
+
+    def __init__(self, model: ServiceModel) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(os, name)
+        return self._failing(name, call) if name in CALLS else call
+
+    def _failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def failing(*arguments: Any, **more: Any) -> Any:
+            model = self._model
+            chance = 1.0 if model.machine.calm else model.random.random()
+            if chance < 0.004:
+                model.failed[name] += 1
+                number = model.random.choice([errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENOSPC])
+                raise OSError(number, os.strerror(number))
+            if chance < 0.005:
+                model.failed["memory"] += 1
+                raise MemoryError
+            done = call(*arguments, **more)
+            if name == "rename" and chance < 0.01:
+                model.failed["rename that was done"] += 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return done
+
+        return failing
+
+
+class Events:
+    """What gives hints: when the model says so."""
+
+    def __init__(self, tell: Callable[[Hint], None]) -> None:
+        self.tell = tell
+        self.watches: dict[str, int] = {}
+
+    def add(self, number: int, path: str) -> str:
+        alias = Path(os.readlink(path)).parts[-3]
+        self.watches[alias] = number
+        return alias
+
+    def remove(self, watch: str) -> None:
+        self.watches.pop(watch, None)
+
+    def alive(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class ServiceModel:
+    """One episode.
+
+    :param directory: an empty one for the data dir.
+    """
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        self.random = Random(seed)
+        self.home = Home(directory)
+        self.home.create()
+        for alias in ALIASES:
+            self.home.computations(alias).mkdir(parents=True)
+        self.attached = [*ALIASES]
+        self._register()
+        self.asked: dict[str, Asked] = {}
+        self.halves: list[tuple[Path, bytes, Asked]] = []
+        self.events: list[tuple[str, str]] = []
+        self.past: list[Process] = []
+        self.seen: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.crashes = 0
+        self.now = 1000.0
+        self._steps = [
+            *[self._ask] * 4,
+            *[self._act] * 10,
+            *[self._deliver] * 8,
+            *[self._pass] * 4,
+            *[self._tell] * 3,
+            *[self._read] * 2,
+            self._finish_a_half,
+            self._attach_or_detach,
+            self._reap,
+            self._misbehave,
+        ]
+        self._begin()
+
+    def run(self, steps: int = EPISODE) -> None:
+        with self._files():
+            for _ in range(steps):
+                if self.random.random() < 0.004:
+                    self._end()
+                    self._begin()
+                self.random.choice(self._steps)()
+            self._calm_down()
+            self._stop_in_order()
+        self._read()
+        waiting = [asked for asked in self.asked.values() if not asked.answers]
+        assert not waiting, f"never answered: {waiting}"
+        for alias in ALIASES:
+            directory = self.home.computations(alias)
+            assert {each.name for each in directory.iterdir()} <= {".nectar"}, f"left at {alias}: {os.listdir(directory)}"
+            assert not os.listdir(directory / ".nectar"), f"left claims at {alias}: {os.listdir(directory / '.nectar')}"
+
+    # --- the daemon's life
+
+    def _begin(self) -> None:
+        self._before = _descriptors()
+        self.machine = Machine(self.random)
+        self.machine.now = self.now
+        self.workers = Workers(self.random, self.machine)
+        self.loop = Loop(self.machine.clock, cast("selectors.BaseSelector", self.machine))
+        self.loop.faulted = self._faulted
+        settings = Settings(workers=self.random.randint(1, 3), start_timeout=5, stop_timeout=self.random.choice([0.5, 5]))
+        loading = Loading(python="python", entry="a:b", handler="b", directory="/")
+        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self.machine)
+        self.machine.calm = True  # one that cannot start is not tried here
+        watcher = Watcher(self.loop, self._watch)
+        self.service = Service(
+            "h", self.home, settings, self.loop, self.pool, stop=lambda _seconds: None, state=lambda: "serving", watcher=watcher
+        )
+        self.machine.calm = False
+        self.pool.events.failed = self.service.failed
+        self.pool.events.died = self.service.warn
+        self.pool.start()
+        self.service.serve("b", [])
+        self.stopped = False
+
+    def _watch(self, tell: Callable[[Hint], None]) -> Events:
+        self.backend = Events(tell)
+        return self.backend
+
+    def _end(self) -> None:
+        if self.random.random() < 0.5:
+            self._stop_in_order()
+            return
+        self.crashes += 1
+        self.seen["crashes"] += 1
+        self._bury()
+
+    def _stop_in_order(self) -> None:
+        self.service.pause()
+        self.pool.stop(self.random.choice([0, 1]), self._stopped)
+        for _ in range(100):
+            if self.stopped:
+                break
+            self.workers.settle(self.loop)
+        assert self.stopped, "it did not stop"
+        self._bury()
+
+    def _stopped(self) -> None:
+        self.stopped = True
+        self.service.close()
+
+    def _bury(self) -> None:
+        """What is left of a process that has ended: nothing, its descriptors least of all."""
+        self.now = self.machine.now
+        self.past += self.machine.processes.values()
+        for process in self.machine.processes.values():
+            if process.alive:
+                self.machine.end(process, -9)
+        _let_go(self.service)
+        for descriptor in _descriptors() - self._before:
+            try:
+                os.close(descriptor)
+            except OSError:
+                continue
+
+    def _faulted(self, error: Exception) -> None:
+        assert isinstance(error, (OSError, MemoryError)), repr(error)  # the machine's own
+        self.seen["faults"] += 1
+
+    # --- the node
+
+    def _ask(self) -> None:
+        alias = self.random.choice(ALIASES)
+        number = len(self.asked)
+        asked = Asked(number, alias, self.random.choice([0.05, 5, 30]), self.machine.now, self.crashes)
+        self.asked[str(number)] = asked
+        fields = {
+            "comp_id": str(number),
+            "query": "q",
+            "proposer": "p",
+            "aggregators": [],
+            "targets": [],
+            "deadline": asked.deadline,
+        }
+        content = json.dumps(fields).encode()
+        path = self.home.computations(alias) / f"{number}.pending"
+        match self.random.randrange(3):
+            case 0:
+                half = self.random.randrange(len(content))
+                path.write_bytes(content[:half])
+                self.halves.append((path, content[half:], asked))
+            case 1:
+                path.write_bytes(content)
+                asked.written = True
+            case 2:
+                aside = path.with_suffix(".aside")
+                aside.write_bytes(content)
+                aside.rename(path)
+                asked.written = True
+        self.events.append((alias, path.name))
+
+    def _finish_a_half(self) -> None:
+        for path, rest, asked in self.halves:
+            # A writer that takes longer than it may is not tried here.
+            with path.open("ab") as file:
+                file.write(rest)
+            asked.written = True
+        self.halves.clear()
+
+    def _tell(self) -> None:
+        if self.events:
+            alias, name = self.events.pop(self.random.randrange(len(self.events)))
+            if self.random.random() < 0.7 and alias in self.backend.watches:
+                self.backend.tell((self.backend.watches[alias], name.encode()))
+
+    def _read(self) -> None:
+        for alias in ALIASES:
+            for path in self.home.computations(alias).glob("*.complete"):
+                fields = json.loads(path.read_bytes())
+                path.unlink()
+                self._look_at(self.asked[path.stem], fields)
+
+    def _look_at(self, asked: Asked, fields: dict[str, Any]) -> None:
+        asked.answers.append(fields)
+        assert asked.written, f"{asked} was not even whole"
+        assert len(asked.answers) == 1, f"{asked} has two answers"
+        had = [each for each in (*self.past, *self.machine.processes.values()) if str(asked.number) in each.begun]
+        error = str(fields["error"])
+        if fields["status"] == "success":
+            assert fields["result"] == {"value": asked.number * 7}, f"{asked} has another's answer"
+            self.seen["success"] += 1
+        elif fields["status"] == "timeout":
+            assert self.machine.now - asked.at >= asked.deadline, f"{asked} was not overdue"
+            self.seen["timeout"] += 1
+        elif f"tried {TRIES} times" in error:
+            assert self.crashes - asked.crashes >= TRIES, f"{asked} was tried so often by nobody"
+            self.seen["tries"] += 1
+        else:
+            self.seen[blame(error, had)] += 1
+
+    def _attach_or_detach(self) -> None:
+        if self.random.random() < 0.2:
+            alias = self.random.choice(ALIASES)
+            self.attached = [*({*self.attached} ^ {alias})]
+            self._register()
+
+    def _register(self) -> None:
+        aside = self.home.registry.with_suffix(".aside")
+        aside.write_text(json.dumps({"h": {"attached_aliases": self.attached}}))
+        aside.rename(self.home.registry)
+
+    # --- the machine
+
+    def _act(self) -> None:
+        self.workers.act()
+
+    def _misbehave(self) -> None:
+        self.workers.misbehave()
+
+    def _reap(self) -> None:
+        self.pool.reap()
+
+    def _deliver(self) -> None:
+        self.workers.deliver(self.loop)
+        self.loop.guarded(self.service.pump)()
+
+    def _pass(self) -> None:
+        if self.halves and self.random.random() < 0.5:
+            self._finish_a_half()
+        self.workers.let_pass(self.loop)
+        self.loop.guarded(self.service.pump)()
+
+    def _calm_down(self) -> None:
+        self.machine.calm = True
+        self._finish_a_half()
+        self.attached = [*ALIASES]
+        self._register()
+        for _ in range(600):
+            self.workers.settle(self.loop)
+            self.loop.guarded(self.service.pump)()
+            self._read()
+            if all(asked.answers for asked in self.asked.values()):
+                break
+
+    @contextmanager
+    def _files(self) -> Iterator[None]:
+        for module in FILE_MODULES:
+            vars(module)["os"] = Files(self)
+        try:
+            yield
+        finally:
+            for module in FILE_MODULES:
+                vars(module)["os"] = os
+
+
+def _descriptors() -> set[int]:
+    return {int(name) for name in os.listdir("/proc/self/fd")}
+
+
+def _let_go(service: Service) -> None:
+    """Close what would close its descriptor by itself at a moment when that is another's."""
+    if service._control._listening.fileno() >= 0:
+        service._control._listening.close()
+    for name in ("nectar", "watchdog"):
+        for handler in [*logging.getLogger(name).handlers]:
+            logging.getLogger(name).removeHandler(handler)
+            handler.close()

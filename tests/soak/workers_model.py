@@ -1,0 +1,135 @@
+"""What workers do on a machine in the test's hand: they load, answer, hang, leak, die and say nonsense, in any order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.soak.machine import LIMIT, Machine, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from nectar.runtime.loop import Loop
+
+WAYS: list[tuple[str, str, Callable[[Process], bool]]] = [
+    ("memory", "memory", lambda process: process.greedy),
+    ("something else", "nonsense", lambda process: process.nonsense),
+    ("closed its channel", "closed", lambda process: process.closed),
+    ("", "died", lambda process: not process.alive),
+]
+"""The words of an error, what it is counted as, and whether a process did what it says."""
+NONSENSE = (
+    '{"do": "ready"}',
+    "[]",
+    "x",
+    '{"do": "answer", "job": 0, "status": "success", "value": 1, "error": null, "traceback": null, "seconds": 0.1}',
+)
+
+
+class Workers:
+    """Steps of which each makes one thing happen."""
+
+    def __init__(self, random: Random, machine: Machine) -> None:
+        self.random = random
+        self.machine = machine
+
+    def act(self) -> None:
+        """Have a process do what is next for it: dying or not, while it lives it may."""
+        process = self._some_process()
+        if process is None or process.closed:
+            return
+        random = self.random
+        if process.current is not None:
+            if random.random() < 0.6:
+                self.answer(process)
+            return
+        header = self.machine.receive(process)
+        if header is None:
+            return
+        match header["do"]:
+            case "load":
+                way = random.random()
+                if way < 0.9:
+                    self.machine.send(process, '{"do": "ready", "warnings": []}')
+                elif way < 0.95:
+                    self.machine.send(process, '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}')
+                    self.machine.end(process, 1)
+                # else it loads for ever
+            case "run":
+                process.current = header["job"], header["comp_id"]
+                if random.random() < 0.7:
+                    self.answer(process)
+            case "stop":
+                self.machine.end(process, 0)
+
+    def answer(self, process: Process) -> None:
+        assert process.current is not None
+        job, comp_id = process.current
+        process.current = None
+        self.machine.send(
+            process,
+            f'{{"do": "answer", "job": {job}, "status": "success", "value": {int(comp_id) * 7}, '
+            '"error": null, "traceback": null, "seconds": 0.1}',
+        )
+
+    def misbehave(self) -> None:
+        process = self._some_process()
+        if process is None:
+            return
+        match self.random.randrange(7):
+            case 0:
+                self.machine.end(process, self.random.choice([0, 3, -11]))
+            case 1:
+                process.memory = self.random.choice([0, 2 * LIMIT])
+                process.greedy = process.greedy or process.memory > LIMIT
+            case 2:
+                process.printed += b"line\n" * self.random.randrange(5)
+            case 3:
+                self.machine.orphans[process.token] = self.random.randint(1, 3)
+            case 4:
+                process.closed = process.closed or self.machine.hang_up(process)
+            case 5:
+                if self.random.random() < 0.3:
+                    self.machine.send(process, self.random.choice(NONSENSE))
+                    process.nonsense = True
+            case 6:
+                process.killed = process.killed or self.machine.now  # by somebody else
+
+    def _some_process(self) -> Process | None:
+        alive = [process for process in self.machine.processes.values() if process.alive]
+        return self.random.choice(alive) if alive else None
+
+    def deliver(self, loop: Loop) -> None:
+        """Let a loop see some of what is ready for it, or all."""
+        watched = self.machine.watched()
+        if watched:
+            self.machine.ready = watched if self.random.random() < 0.5 else [self.random.choice(watched)]
+            loop.turn()
+
+    def let_pass(self, loop: Loop) -> None:
+        """Let time pass: what was killed may end, and what is due is done."""
+        self.machine.now += self.random.choice([0.001, 0.02, 0.06, 0.3, 1.0])
+        self.machine.take_effect()
+        loop.turn()
+
+    def settle(self, loop: Loop) -> None:
+        """Half a second in which all that can happen does."""
+        for process in self.machine.processes.values():
+            if process.alive and process.current is not None and not process.closed:
+                self.answer(process)
+        for _ in range(3):
+            self.act()
+        self.machine.ready = self.machine.watched()
+        loop.turn()
+        self.machine.now += 0.5
+        self.machine.take_effect()
+        loop.turn()
+
+
+def blame(error: str | None, had: list[Process]) -> str:
+    """In a word, what an error says of those who had a question; it must be true of one of them."""
+    assert had, f"{error} is said of a question that was never given to a worker"
+    _words, kind, did = next(way for way in WAYS if way[0] in str(error))
+    assert any(map(did, had)), f"{error} is said of a question for whose workers it is not true"
+    return kind
