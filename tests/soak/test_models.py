@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.pool_model import EPISODE, Model
+from tests.soak import pool_model, service_model
 from tests.soak.table import FRACTION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.soak.table import Row
 
 SEED = "NECTAR_MODEL_SEED"
@@ -20,22 +24,59 @@ SECONDS = 600 if FRACTION >= 1 else 20
 
 def test_the_pool_against_its_model(row: Row) -> None:
     """Any order of what a daemon, its workers and the system do, with effects that come late, in pieces or never."""
-    seed = int(os.environ.get(SEED) or secrets.randbelow(10**9))
-    begun, steps, seen = time.monotonic(), 0, Counter[str]()
-    while (took := time.monotonic() - begun) < SECONDS:
-        model = Model(seed)
-        try:
+
+    def episode(seed: int) -> Counter[str]:
+        model = pool_model.Model(seed)
+        model.run()
+        return model.seen
+
+    episodes, speed, seen = explore(episode, pool_model.EPISODE)
+    row(
+        "whatever comes late, in pieces or never: each job has one outcome, its own, and no worker that ends gets one",
+        **{"episodes": episodes, "steps a second": speed, **seen, "wrong": 0},
+    )
+    # Else the steps try less than they should.
+    assert SEED in os.environ or seen.keys() >= {"success", "timeout", "died", "none", "closed", "nonsense", "memory"}
+
+
+def test_a_daemon_against_its_model(row: Row, tmp_path: Path) -> None:
+    """The same with the service, aliases, spools and files, and with daemons that end or die and are followed by others."""
+    shared_memory = Path("/dev/shm")
+    root = shared_memory if os.access(shared_memory, os.W_OK) else tmp_path
+
+    def episode(seed: int) -> Counter[str]:
+        with tempfile.TemporaryDirectory(prefix="nectar-model-", dir=root) as directory:
+            model = service_model.ServiceModel(seed, Path(directory, "data"))
             model.run()
+            return model.seen + Counter({f"failed {call}": count for call, count in model.failed.items()})
+
+    before = os.umask(0o077)
+    try:
+        episodes, speed, seen = explore(episode, service_model.EPISODE)
+    finally:
+        os.umask(before)
+    row(
+        "the same with aliases, files that fail, attaching and detaching, and deaths of the daemon: each question has one answer, its own",
+        **{"episodes": episodes, "steps a second": speed, **seen, "wrong": 0},
+    )
+    assert SEED in os.environ or seen.keys() >= {"success", "timeout", "crashes", "faults"}
+
+
+def explore(episode: Callable[[int], Counter[str]], steps: int) -> tuple[int, int, Counter[str]]:
+    """Episodes for a while.
+
+    :param episode: one of so many ``steps``, from a seed.
+    :returns: how many episodes, how many steps a second, and what was seen.
+    """
+    seed = int(os.environ.get(SEED) or secrets.randbelow(10**9))
+    begun, episodes, seen = time.monotonic(), 0, Counter[str]()
+    while (took := time.monotonic() - begun) < SECONDS:
+        try:
+            seen += episode(seed)
         except BaseException as error:
             error.add_note(f"{SEED}={seed} gives these steps again")
             raise
+        episodes, seed = episodes + 1, seed + 1
         if SEED in os.environ:
-            return
-        steps, seed = steps + EPISODE, seed + 1
-        seen += model.seen
-    row(
-        "whatever comes late, in pieces or never: each job has one outcome, its own, and no worker that ends gets one",
-        **{"steps": steps, "steps a second": round(steps / took), **seen, "wrong": 0},
-    )
-    # Else the steps try less than they should.
-    assert seen.keys() >= {"success", "timeout", "died", "none", "closed", "nonsense", "memory"}
+            break
+    return episodes, round(episodes * steps / max(took, 0.001)), seen
