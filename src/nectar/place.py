@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
+import secrets
 import stat
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 VANISHED = frozenset({errno.ENOENT, errno.ENOTCONN, errno.ESTALE})
 """What is said of a directory that is there no more, or whose network's file system has gone."""
+
+
+_TRIAL = ".trial"
+_MOVED = ".moved"
+_TRIED = re.compile(r"[0-9a-f]{16}\.trial")
 
 
 class Standing(Enum):
@@ -58,13 +65,15 @@ class Place:
         """
         try:
             directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                return cls(path, directory, _take_claims(path, directory))
-            except BaseException:
-                os.close(directory)
-                raise
         except OSError as error:
-            raise SpoolUnusableError(f"{error.filename or path}: {error.strerror}") from None
+            raise SpoolUnusableError(f"{path}: {error.strerror}") from None
+        try:
+            return cls(path, directory, _take_claims(path, directory))
+        except BaseException as error:
+            os.close(directory)
+            if isinstance(error, OSError):
+                raise SpoolUnusableError(f"{path / CLAIMS}: {error.strerror}") from None
+            raise
 
     def renew(self) -> None:
         """Make ``.nectar`` anew, which has been removed.
@@ -134,18 +143,17 @@ class Place:
 
 
 def _take_claims(path: Path, directory: int) -> int:
-    """Open ``.nectar``, which is made where it is not there, and lock it."""
+    """Open ``.nectar``, which is made where it is not there, lock it, and see whether it can be used."""
     try:
         os.mkdir(CLAIMS, 0o700, dir_fd=directory)
     except FileExistsError:
         pass
     claims = os.open(CLAIMS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        # Whoever else could write in it could forge answers, or lead ours astray.
-        owner = os.fstat(claims)
-        if owner.st_uid != os.geteuid() or stat.S_IMODE(owner.st_mode) & 0o077:
-            raise SpoolUnusableError(f"{path / CLAIMS} belongs to, or is open to, somebody else")
+        _require_ours(path / CLAIMS, claims)
         fcntl.flock(claims, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove_trials(directory, claims)
+        _try_renames(path, directory, claims)
     except BlockingIOError:
         os.close(claims)
         raise SpoolBusyError(f"{path} is held by another handler's process") from None
@@ -153,6 +161,74 @@ def _take_claims(path: Path, directory: int) -> int:
         os.close(claims)
         raise
     return claims
+
+
+def _require_ours(path: Path, claims: int) -> None:
+    """Refuse what others could write in: they could forge answers, or lead ours astray."""
+    found = os.fstat(claims)
+    if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+        return
+    made = _try_to_make(claims)
+    if made is None or (made.st_uid == os.geteuid() and not made.st_mode & 0o077):
+        raise SpoolUnusableError(f"{path} belongs to, or is open to, somebody else")
+    raise SpoolUnusableError(
+        f"{path} cannot be made private: its file system gives all that is made mode {stat.S_IMODE(made.st_mode):04o} and user "
+        f"{made.st_uid}; mount it with modes 0700 and 0600 for user {os.geteuid()} (FAT: uid=, umask=077; CIFS: uid=, dir_mode=, file_mode=)"
+    )
+
+
+def _try_to_make(claims: int) -> os.stat_result | None:
+    """What comes of it when a private directory is made; None where none can be made."""
+    name = f"{secrets.token_hex(8)}{_TRIAL}"
+    try:
+        os.mkdir(name, 0o700, dir_fd=claims)
+        return os.stat(name, dir_fd=claims, follow_symlinks=False)
+    except OSError:
+        return None
+    finally:
+        _remove_trial(name, claims, claims)
+
+
+def _try_renames(path: Path, directory: int, claims: int) -> None:
+    """Rename a file out of ``.nectar`` and back, as questions and answers are to be.
+
+    What a kill leaves of it is removed by :func:`_remove_trials`: another file beside it tells, for as long as there is any.
+    """
+    name = f"{secrets.token_hex(8)}{_TRIAL}"
+    try:
+        for made in (name, name + _MOVED):
+            os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims))
+        try:
+            os.rename(name + _MOVED, f".{name}", src_dir_fd=claims, dst_dir_fd=directory)
+            os.rename(f".{name}", name + _MOVED, src_dir_fd=directory, dst_dir_fd=claims)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise SpoolUnusableError(
+                    f"{path / CLAIMS} is on another file system, or another mount, than the directory that it is in: no question "
+                    "can be renamed into it; unmount it there, or mount one file system over both"
+                ) from None
+            raise SpoolUnusableError(f"no file can be renamed between {path} and its {CLAIMS}: {error.strerror}") from None
+    finally:
+        _remove_trial(name, directory, claims)
+
+
+def _remove_trials(directory: int, claims: int) -> None:
+    with os.scandir(claims) as entries:
+        names = [entry.name for entry in entries if _TRIED.fullmatch(entry.name)]
+    for name in names:
+        _remove_trial(name, directory, claims)
+
+
+def _remove_trial(name: str, directory: int, claims: int) -> None:
+    for left, where in ((f".{name}", directory), (name + _MOVED, claims), (name, claims)):
+        try:
+            os.unlink(left, dir_fd=where)
+        except FileNotFoundError:
+            continue
+        except IsADirectoryError:
+            os.rmdir(left, dir_fd=where)
+        except OSError:  # the next who opens it tries again
+            return
 
 
 def _removed(directory: int) -> bool:

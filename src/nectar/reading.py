@@ -8,6 +8,8 @@ import stat
 from dataclasses import dataclass
 
 PENDING = ".pending"
+LINKED = "it has more than one link"
+"""Why a file is no question now, and may be one when its writer has removed the other name that it delivered it from."""
 MAX_ID = 255 - len(".9.") - 16
 """Bytes of the longest id whose claim has a name that fits."""
 
@@ -85,5 +87,5 @@ def no_question(comp_id: str, status: os.stat_result) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if status.st_nlink > 1:
-        return "it has more than one link"
+        return LINKED
     return None

@@ -1,7 +1,8 @@
-"""How writers deliver: under a temporary name that begins with a dot, as many do."""
+"""How writers deliver: under a temporary name that begins with a dot, as many do, and by links."""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,16 @@ def test_a_name_that_begins_with_a_dot_and_stays_is_told_once(chameleon: Running
     node.ask("number 3")
     assert chameleon.log().count("begins with a dot") == before == 2
     assert node.left() == ["._stays.pending", ".stays.pending", "touched"]
+
+
+def test_what_is_delivered_by_a_link_is_answered_soon_after_its_other_name_is_gone(chameleon: Running) -> None:
+    node = chameleon.attached()
+    (node.directory / "tmp").mkdir()
+    aside = node.directory / "tmp" / "m1"
+    aside.write_bytes(node.question("m1", "number 7"))
+    os.link(aside, node.directory / "m1.pending")
+    chameleon.until_logged(f"{node.alias}: m1.pending is no question and is left alone: it has more than one link")
+    time.sleep(3)  # beyond what is listed again because it changed a moment ago
+    aside.unlink()
+    assert node.answer("m1", seconds=15)["result"] == {"value": 7}  # the next time that all is listed may be 30 s away
+    assert chameleon.log().count(f"{node.alias}: m1.pending is no question") == 1

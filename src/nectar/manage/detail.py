@@ -67,12 +67,17 @@ def look(home: Home, name: str) -> Detail:
 
 
 def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
-    """Why handlers that run have no worker that could answer, by name; those that are well are left out."""
+    """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
     found = {}
     for name, record in records.items():
         daemon = _ask(home, name, timeout=TABLE_TIMEOUT)[0] if record.status == "running" else None
-        if daemon is not None and isinstance(daemon.get("failing"), str):
-            found[name] = daemon["failing"]
+        if daemon is None:
+            continue
+        reasons = [daemon["failing"]] if isinstance(daemon.get("failing"), str) else []
+        aliases = daemon.get("aliases", {}).items()
+        reasons += [f"it cannot answer for {alias}: {served['problem']}" for alias, served in aliases if served.get("problem")]
+        if reasons:
+            found[name] = "; ".join(reasons)
     return found
 
 

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nectar.place import SpoolBusyError, SpoolUnusableError
-from nectar.reading import PENDING, NotAQuestionError
+from nectar.reading import LINKED, PENDING, NotAQuestionError
+from nectar.runtime.failures import Failures
 from nectar.runtime.journal import visible
 from nectar.runtime.room import require_room
 from nectar.spool import Claim, Later, Question, Spool
@@ -45,8 +46,11 @@ SLICE = 0.02
 """Seconds that are spent on questions that cannot be run, before others have their turn."""
 SELDOM_ASKED = 10.0
 """Seconds between two looks at the clock, at most."""
+DELIVERY = 60.0
+"""Seconds for which a question that has two names is looked at again each second, and not only when all is listed."""
 BLOCKED = 1.0
 """Seconds in which nothing is tried after something failed that would fail for each question."""
+ASKED, PUBLISHED = "asked for its next question", "published"
 OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What goes wrong for any question and not for one."""
 
@@ -78,24 +82,36 @@ class Age:
 class Alias:
     """:param path: the alias's computation directory.
     :param counts: where what was published is counted, by status, and what is ``lost``.
+    :param twin: names another alias that the handler holds, where what lies at a path is that one's directory.
 
     :ivar spool: None while it cannot be held; ``problem`` says why.
     """
 
     def __init__(
-        self, name: str, path: Path, settings: Settings, loop: Loop, watcher: Watcher, seldom: Seldom, counts: Counter[str]
+        self,
+        name: str,
+        path: Path,
+        settings: Settings,
+        loop: Loop,
+        watcher: Watcher,
+        seldom: Seldom,
+        counts: Counter[str],
+        twin: Callable[[Path], str | None],
     ) -> None:
         self.name = name
         self.spool: Spool | None = None
-        self.problem: str | None = None
+        self._unserved: str | None = None
+        self._failures = Failures()
         self._path = path
         self._settings = settings
         self._loop = loop
         self._watcher = watcher
         self._seldom = seldom
         self._counts = counts
+        self._twin = twin
         self._queue: dict[str | Claim, None] = {}
         self._deferred: set[str | Claim] = set()
+        self._linked: dict[str, float] = {}
         self._seen_odd: set[str] = set()
         self._blocked = 0.0
         self._more = False
@@ -108,6 +124,11 @@ class Alias:
         self._age = Age(settings.keep_answers)
         self._age.now(loop.now(), time.time())
         self._left: list[Spool] = []
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is answered, or why something that is tried again fails each time."""
+        return self._unserved or self._failures.often
 
     @property
     def waiting(self) -> int:
@@ -154,6 +175,8 @@ class Alias:
             self._notice()
         except OSError as error:
             self._trouble("looked at", error)
+        else:
+            self._failures.worked("looked at")
 
     def _notice(self) -> None:
         now, wall = self._loop.now(), time.time()
@@ -188,10 +211,12 @@ class Alias:
         try:
             self.spool = self._back() or self._hold()
         except (SpoolBusyError, SpoolUnusableError) as error:
-            self.problem = str(error)
-            self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self.problem)}")
+            twin = self._twin(self._path) if isinstance(error, SpoolBusyError) else None
+            same = f"{twin} and {self.name} are the same directory, which is answered for as {twin}"
+            self._unserved = str(error) if twin is None else same
+            self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self._unserved)}")
             return
-        self.problem = None
+        self._unserved = None
         self._paused = False
         self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
         self._recover()
@@ -221,8 +246,9 @@ class Alias:
         for error in settled.problems:
             if error.errno in OF_ALL:  # no answer would find its place, and until then a question is better left where it is
                 self._blocked = self._loop.now() + BLOCKED
-            text = f"{self.name}: an answer cannot be published yet: {error.strerror}"
-            self._seldom.warn(f"{self.name} publish {error.errno}", text)
+            self._tell(PUBLISHED, f"an answer cannot be published yet: {error.strerror}", error)
+        if settled.published or (only is None and not settled.problems):
+            self._failures.worked(PUBLISHED)
 
     def strays(self, running: Container[object]) -> list[Claim]:
         """Claims that are held, and that nobody runs, owes, waits with or has queued."""
@@ -296,10 +322,13 @@ class Alias:
         try:
             found = spool.resume(item, now) if isinstance(item, Claim) else spool.claim(item, now)
         except NotAQuestionError as error:
-            self._odd(str(item) + PENDING, str(error))
+            if str(error) == LINKED:
+                self._delivered(spool, str(item))
+            else:
+                self._odd(str(item) + PENDING, str(error))
             return None
         except OSError as error:
-            self._trouble("asked for its next question", error)
+            self._trouble(ASKED, error)
             if error.errno in OF_ALL:
                 self._blocked = now + BLOCKED
                 self._queue = {item: None, **self._queue}
@@ -308,9 +337,10 @@ class Alias:
             return None
         if isinstance(found, Later):
             if found.error is not None:
-                self._trouble("asked for its next question", found.error)
+                self._trouble(ASKED, found.error)
             self._again(spool, found.claim or item, found.seconds)
             return None
+        self._failures.worked(ASKED)
         if found is None and isinstance(item, Claim):
             self.settle(spool, item)
         return found
@@ -336,13 +366,30 @@ class Alias:
             self._queue.update(dict.fromkeys(found))
             self._more = len(found) == BATCH
             self._listed = (changed, self._loop.now())
-            for name, reason in odd:
-                if name in self._seen_odd:  # and not one that was there for a moment, under its writer's name for it
-                    self._odd(name, reason)
-            self._seen_odd = {name for name, _ in odd}
+            self._tell_apart(odd)
 
         if not self._paused:
             self._guarded("listed", listing)
+
+    def _tell_apart(self, odd: list[tuple[str, str]]) -> None:
+        """Tell of what was there before, and not for a moment, under its writer's name for it; look again at what has two names."""
+        linked = {name.removesuffix(PENDING) for name, reason in odd if reason == LINKED}
+        self._linked = {each: since for each, since in self._linked.items() if each in linked or each in self._deferred}
+        for name, reason in odd:
+            if reason == LINKED and len(self._linked) < BATCH:
+                self._queue.update(dict.fromkeys({name.removesuffix(PENDING)}.difference(self._linked)))
+            elif name in self._seen_odd:
+                self._odd(name, reason)
+        self._seen_odd = {name for name, _ in odd}
+
+    def _delivered(self, spool: Spool, comp_id: str) -> None:
+        """A question that is delivered by a link has two names until its writer removes the other: look again for a while."""
+        now = self._loop.now()
+        waited = now - self._linked.setdefault(comp_id, now)
+        if waited > 0:
+            self._odd(comp_id + PENDING, LINKED)
+        if waited < DELIVERY:
+            self._again(spool, comp_id, 1.0)
 
     def _odd(self, name: str, reason: str) -> None:
         text = f"{self.name}: {visible(name)} is no question and is left alone: {reason}"
@@ -356,10 +403,15 @@ class Alias:
         except OSError as error:
             self._trouble(what, error)
             self._blocked = self._loop.now() + BLOCKED
+        else:
+            self._failures.worked(what)
 
     def _trouble(self, what: str, error: OSError) -> None:
-        text = f"{self.name}: the directory cannot be {what} now: {error.strerror}"
-        self._seldom.warn(f"{self.name} {what} {error.errno}", text)
+        self._tell(what, f"the directory cannot be {what} now: {error.strerror}", error)
+
+    def _tell(self, what: str, text: str, error: OSError) -> None:
+        self._failures.failed(what, text)
+        self._seldom.warn(f"{self.name} {what} {error.errno}", f"{self.name}: {text}")
 
     def _leave(self) -> None:
         """The directory is another by now, or none: answers that are to come may still be published in the old one."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import logging
     from collections import Counter
     from collections.abc import Callable, Container, Iterator, Mapping
+    from pathlib import Path
 
     from nectar.home import Home
     from nectar.runtime.journal import Seldom
@@ -169,12 +170,23 @@ class Aliases:
 
     def _attach(self, name: str) -> None:
         loop = self._loop.within(lambda: self._reopen(alias))
-        alias = Alias(name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom, self._counts)
+        alias = Alias(
+            name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom, self._counts, self._twin
+        )
         self._attached[name] = alias
         self._turns.append(name)
         with self.mending(alias):
             alias.open()
         self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
+
+    def _twin(self, path: Path) -> str | None:
+        for name, alias in (*self._attached.items(), *((name, alias) for name, (alias, _) in self._leaving.items())):
+            try:
+                if alias.spool is not None and alias.spool.place.is_at(path):
+                    return name
+            except OSError:
+                continue
+        return None
 
     def _detach(self, name: str) -> None:
         self._leave(self._attached[name], self._settings.stop_timeout)

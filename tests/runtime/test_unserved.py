@@ -1,0 +1,68 @@
+"""An alias that cannot be served: why is in the log, in ``view``, in ``doctor``, and in what ``attach`` says."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tests.soak.ground import mount, mounted
+from tests.world import until
+
+if TYPE_CHECKING:
+    from tests.runtime.conftest import Node, Running
+
+
+def assert_told(running: Running, node: Node, reason: str) -> None:
+    until(lambda: reason in (running.status()["aliases"][node.alias]["problem"] or ""), f"the status says {reason!r}")
+    assert reason in running.world.run("view", running.name).stdout
+    assert f"it cannot answer for {node.alias}" in running.world.run("view").stdout
+    assert f"{running.name} cannot answer for {node.alias}" in running.world.run("doctor", code=None).stdout
+    running.until_logged(reason)
+
+
+def assert_well(running: Running, node: Node) -> None:
+    until(lambda: running.status()["aliases"][node.alias]["problem"] is None, "there is no problem any more")
+    assert running.world.run("view", running.name).stdout.count(f"Alias {node.alias}") == 0
+
+
+def test_claims_on_another_file_system(chameleon: Running) -> None:
+    node = chameleon.node()
+    with mounted(node.directory / ".nectar", "-o", "mode=0700"):
+        refused = chameleon.world.run("attach", chameleon.name, node.alias, code=4)
+        assert "is on another file system" in refused.stderr
+    node = chameleon.attached()
+    with mounted(node.directory / ".nectar", "-o", "mode=0700"):
+        node.put("waits", "number 4")
+        assert_told(chameleon, node, "is on another file system")
+    assert node.answer("waits")["result"] == {"value": 4}
+    assert_well(chameleon, node)
+
+
+def test_claims_that_fail_each_time(chameleon: Running) -> None:
+    """The directory is read-only by now, and is the same as before to whoever compares it."""
+    node = chameleon.node()
+    with mounted(node.directory, "-o", "mode=0755") as directory:
+        chameleon.attach(node)
+        node.put("first", "number 3")
+        assert node.answer("first")["result"] == {"value": 3}
+        os.kill(chameleon.daemon, signal.SIGSTOP)  # so that it has not claimed the next one before all is read-only
+        try:
+            node.put("waits", "number 4")
+            mount(directory, "-o", "remount,ro")
+        finally:
+            os.kill(chameleon.daemon, signal.SIGCONT)
+        assert_told(chameleon, node, "Read-only file system")
+        mount(directory, "-o", "remount,rw")
+        assert node.answer("waits")["result"] == {"value": 4}
+        assert_well(chameleon, node)
+        chameleon.detach(node)
+
+
+def test_two_aliases_that_are_one_directory(chameleon: Running) -> None:
+    node, other = chameleon.attached(), chameleon.node()
+    other.directory.rmdir()
+    other.directory.symlink_to(node.directory)
+    refused = chameleon.world.run("attach", chameleon.name, other.alias, code=4)
+    assert f"{node.alias} and {other.alias} are the same directory" in refused.stderr
+    assert node.ask("number 4")["result"] == {"value": 4}

@@ -1,0 +1,78 @@
+"""Directories that cannot be a spool: refused with the reason, and left as they were."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.computation import ComputationResult
+from nectar.place import SpoolUnusableError
+from nectar.spool import Question, Spool
+from tests.soak.ground import mounted
+from tests.spool.conftest import MAX_BYTES, names, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def refused(directory: Path) -> str:
+    with pytest.raises(SpoolUnusableError) as caught:
+        Spool.open(directory, max_bytes=MAX_BYTES)
+    return str(caught.value)
+
+
+def test_claims_on_another_file_system_are_refused_until_it_is_gone(directory: Path) -> None:
+    put(directory, "a1")
+    (directory / ".nectar").mkdir(mode=0o700)
+    with mounted(directory / ".nectar", "-o", "mode=0700"):
+        assert "is on another file system" in refused(directory)
+        assert names(directory) == ["a1.pending"]
+    Spool.open(directory, max_bytes=MAX_BYTES).close()
+
+
+def test_claims_on_another_mount_of_the_same_file_system_are_refused(directory: Path) -> None:
+    """Device and inode are as they should be, and no rename works."""
+    (directory / ".nectar").mkdir(mode=0o700)
+    with mounted(directory / ".nectar", "--bind", kind="", source=str(directory / ".nectar")):
+        assert (directory / ".nectar").stat().st_dev == directory.stat().st_dev
+        assert "or another mount" in refused(directory)
+    assert names(directory) == []
+
+
+def test_claims_that_a_mount_covers_later_are_another_place(directory: Path, spool: Spool) -> None:
+    put(directory, "a1")
+    question = spool.claim("a1", 0.0)
+    assert isinstance(question, Question)
+    with mounted(directory / ".nectar", "-o", "mode=0700"):
+        assert not spool.place.is_at(directory)
+        spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
+        assert len(spool.settle().published) == 1, "from below it can be answered all the while"
+    assert spool.place.is_at(directory)
+    assert names(directory) == ["a1.complete"]
+
+
+def test_a_directory_that_cannot_be_written_is_refused(directory: Path) -> None:
+    with mounted(directory, "-o", "mode=0700"):
+        (directory / ".nectar").mkdir(mode=0o700)
+        put(directory, "a1")
+        with mounted(directory, "-o", "bind,ro", kind="", source=str(directory)):
+            assert refused(directory) == f"{directory}/.nectar: Read-only file system"
+        Spool.open(directory, max_bytes=MAX_BYTES).close()
+
+
+def test_what_a_kill_leaves_of_a_trial_is_removed(directory: Path) -> None:
+    claims = directory / ".nectar"
+    claims.mkdir(mode=0o700)
+    for number, places in enumerate(((f"{claims}/{{}}", f"{claims}/{{}}.moved"), (f"{claims}/{{}}", f"{directory}/.{{}}"))):
+        for place in places:
+            with open(place.format(f"{number:016x}.trial"), "w"):
+                pass
+    (claims / f"{2:016x}.trial").mkdir()
+    foreign = [f".{3:016x}.trial", f".nectar/{3:016x}.trials"]
+    for name in foreign:
+        (directory / name).touch()
+    Spool.open(directory, max_bytes=MAX_BYTES).close()
+    assert names(directory) == foreign
+    assert sorted(os.listdir(claims)) == [f"{3:016x}.trials"]
