@@ -6,7 +6,8 @@
     ├── {alias}/data/computation/    one node's, created by the node; .nectar/ in it is ours
     └── nectar/                      mode 0700
         ├── handlers.json            the registry; registry.lock guards its changes
-        ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave
+        ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
+        │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content
@@ -161,8 +162,12 @@ class Home:
     def lock(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.lock"
 
+    def start(self, name: str) -> Path:
+        """The lock of the command that starts a handler, from its beginning to its end."""
+        return self.handlers / f"{check_name(name)}.start"
+
     def turn(self, name: str) -> Path:
-        """The lock of whoever puts one daemon of a name in another's place."""
+        """The lock of whoever ends a daemon of a name, or puts one in its place."""
         return self.handlers / f"{check_name(name)}.turn"
 
     def variables(self, name: str) -> Path:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.world import until
+from tests.world import TWICE, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.uv
 @pytest.fixture
 def launched(world: World) -> World:
     """A world in which ``h`` runs, and alice and bob are."""
-    world.file("h.py")
+    world.file("h.py", "# /// script\n# [tool.nectar]\n# stop_timeout = 1\n# ///\n" + textwrap.dedent(TWICE))
     world.node("alice")
     world.node("bob")
     world.run("launch", "h.py")
@@ -128,6 +129,47 @@ def test_detach_works_on_what_is_stopped_and_where_the_node_is_gone(launched: Wo
     os.rename(launched.home.data_dir / "bob", launched.home.data_dir / "bert")
     launched.run("detach", "h", "bob")
     assert launched.registry()["h"]["attached_aliases"] == []
+
+
+def test_detach_needs_no_socket(launched: World) -> None:
+    """The registry is the truth: what its daemon sees there by itself is done as well."""
+    launched.run("attach", "h", "alice", "bob")
+    launched.home.socket("h").unlink()
+    assert launched.run("detach", "h", "alice").stdout == "✅ Detached handler 'h' from alias 'alice'\n"
+    pending = launched.put("waiting", "four")
+    assert launched.run("submit", "bob", "four").stdout == "8\n"
+    assert pending.exists()
+    assert launched.registry()["h"]["attached_aliases"] == ["bob"]
+
+
+def test_a_frozen_daemon_is_not_detached_and_goes_on_as_it_was(launched: World) -> None:
+    launched.run("attach", "h", "alice", "bob")
+    pid = launched.registry()["h"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ended = launched.run("detach", "h", "alice", code=6)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert ended.stdout == ""
+    assert "does not let go of 'alice', so it is attached as before" in ended.stderr
+    assert "nectar stop h" in ended.stderr
+    assert launched.registry()["h"]["attached_aliases"] == ["alice", "bob"]
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
+
+
+def test_a_detach_that_is_interrupted_changes_nothing(launched: World) -> None:
+    launched.run("attach", "h", "alice", "bob")
+    pid = launched.registry()["h"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        detach = launched.begin("detach", "h", "alice")
+        until(lambda: launched.registry()["h"]["attached_aliases"] == ["bob"], "it has asked")
+        detach.send_signal(signal.SIGINT)
+        assert detach.wait(120) == 130
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert launched.registry()["h"]["attached_aliases"] == ["alice", "bob"]
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
 
 
 def test_detach_of_what_is_not_attached(launched: World) -> None:

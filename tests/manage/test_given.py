@@ -8,8 +8,9 @@ import pytest
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import Home
-from nectar.manage import given
+from nectar.manage import given, registry
 from nectar.manage.given import Given
+from nectar.manage.locking import held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,5 +105,34 @@ def test_what_is_forgotten_leaves_nothing(home: Home) -> None:
         path.write_text("secret")
     with given.kept(home, "h", Given(env={"A": "1"})):
         pass
-    given.forget(home, "h")
+    with given.forgotten(home, "h"):
+        pass
     assert list(home.handlers.iterdir()) == [other]
+
+
+def test_what_a_killed_command_left_is_swept_away(home: Home) -> None:
+    """Whole variables go only where the record that they belong to was never written."""
+    with registry.changing(home) as records:
+        records["known"] = registry.Record()
+    kept, new, registry_lost = (home.variables(name) for name in ("known", "new", "lost"))
+    for path in (kept, new, registry_lost):
+        path.write_text("{}")
+    for path in (kept, new):
+        for end in ("new", "123.new", "unrecorded"):
+            path.with_name(f"{path.name}.{end}").write_text("secret")
+    with held(home.turn("known")), held(home.turn("new")):
+        given.sweep(home)
+        assert len(list(home.handlers.glob("*.env.*"))) == 6  # they may be being written
+    given.sweep(home)
+    assert sorted(home.handlers.glob("*.env*")) == sorted([kept, registry_lost])
+
+
+def test_what_is_being_written_and_removed_is_marked(home: Home) -> None:
+    def left() -> list[str]:
+        return sorted(path.name for path in home.handlers.glob("h.env*"))
+
+    with given.kept(home, "h", Given(env={"A": "1"})):
+        assert left() == ["h.env", "h.env.unrecorded"]
+    with pytest.raises(ZeroDivisionError), given.forgotten(home, "h"):
+        1 / (left() != ["h.env", "h.env.unrecorded"])
+    assert left() == ["h.env"]

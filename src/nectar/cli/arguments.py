@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.cli.session import Session
+    from nectar.home import Home
     from nectar.manage.registry import Record
 
 
@@ -22,10 +23,19 @@ entry_option = click.option(
 )
 
 
-def names_or_all(session: Session, names: tuple[str, ...], *, every: bool, among: Callable[[Record], bool], none: str) -> list[str]:
+def names_or_all(
+    session: Session,
+    names: tuple[str, ...],
+    *,
+    every: bool,
+    among: Callable[[Record], bool],
+    also: Callable[[Home], list[str]] | None = None,
+    none: str,
+) -> list[str]:
     """The handlers for a verb that takes names or ``--all``.
 
     :param among: of which handlers ``--all`` takes all.
+    :param also: names that it takes besides.
     :param none: what to say where there are none of those.
     :raises click.UsageError: it was given both, or neither.
     :raises NotFoundError: there is none of a name.
@@ -33,8 +43,12 @@ def names_or_all(session: Session, names: tuple[str, ...], *, every: bool, among
     if bool(names) == every:
         raise click.UsageError("Give the names of handlers, or --all." if not every else "Give either names or --all.")
     if not every:
-        return [name for name in dict.fromkeys(names) if handlers.require(session.home, name)]
+        for name in names:
+            handlers.require_known(session.home, name)
+        return list(dict.fromkeys(names))
     chosen = [name for name, record in handlers.records(session.home).items() if among(record)]
+    if also is not None:
+        chosen += [name for name in also(session.home) if name not in chosen]
     if not chosen:
         session.output.talk(none)
     return chosen

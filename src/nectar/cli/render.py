@@ -48,6 +48,8 @@ def table(output: Output, records: dict[str, Record], failing: dict[str, str]) -
             output.data(f"  ⚫ stopped  {name}")
         output.data(f"           Handler: {record.handler or '(unknown)'}")
         output.data(f"           Watching: {', '.join(record.attached_aliases) or '(none)'}")
+        if record.is_down:
+            output.data(f"           Should run: nectar start {name}", style="red")
         if runs and record.started is not None:
             output.data(f"           Started: {moment(record.started)}")
         if name in failing:
@@ -62,8 +64,9 @@ def detail(output: Output, found: Detail) -> None:
     record, daemon = found.record, found.daemon
     runs = record.status == "running"
     since = f", since {moment(record.started)}" if runs and record.started is not None else ""
+    stopped = f"⚫ stopped, and should run: nectar start {found.name}" if record.is_down else "⚫ stopped"
     rows = {
-        "Status": f"🟢 running (PID {record.pid}){since}" if runs else "⚫ stopped",
+        "Status": f"🟢 running (PID {record.pid}){since}" if runs else stopped,
         "Handler": record.handler or "(unknown)",
         "Entry point": f"{record.handler_name} = {record.entry}",
         "Watching": ", ".join(record.attached_aliases) or "(none)",

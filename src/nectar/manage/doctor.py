@@ -114,7 +114,7 @@ def _inotify() -> Iterator[Finding]:
 
 def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     before = []
-    if record.desired == "running" and record.status != "running":
+    if record.is_down:
         before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
     if record.environment:
         wrong = state.check(home, record.environment)

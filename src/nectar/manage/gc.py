@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar.manage import registry
+from nectar.manage import given, registry
 from nectar.manage.dev import developed
 from nectar.manage.locking import Busy, held
 from nectar.manage.workshop import ASIDE, abandoned
@@ -60,6 +60,7 @@ def unused(home: Home) -> list[Unused]:
 
 def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
+    given.sweep(home)
     removed = [each for each in unused(home) if _remove(home, each)]
     for lock in [*home.resolutions.glob("*.guard"), *(home.envs / ".locks").glob("*")]:
         with suppress(Busy), held(lock, wait=False):

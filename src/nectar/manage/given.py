@@ -5,16 +5,18 @@ They may be secrets. So they lie in a file of their own, mode 0600, and never in
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import NotFoundError, UsageError
+from nectar.home import NAME_PATTERN
+from nectar.manage import registry
+from nectar.manage.locking import Busy, held
+from nectar.manage.writing import write_whole
 from nectar.settings import variable_name
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
 
+_UNRECORDED = ".unrecorded"
+"""Ends the name of an empty file that is there while the variables and the record that they belong to are not both whole."""
+_BESIDE = re.compile(r"(.+)\.env(\.unrecorded|\.new|\.[0-9]+\.new)")
+"""That one, and variables that are being written: as this version calls it, and as 0.1.0 did."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
@@ -110,33 +116,73 @@ def read(home: Home, name: str) -> Given:
 
 @contextmanager
 def kept(home: Home, name: str, given: Given) -> Iterator[None]:
-    """Keep variables for later starts; what was there before comes back when the block fails."""
-    path = home.variables(name)
+    """Keep variables for later starts; what was there before comes back when the block fails. To be used in the name's turn.
+
+    :param given: belongs to the record that the block writes. Where that is killed, :func:`sweep` sees it.
+    """
+    path, mark = home.variables(name), _mark(home, name)
     before = path.read_bytes() if path.exists() else None
-    empty = given == Given()
-    _write(path, None if empty else json.dumps({"env": given.env, "files": list(given.files), "passed": given.passed}).encode())
+    mark.touch(0o600)
     try:
+        empty = given == Given()
+        _write(path, None if empty else json.dumps({"env": given.env, "files": list(given.files), "passed": given.passed}).encode())
         yield
     except BaseException:
         _write(path, before)
         raise
+    finally:
+        mark.unlink(missing_ok=True)
 
 
-def forget(home: Home, name: str) -> None:
-    """Remove what is kept, and what a command that was killed has left of it."""
+@contextmanager
+def forgotten(home: Home, name: str) -> Iterator[None]:
+    """Remove what is kept once the block has removed the record. To be used in the name's turn.
+
+    Where that is killed in between, :func:`sweep` sees it.
+    """
+    mark = _mark(home, name)
+    mark.touch(0o600)
+    try:
+        yield
+    except BaseException:
+        mark.unlink(missing_ok=True)
+        raise
+    _forget(home, name)
+
+
+def sweep(home: Home) -> None:
+    """Remove what commands left when they were killed: variables that were being written, or that no record was written for."""
+    for name, paths in _left(home).items():
+        with suppress(Busy, OSError), held(home.turn(name), wait=False):  # else they are being written, or cannot be removed now
+            if any(path.name.endswith(_UNRECORDED) for path in paths) and name not in registry.read(home):
+                _forget(home, name)
+                home.turn(name).unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
+def _forget(home: Home, name: str) -> None:
+    for path in (home.variables(name), *_left(home).get(name, [])):
+        path.unlink(missing_ok=True)
+
+
+def _mark(home: Home, name: str) -> Path:
     path = home.variables(name)
-    for each in (path, *path.parent.glob(f"{glob.escape(path.name)}.*.new")):
-        each.unlink(missing_ok=True)
+    return path.with_name(f"{path.name}{_UNRECORDED}")
+
+
+def _left(home: Home) -> dict[str, list[Path]]:
+    """The files beside those that are read, by the handler's name."""
+    found: dict[str, list[Path]] = {}
+    for path in home.handlers.glob("*.env.*"):
+        match = _BESIDE.fullmatch(path.name)
+        if match is not None and NAME_PATTERN.fullmatch(match[1]):
+            found.setdefault(match[1], []).append(path)
+    return found
 
 
 def _write(path: Path, content: bytes | None) -> None:
     if content is None:
         path.unlink(missing_ok=True)
-        return
-    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    else:
+        write_whole(path, content)

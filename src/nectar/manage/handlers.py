@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nectar.errors import ConflictError, NectarError
-from nectar.manage import given, liveness, registry, stopping
-from nectar.settings import Settings
+from nectar.manage import given, liveness, registry, stopping, turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nectar.home import Home
     from nectar.manage.registry import Record
 
 
 def records(home: Home) -> dict[str, Record]:
-    """All handlers by name, with ``status`` and ``pid`` as the locks say; where the registry said otherwise it is corrected."""
+    """All handlers by name, with ``status`` and ``pid`` as the locks say; where the registry said otherwise it is corrected.
+
+    Secrets that a command left when it was killed are removed.
+    """
     found = registry.read(home)
+    given.sweep(home)
     if all(_true(home, name, record) == record for name, record in found.items()):
         return found
     try:
@@ -38,29 +43,48 @@ def require(home: Home, name: str) -> Record:
     return found[name]
 
 
+def require_known(home: Home, name: str) -> None:
+    """:raises NotFoundError: there is no handler of that name, and none is being launched."""
+    if not turns.being_started(home, name):
+        require(home, name)
+
+
 def require_running(home: Home, name: str) -> Record:
     """:raises ConflictError: it does not run."""
     record = require(home, name)
     if record.status != "running":
-        raise ConflictError(f"The handler {name!r} is not running.", hint=f"nectar start {name}")
+        what = "should run, and does not" if record.is_down else "is not running"
+        raise ConflictError(f"The handler {name!r} {what}.", hint=f"nectar start {name}")
     return record
 
 
-def stop(home: Home, name: str, *, timeout: float | None = None) -> None:
-    """Stop a handler; its record and its attachments stay.
+def stop(home: Home, name: str, *, timeout: float | None = None, report: Callable[[str], None]) -> None:
+    """Stop a handler, and whoever is starting it; its record and its attachments stay.
 
     :param timeout: seconds for what runs to finish; None takes its ``stop_timeout``.
+    :param report: is told when another command has to be waited for.
     :raises ConflictError: it was not running, and nobody expected it to.
     """
-    record = require(home, name)
-    if record.status != "running" and record.desired != "running":
-        raise ConflictError(f"The handler {name!r} is not running.", hint="nectar view shows which handlers run.")
+    require_known(home, name)
+    with turns.turn(home, name, report=report):
+        overruled = turns.overrule(home, name)
+        record = records(home).get(name)
+        if record is None:
+            if not overruled:
+                raise registry.missing(name)
+            return
+        if not overruled and record.status != "running" and record.desired != "running":
+            raise ConflictError(f"The handler {name!r} is not running.", hint="nectar view shows which handlers run.")
+        _stop(home, name, record.stop_timeout if timeout is None else timeout)
+
+
+def _stop(home: Home, name: str, timeout: float) -> None:
     left: dict[str, object] = {"status": "stopped", "pid": None}
     try:
         _update(home, name, desired="stopped")
     except OSError:  # on a full disk it is stopped all the same, and then the record is tried again
         left["desired"] = "stopped"
-    stopping.stop(home, name, timeout=stop_timeout(record) if timeout is None else timeout)
+    stopping.stop(home, name, timeout=timeout)
     try:
         _update(home, name, **left)
     except OSError as error:
@@ -71,33 +95,38 @@ def stop(home: Home, name: str, *, timeout: float | None = None) -> None:
         ) from None
 
 
-def remove(home: Home, name: str, *, stop_first: bool = False) -> None:
+def remove(home: Home, name: str, *, stop_first: bool = False, report: Callable[[str], None]) -> None:
     """Forget a stopped handler: its record with its attachments, its variables, log and socket.
 
-    :param stop_first: stop it where it runs.
-    :raises ConflictError: it runs.
+    :param stop_first: stop it where it runs, and whoever is starting it.
+    :param report: is told when another command has to be waited for.
+    :raises ConflictError: it runs, or is being started.
     """
-    record = require(home, name)
-    if record.status == "running":
-        if not stop_first:
-            raise ConflictError(f"The handler {name!r} is running.", hint=f"nectar stop {name}, or remove it with --stop.")
-        stop(home, name)
+    require_known(home, name)
+    with turns.turn(home, name, report=report):
+        if not stop_first and turns.being_started(home, name):
+            raise ConflictError(f"The handler {name!r} is being started.", hint=f"nectar stop {name}, or remove it with --stop.")
+        overruled = turns.overrule(home, name)
+        record = records(home).get(name)
+        if record is None and not overruled:
+            raise registry.missing(name)
+        if record is not None and record.status == "running":
+            if not stop_first:
+                raise ConflictError(f"The handler {name!r} is running.", hint=f"nectar stop {name}, or remove it with --stop.")
+            _stop(home, name, record.stop_timeout)
+        _forget(home, name)
+
+
+def _forget(home: Home, name: str) -> None:
     with liveness.kept_free(home, name) as free:
         if not free:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
-        given.forget(home, name)  # first, because nobody would look for a secret without a record
-        with registry.changing(home) as current:
+        with given.forgotten(home, name), registry.changing(home) as current:
             current.pop(name, None)
         log = home.log(name)
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
-        for path in (home.socket(name), log, log.with_name(f"{log.name}.1"), home.turn(name), home.lock(name)):
+        for path in (home.socket(name), log, log.with_name(f"{log.name}.1"), home.start(name), home.turn(name), home.lock(name)):
             path.unlink(missing_ok=True)
-
-
-def stop_timeout(record: Record) -> float:
-    """Seconds that its computations get to finish."""
-    seconds = record.effective.get("stop_timeout", Settings().stop_timeout)
-    return float(seconds) if isinstance(seconds, (int, float)) else Settings().stop_timeout
 
 
 def _update(home: Home, name: str, **changes: object) -> None:

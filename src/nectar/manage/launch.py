@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping
-from nectar.manage.locking import held
+from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping, turns
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.environment import Environment
     from nectar.manage.prepare import Prepared
+    from nectar.manage.turns import Attempt
 
 
 class _StoppedInVainError(Exception):
@@ -55,12 +55,11 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     :raises NectarError: of each kind that a build or a daemon can fail with; registry and disk are as they were.
     """
     check_name(name)
-    home.create()
-    records = handlers.records(home)
-    _require_stopped(home, name)
-    attachments.check(home, records, order.aliases, name=name)
-    built = environment.provide(home, order.source, report=report)
-    return _serve(home, name, order, built)
+    with turns.starting(home, name, report=report) as attempt:
+        _require_stopped(home, name)
+        attachments.check(home, handlers.records(home), order.aliases, name=name)
+        built = environment.provide(home, order.source, report=report)
+        return _serve(home, name, order, built, attempt)
 
 
 def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
@@ -69,17 +68,9 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     :raises NotFoundError: there is none of that name.
     :raises ConflictError: it runs.
     """
-    record = handlers.require(home, name)
-    _require_stopped(home, name)
-    source = recall(record.source)
-    built = environment.recorded(home, source, record.environment)
-    if built is None:
-        report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
-        return restart(home, name, upgrade=False, report=report)
-    order = Order(
-        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
-    )
-    return _serve(home, name, order, built, chosen=(record.handler_name, record.entry))
+    handlers.require(home, name)
+    with turns.starting(home, name, report=report) as attempt:
+        return _as_launched(home, name, attempt, report=report)
 
 
 def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
@@ -92,13 +83,39 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     :param upgrade: resolve anew what the project has no lock for.
     :raises NotFoundError: there is none of that name.
     """
+    handlers.require(home, name)
+    with turns.starting(home, name, report=report) as attempt:
+        return _anew(home, name, attempt, upgrade=upgrade, report=report)
+
+
+def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[str], None]) -> Launched:
+    record = handlers.require(home, name)
+    _require_stopped(home, name)
+    source = recall(record.source)
+    built = environment.recorded(home, source, record.environment)
+    if built is None:
+        report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
+        return _anew(home, name, attempt, upgrade=False, report=report)
+    order = Order(
+        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
+    )
+    return _serve(home, name, order, built, attempt, chosen=(record.handler_name, record.entry))
+
+
+def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
+    record = handlers.require(home, name)
+    source = reopen(record.source)
+    built = environment.provide(home, source, upgrade=upgrade, report=report)
+    order = Order(
+        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
+    )
     try:
-        return _anew(home, name, handlers.require(home, name), upgrade=upgrade, report=report)
+        return _serve(home, name, order, built, attempt, replaced=record)
     except _StoppedInVainError as failed:
         why = failed.why
     problem = why if isinstance(why, NectarError) else from_system(why)
     with suppress(NectarError, OSError):
-        start(home, name, report=report)
+        _as_launched(home, name, attempt, report=report)
     if liveness.running(home, name):
         problem.message += f" The handler {name!r} was stopped for a moment, and runs again as it was before."
     else:
@@ -107,20 +124,12 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     raise problem from why
 
 
-def _anew(home: Home, name: str, record: Record, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
-    source = reopen(record.source)
-    built = environment.provide(home, source, upgrade=upgrade, report=report)
-    order = Order(
-        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
-    )
-    return _serve(home, name, order, built, replaced=record)
-
-
 def _serve(
     home: Home,
     name: str,
     order: Order,
     built: Environment,
+    attempt: Attempt,
     *,
     chosen: tuple[str, str] | None = None,
     replaced: Record | None = None,
@@ -130,26 +139,27 @@ def _serve(
     :param chosen: the entry point, where it is known.
     :param replaced: whose daemon, if it runs, is to be stopped in favour of this one.
     :raises _StoppedInVainError: it was stopped, and then this one could not serve.
+    :raises ConflictError: a later command has stopped or removed the handler.
     """
     with state.in_use(home, built.key):
         prepared = prepare(home, name, order, built, chosen=chosen)
         with Starting(prepared) as daemon:
-            daemon.load()
-            with held(home.turn(name)):  # of several commands, one after the other
+            daemon.load(meanwhile=attempt.require_wanted)
+            with attempt.taking():
                 with _uninterrupted():
-                    stopped = replaced is not None and stopping.stop(home, name, timeout=handlers.stop_timeout(replaced))
+                    stopped = replaced is not None and stopping.stop(home, name, timeout=replaced.stop_timeout)
                     try:
                         daemon.take()
                         with (
                             given.kept(home, name, prepared.given),
-                            _recorded(home, name, _record(prepared, daemon.pid)) as written,
+                            _recorded(home, name, _record(prepared, daemon.pid), attempt) as written,
                         ):
                             daemon.serve()
                     except (NectarError, OSError) as error:
                         if stopped:
                             raise _StoppedInVainError(error) from error
                         raise
-                problems = attachments.sync(home, name) if written.attached_aliases else {}
+                problems = attachments.problems_of(home, name, written.attached_aliases)
     return Launched(name=name, record=written, problems=problems)
 
 
@@ -186,13 +196,15 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(home: Home, name: str, record: Record) -> Iterator[Record]:
-    """Write a record, with the aliases that the name has already; what it replaces comes back when the block fails."""
+def _recorded(home: Home, name: str, record: Record, attempt: Attempt) -> Iterator[Record]:
+    """Write a record, with the aliases that the name has by now; what it replaces comes back when the block fails."""
     with registry.changing(home) as records:
         before = records.get(name)
-        attachments.check(home, records, record.attached_aliases, name=name)
-        had = () if before is None else before.attached_aliases
-        written = record.but(attached_aliases=tuple(dict.fromkeys(had + record.attached_aliases)))
+        attempt.require_unchanged(before)
+        had, began_with = (() if each is None else each.attached_aliases for each in (before, attempt.begun))
+        asked = tuple(alias for alias in record.attached_aliases if alias in had or alias not in began_with)  # else it was detached
+        attachments.check(home, records, asked, name=name)
+        written = record.but(attached_aliases=tuple(dict.fromkeys(had + asked)))
         if before is not None:
             written = written.but(other=before.other)
         records[name] = written
@@ -200,11 +212,14 @@ def _recorded(home: Home, name: str, record: Record) -> Iterator[Record]:
         yield written
     except BaseException:
         with registry.changing(home) as records:
-            if records.get(name) == written:  # and not another command's by now
-                if before is None:
-                    del records[name]
-                else:
-                    records[name] = before
+            now = records.get(name)
+            if now is None or now.started != written.started:  # it is another command's by now
+                pass
+            elif before is None:
+                del records[name]
+            else:
+                left = tuple(alias for alias in now.attached_aliases if alias in had or alias not in asked)
+                records[name] = before.but(attached_aliases=left)
         raise
 
 

@@ -14,6 +14,7 @@ from nectar.errors import NectarError, UnresponsiveError
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from nectar.manage.prepare import Prepared
@@ -24,6 +25,8 @@ LOADING_MARGIN = 10.0
 """Seconds on top of ``start_timeout``: the daemon itself says when loading took too long."""
 ENDING_TIME = 5.0
 """Seconds for a daemon to end once nobody wants it any more."""
+
+_LOOK = 0.25
 
 _KINDS = {
     kind.kind: kind
@@ -62,10 +65,13 @@ class Starting:
     def pid(self) -> int:
         return self._process.pid
 
-    def load(self) -> dict[str, Any]:
-        """Have the handler loaded by a worker; nothing on disk is touched by it."""
+    def load(self, *, meanwhile: Callable[[], None]) -> dict[str, Any]:
+        """Have the handler loaded by a worker; nothing on disk is touched by it.
+
+        :param meanwhile: called a few times a second; it raises where the handler is not wanted any more.
+        """
         seconds = self._prepared.settings.start_timeout + LOADING_MARGIN
-        return self._step(self._prepared.assignment.to_mapping(), "loaded", seconds)
+        return self._step(self._prepared.assignment.to_mapping(), "loaded", seconds, meanwhile)
 
     def take(self) -> dict[str, Any]:
         """Have the daemon take the name's lock and socket."""
@@ -87,8 +93,10 @@ class Starting:
         else:
             end(self._process, self._prepared.mark)
 
-    def _step(self, message: dict[str, Any], state: str, seconds: float) -> dict[str, Any]:
-        reply = self._lines.exchange(encode(message), seconds)
+    def _step(
+        self, message: dict[str, Any], state: str, seconds: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
+        reply = self._lines.exchange(encode(message), seconds, meanwhile)
         if reply.get("state") == "failed":
             raise self._prepared.explained(failure(reply))
         if reply.get("state") != state:
@@ -146,9 +154,10 @@ class _Lines:
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream.fileno(), selectors.EVENT_READ, stream is process.stdout)
 
-    def exchange(self, line: bytes, seconds: float) -> dict[str, Any]:
+    def exchange(self, line: bytes, seconds: float, meanwhile: Callable[[], None]) -> dict[str, Any]:
         """Send a line and wait for the next one.
 
+        :param meanwhile: called a few times a second.
         :raises UnresponsiveError: it ended, or nothing came in time.
         """
         end = time.monotonic() + seconds
@@ -163,7 +172,8 @@ class _Lines:
             if not self._open:
                 self._read(0.2)  # Its last words may be a moment behind.
                 raise UnresponsiveError("The daemon ended without a word.", detail=self._said())
-            self._read(left)
+            meanwhile()
+            self._read(min(left, _LOOK))
         first, _, self._received = self._received.partition(b"\n")
         try:
             return decode(first)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
+from nectar.manage.writing import write_whole
+from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,17 @@ class Record:
     created: float | None = None
     version: str = ""
     other: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it should run, and does not."""
+        return (self.desired, self.status) == ("running", "stopped")
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that its computations get to finish."""
+        seconds = self.effective.get("stop_timeout")
+        return float(seconds) if isinstance(seconds, (int, float)) else Settings().stop_timeout
 
     @classmethod
     def from_mapping(cls, fields: dict[str, Any]) -> Record:
@@ -172,7 +185,8 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
         if records == before:
             return
         kept = {name: value for name, value in raw.items() if name in records or name not in before}
-        _write(home, kept | {name: record.to_mapping() for name, record in records.items() if record != before.get(name)})
+        kept |= {name: record.to_mapping() for name, record in records.items() if record != before.get(name)}
+        write_whole(home.registry, json.dumps(kept, indent=2).encode() + b"\n", synced=True)
 
 
 @contextmanager
@@ -221,24 +235,3 @@ def _broken(home: Home, why: str) -> NectarError:
 
 def _ours(name: str, fields: object) -> bool:
     return isinstance(fields, dict) and NAME_PATTERN.fullmatch(name) is not None
-
-
-def _write(home: Home, contents: dict[str, Any]) -> None:
-    aside = home.registry.with_name(f"{home.registry.name}.new")
-    # Left by one that was killed: nobody else writes while we hold the lock.
-    aside.unlink(missing_ok=True)
-    try:
-        with open(aside, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            json.dump(contents, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, home.registry)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    directory = os.open(home.nectar, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -15,6 +15,6 @@ from nectar.manage import attachments
 @click.pass_obj
 def command(session: Session, *, name: str, aliases: tuple[str, ...]) -> None:
     """Let the running handler NAME answer for one or more nodes: all of them, or none. What waits there is answered."""
-    attachments.attach(session.home, name, aliases)
+    attachments.attach(session.home, name, aliases, report=session.output.talk)
     for alias in aliases:
         session.output.data(f"✅ Attached handler '{name}' to alias '{alias}'")

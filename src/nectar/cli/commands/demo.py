@@ -78,7 +78,7 @@ class _Demo:
         """Leave nothing running, and nothing on disk unless it was asked for."""
         for name, record in handlers.records(self._home).items():
             if record.status == "running":
-                handlers.stop(self._home, name, timeout=0)
+                handlers.stop(self._home, name, timeout=0, report=self._output.talk)
         if keep:
             self._output.talk(f"It is all in {self._directory}")
         else:

@@ -15,6 +15,6 @@ from nectar.manage import attachments
 @click.pass_obj
 def command(session: Session, *, name: str, aliases: tuple[str, ...]) -> None:
     """Let the handler NAME, running or not, answer for one or more nodes no longer. Their questions stay where they are."""
-    attachments.detach(session.home, name, aliases)
+    attachments.detach(session.home, name, aliases, report=session.output.talk)
     for alias in aliases:
         session.output.data(f"✅ Detached handler '{name}' from alias '{alias}'")

@@ -7,7 +7,7 @@ import click
 from nectar.cli.arguments import each_of, names_or_all
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers
+from nectar.manage import handlers, turns
 
 
 @click.command(short_help="Forget stopped handlers.")
@@ -19,11 +19,16 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool
     """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
     home, output = session.home, session.output
     chosen = names_or_all(
-        session, names, every=every, among=lambda record: stop or record.status != "running", none="There is nothing to remove."
+        session,
+        names,
+        every=every,
+        among=lambda record: stop or record.status != "running",
+        also=turns.all_being_started if stop else None,
+        none="There is nothing to remove.",
     )
 
     def remove(name: str) -> None:
-        handlers.remove(home, name, stop_first=stop)
+        handlers.remove(home, name, stop_first=stop, report=output.talk)
         output.data(f"✅ Handler removed: {name}")
 
     each_of(chosen, remove, output.error)

@@ -7,12 +7,12 @@ import click
 from nectar.cli.arguments import each_of, names_or_all, runs
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers
+from nectar.manage import handlers, turns
 
 
 @click.command(short_help="Stop handlers.")
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
-@click.option("--all", "every", is_flag=True, help="All handlers that run.")
+@click.option("--all", "every", is_flag=True, help="All handlers that run, or are being started.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for what runs to finish. [default: its stop_timeout]"
 )
@@ -20,10 +20,12 @@ from nectar.manage import handlers
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
     """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay."""
     home, output = session.home, session.output
-    chosen = names_or_all(session, names, every=every, among=runs, none="There is no running handler.")
+    chosen = names_or_all(
+        session, names, every=every, among=runs, also=turns.all_being_started, none="There is no running handler."
+    )
 
     def stop(name: str) -> None:
-        handlers.stop(home, name, timeout=timeout)
+        handlers.stop(home, name, timeout=timeout, report=output.talk)
         output.data(f"✅ Handler stopped: {name}")
 
     each_of(chosen, stop, output.error)

@@ -1,0 +1,217 @@
+"""One handler, ``h``, that is being started and is held at a phase of that, while somebody says something else."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nectar.manage import liveness, registry, turns
+from nectar.manage.locking import held
+from nectar.protocol import ask
+from tests.world import PATIENCE, processes, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+GATED = """
+    import pathlib, time
+    from nectar import handler
+
+    here = pathlib.Path(__file__).parent
+    while (here / "closed").exists():
+        (here / "loading").touch()
+        time.sleep(0.02)
+    (here / "loaded").touch()
+
+    @handler
+    def h(comp):
+        return len(comp.query) * 2
+"""
+SECRET = "hush-hush"
+STARTERS = ("launch", "start", "restart")
+PHASES = ("building", "loading", "loaded", "taken")
+WORDS: dict[str, signal.Signals | tuple[str, ...]] = {
+    "stop": ("stop", "h"),
+    "remove": ("remove", "--stop", "h"),
+    "detach": ("detach", "h", "alice"),
+    "attach": ("attach", "h", "bob"),
+    "launch": ("launch", "h.py", "h", "--attach", "bob"),
+    "start": ("start", "h"),
+    "restart": ("restart", "h"),
+    "SIGINT": signal.SIGINT,
+    "SIGTERM": signal.SIGTERM,
+    "SIGKILL": signal.SIGKILL,
+}
+LONG = 300.0
+"""Seconds after which a command that has not ended never will, however loaded the machine is."""
+LAUNCH = ("launch", "h.py", "h", "--attach", "alice", "--env", f"TOKEN={SECRET}")
+
+
+class Words:
+    """At first ``h`` runs, and answers for alice.
+
+    :ivar key: of the environment that it runs in.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.home = world.home
+        world.file("h.py", GATED)
+        for alias in ("alice", "bob"):
+            world.node(alias)
+        world.run(*LAUNCH)
+        self.key: str = world.registry()["h"]["environment"]
+
+    def begin(self, starter: str) -> subprocess.Popen[str]:
+        return self.world.begin(*(LAUNCH if starter == "launch" else (starter, "h")))
+
+    def prepare(self, starter: str) -> dict[str, Any] | None:
+        """Have what the command finds, and return the record."""
+        self.world.run("remove", "--stop", "h", code=None)
+        for alias in ("alice", "bob"):
+            for path in self.home.computations(alias).glob("q.*"):
+                path.unlink()
+        if starter == "launch":
+            return None
+        self.world.run(*LAUNCH)
+        if starter == "start":
+            self.world.run("stop", "h")
+        return self.record()
+
+    @contextmanager
+    def at(self, phase: str, starter: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that starts ``h`` and stays at a phase until the block ends."""
+        directory = self.world.directory
+        for name in ("loading", "loaded"):
+            (directory / name).unlink(missing_ok=True)
+        match phase:
+            case "building":
+                with held(self.home.envs / ".locks" / f"{self.key}.use"):
+                    process = self.begin(starter)
+                    until(lambda: turns.being_started(self.home, "h"), "it begins")
+                    yield process
+            case "loading":
+                (directory / "closed").touch()
+                try:
+                    process = self.begin(starter)
+                    until((directory / "loading").exists, "it is loading")
+                    yield process
+                finally:
+                    (directory / "closed").unlink()
+            case "loaded":
+                with held(self.home.turn("h")):
+                    process = self.begin(starter)
+                    until((directory / "loaded").exists, "it has loaded")
+                    yield process
+            case "taken":
+                before = self.pid()
+                with registry.changing(self.home):
+                    process = self.begin(starter)
+                    until(lambda: self.pid() not in (None, before), "the new daemon has the name")
+                    yield process
+
+    def meet(self, starter: str, phase: str, word: str) -> str:
+        """Say a word at a phase of a command that starts ``h``, and see that all agrees with the later one.
+
+        :returns: what has become of ``h``.
+        """
+        before = self.prepare(starter)
+        with self.at(phase, starter) as first:
+            second = self.say(word, first)
+        _, said = first.communicate(timeout=LONG)
+        answer = "" if second is None else second.communicate(timeout=LONG)[1]
+        began, ended = first.returncode, None if second is None else second.returncode
+        codes = f"{began} {said} {ended} {answer}"
+        done: dict[str, Any] = {"running": True, "desired": "running", "aliases": ("alice",)}
+        known = before is not None
+        match word:
+            case "stop":
+                assert (ended, began in (0, 4)) == (0, True), codes
+                recorded = known or began == 0
+                self.require(running=False, desired="stopped" if recorded else None, aliases=("alice",))
+                return "stopped"
+            case "remove":
+                assert (ended, began in (0, 4)) == (0, True), codes
+                self.require(running=False, desired=None, aliases=())
+                return "gone"
+            case "detach":
+                assert (began, ended) == (0, 0 if known else 3), codes
+                self.require(**done | {"aliases": () if known else ("alice",)})
+            case "attach":
+                possible = {"launch": (3,), "start": (0, 4) if phase == "taken" else (4,), "restart": (0,)}[starter]
+                assert (began, ended in possible) == (0, True), codes
+                self.require(**done | {"aliases": ("alice", "bob") if ended == 0 else ("alice",)})
+            case "launch" | "start" | "restart":
+                expected = 4 if word == "launch" else 3 if not known else 4 if word == "start" else 0
+                assert (began, ended) == (0, expected), codes
+                self.require(**done)
+            case _:
+                assert began == {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -9}[word], codes
+                if phase == "taken" and word != "SIGKILL":  # that takes a moment, and is not cut off
+                    self.require(**done)
+                elif before is None:
+                    self.require(running=False, desired=None, aliases=())
+                    return "gone"
+                else:
+                    running = before["desired"] == "running" and phase != "taken"
+                    self.require(running=running, desired=before["desired"], aliases=("alice",))
+                    return "running" if running else "stopped"
+        return "running"
+
+    def say(self, word: str, to: subprocess.Popen[str]) -> subprocess.Popen[str] | None:
+        """Say a later word, and give it a while: it may be done, or have to wait until the phase is over."""
+        said = WORDS[word]
+        if isinstance(said, signal.Signals):
+            to.send_signal(said)
+            return None
+        process = self.world.begin(*said)
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+        return process
+
+    def record(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self.world.registry().get("h")
+        return found
+
+    def pid(self) -> int | None:
+        holder = liveness.holder(self.home, "h")
+        return None if holder is None else holder.pid
+
+    def require(self, *, running: bool, desired: str | None, aliases: tuple[str, ...]) -> None:
+        """See that registry, lock, processes, secrets and answers agree.
+
+        :param desired: None where there is to be no record.
+        """
+        self.world.run("view")
+        files = sorted(path.name for path in self.home.handlers.glob("*.env*"))
+        assert files == ([] if desired is None else ["h.env"])
+        record = self.record()
+        if desired is None:
+            assert record is None
+        else:
+            assert record is not None
+            assert SECRET in self.home.variables("h").read_text()
+            assert (record["desired"], record["status"]) == (desired, "running" if running else "stopped")
+            assert tuple(record["attached_aliases"]) == aliases
+            assert record["pid"] == self.pid()
+        assert liveness.running(self.home, "h") == running
+        until(lambda: len(self.daemons()) == running, "no daemon in standby is left")
+        if not running:
+            until(lambda: not processes(self.home.data_dir), "no process is left")
+            assert not self.home.socket("h").exists()
+            return
+        served = ask(self.home.socket("h"), {"do": "status"}, timeout=PATIENCE)["aliases"]
+        assert set(served) == set(aliases)
+        pending = [self.world.put("q", "four", alias=alias) for alias in ("alice", "bob")]
+        for alias in aliases:
+            assert self.world.answer("q", alias=alias)["result"] == {"value": 8}
+        assert [path.exists() for path in pending] == [alias not in aliases for alias in ("alice", "bob")]
+
+    def daemons(self) -> list[int]:
+        return [pid for pid, line in processes(self.world.directory).items() if line.rstrip().endswith("start.py daemon")]
