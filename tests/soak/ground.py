@@ -282,13 +282,16 @@ def unmount(directory: Path) -> None:
 
 
 @contextmanager
-def injected(pid: int, *expressions: str) -> Iterator[subprocess.Popen[bytes]]:
-    """strace at one thread, with injections; skips where that is not possible."""
+def injected(pid: int, *expressions: str, output: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
+    """strace at one thread, with injections; skips where that is not possible.
+
+    :param output: where it writes what it sees.
+    """
     if shutil.which("strace") is None:
         pytest.skip("there is no strace")
     flags = [part for expression in expressions for part in ("-e", expression)]
     strace = subprocess.Popen(
-        ["strace", "-qq", "-o", "/dev/null", *flags, "-p", str(pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ["strace", "-o", str(output), *flags, "-p", str(pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
         until(lambda: strace.poll() is not None or _traced(pid) or gone(pid), "strace is attached")

@@ -73,6 +73,15 @@ def family(_text: str) -> int:
     return 1
 
 
+def spinners(text: str) -> int:
+    for _ in range(int(text)):
+        if os.fork() == 0:
+            os.setsid()
+            spin("")
+    time.sleep(3600)
+    return 1
+
+
 def pid(_text: str) -> int:
     return os.getpid()
 
@@ -86,5 +95,6 @@ WAYS = {
     "native": native,
     "deaf": deaf,
     "family": family,
+    "spinners": spinners,
     "pid": pid,
 }

@@ -114,6 +114,7 @@ class Alias:
         self._linked: dict[str, float] = {}
         self._seen_odd: set[str] = set()
         self._blocked = 0.0
+        self._closed_until = 0.0
         self._more = False
         self._paused = False
         self._recovered = False
@@ -186,7 +187,8 @@ class Alias:
             else:
                 self._leave()
         if self.spool is None:
-            self.open()
+            if now >= self._closed_until:
+                self.open()
             return
         if not self._recovered or self.spool.doubts:
             self._recover()
@@ -205,6 +207,11 @@ class Alias:
             removed = self.spool.expire(self._settings.keep_answers, young, limit=EXPIRED_AT_ONCE)
             if removed < EXPIRED_AT_ONCE:
                 self._expired = now
+
+    def hold_off(self, seconds: float) -> None:
+        """Open it later, because it has failed again and again."""
+        self._closed_until = self._loop.now() + seconds
+        self.problem = f"nectar failed at it, which the log tells; it is tried again within {seconds:g} s"
 
     def open(self) -> None:
         """Try to take hold of the directory: watch first, then look, so that nothing falls between."""

@@ -7,7 +7,7 @@ is looked at anyway.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import defaultdict, deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,13 @@ SOON = 0.05
 """Seconds between two looks at whether an alias that was detached has been answered."""
 ENDING = 2.0
 """Seconds for a run that was interrupted to end: until then nobody else is to begin it."""
+REMEMBERED = 120.0
+"""Seconds for which it counts that an alias had to be opened anew: each further time it waits twice as long, up to ``LONGEST``."""
+LONGEST = 60.0
 
 
 class Aliases:
-    """What goes wrong with one of them, of whatever kind, costs no other: it is closed, and opened again.
+    """What goes wrong with one of them, of whatever kind, costs no other: it is closed, and opened again after a while.
 
     :param interrupt: ends what runs for an alias, given its name, and says whether it has not ended yet.
     :param counts: of answers that were published, by status, and of what is ``lost``.
@@ -69,6 +72,8 @@ class Aliases:
         self._seen: tuple[int, int] | None = None
         self._when_done: list[Callable[[dict[str, Any]], None]] = []
         self._soon: Timer | None = None
+        self._mended: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._paused = False
 
     @property
     def waiting(self) -> int:
@@ -130,6 +135,8 @@ class Aliases:
         self._let_go()
 
     def _follow(self) -> None:
+        if self._paused:
+            return
         stamp = self._stamp()
         wanted = self._wanted()
         # What could not be read is read again at the next tick.
@@ -159,6 +166,7 @@ class Aliases:
 
     def pause(self) -> None:
         """Claim nothing more."""
+        self._paused = True
         for alias in self._attached.values():
             alias.pause()
 
@@ -175,8 +183,12 @@ class Aliases:
         )
         self._attached[name] = alias
         self._turns.append(name)
+        wait = self._wait(name)
         with self.mending(alias):
-            alias.open()
+            if wait:
+                alias.hold_off(wait)
+            else:
+                alias.open()
         self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
 
     def _twin(self, path: Path) -> str | None:
@@ -202,8 +214,16 @@ class Aliases:
     def _reopen(self, alias: Alias) -> None:
         """Close an alias, and open it again once nothing runs for it: what is claimed is recovered then, and counts no try."""
         if self._attached.get(alias.name) is alias:
+            self._mended[alias.name].append(self._loop.now())
             self._leave(alias, 0)
             self._loop.later(0, self._let_go)
+
+    def _wait(self, name: str) -> float:
+        """Seconds until an alias is to be opened that has failed."""
+        times = self._mended.get(name, deque())
+        while times and self._loop.now() - times[0] > REMEMBERED:
+            times.popleft()
+        return min(LONGEST, 2.0 ** (len(times) - 2)) if len(times) > 1 else 0.0
 
     def _close(self, alias: Alias) -> None:
         self._loop.guarded(alias.close)()
