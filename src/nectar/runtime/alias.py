@@ -211,7 +211,7 @@ class Alias:
     def hold_off(self, seconds: float) -> None:
         """Open it later, because it has failed again and again."""
         self._closed_until = self._loop.now() + seconds
-        self.problem = f"nectar failed at it, which the log tells; it is tried again within {seconds:g} s"
+        self._unserved = f"nectar failed at it, which the log tells; it is tried again within {seconds:g} s"
 
     def open(self) -> None:
         """Try to take hold of the directory: watch first, then look, so that nothing falls between."""
