@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import processes
+from tests.soak.ground import mounted
 from tests.world import until
 
 if TYPE_CHECKING:
@@ -35,26 +38,42 @@ def _kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @contextmanager
-def sleeping(mark: str, count: int = 1, *, code: str = "print(flush=True); import time; time.sleep(900)") -> Iterator[list[int]]:
-    """Processes that carry a mark, in the middle of what they do; their PIDs."""
-    environment = {**os.environ, processes.VARIABLE: f"{mark}/1-1/{secrets.token_hex(8)}"}
-    started = [
-        subprocess.Popen([sys.executable, "-S", "-c", code], env=environment, stdout=subprocess.PIPE, start_new_session=True)
-        for _ in range(count)
-    ]
+def sleeping(
+    mark: str, count: int = 1, *, daemon: str = "1-1", wrap: tuple[str, ...] = (), code: str = "print(os.getpid(), flush=True)"
+) -> Iterator[list[int]]:
+    """Processes that carry a mark, in the middle of what they do; their PIDs.
+
+    :param daemon: what the mark says of who started it.
+    :param wrap: a command that runs them, and whose own mark does not count.
+    """
+    carried = f"{processes.VARIABLE}={mark}/{daemon}/{secrets.token_hex(8)}"
+    code = f"import os, time\n{code}\ntime.sleep(900)"
+    command = [*wrap, "env", carried, sys.executable, "-S", "-c", code]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) for _ in range(count)]
     try:
         for process in started:
             assert process.stdout is not None
             process.stdout.readline()
-        yield [process.pid for process in started]
+        yield [pid for process in started for pid in [process.pid, *children(process.pid)] if carries(pid, carried)]
     finally:
         for process in started:
             process.kill()
             process.communicate()
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def carries(pid: int, variable: str) -> bool:
+    return variable.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 def is_there(pid: int) -> bool:
-    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.usefixtures("_kernel")
@@ -73,7 +92,7 @@ def test_a_pass_waits_for_none(mark: str) -> None:
 
 
 def test_killing_many_costs_what_killing_one_does(mark: str) -> None:
-    spinning = "import os\nfor _ in range(59):\n  if not os.fork(): break\nprint(flush=True)\nwhile True: pass"
+    spinning = "for _ in range(59):\n  if not os.fork(): break\nprint(flush=True)\nwhile True: pass"
     with sleeping(mark, 2, code=spinning):
         begun = time.process_time()
         processes.end_marked(mark, seconds=60)
@@ -102,3 +121,83 @@ def test_a_kernel_that_refuses_descriptors_is_done_without(mark: str, monkeypatc
     with sleeping(mark) as (pid,):
         until(lambda: processes.kill_marked(mark) == 0, "there is none left")
         assert not is_there(pid)
+
+
+HERE = os.readlink("/proc/self/ns/pid")[len("pid:[") : -1] if sys.platform == "linux" else ""
+NOBODY = f"{2**22 - 1}-1"
+"""A daemon that is not there, as 0.1.0 wrote it."""
+
+
+@pytest.fixture
+def foreign() -> tuple[str, ...]:
+    """A command that runs another in a PID namespace of its own."""
+    wrap = ("unshare", "--pid", "--fork", "--kill-child")
+    if shutil.which("unshare") is None or subprocess.run([*wrap, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no PID namespace can be made here")
+    return wrap
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> str:
+    """What marks ``h`` in 0.1.0."""
+    return processes.marks(tmp_path, "h")[1]
+
+
+def test_what_marks_a_handler_is_what_its_data_dir_is_and_not_where(tmp_path: Path) -> None:
+    for name in ("original", "copy"):
+        (tmp_path / name).mkdir()
+    original = processes.handler_mark(tmp_path / "original", "h")
+    assert processes.handler_mark(tmp_path / "copy", "h") != original
+    assert processes.handler_mark(tmp_path / "original", "i") != original
+    (tmp_path / "link").symlink_to("original")
+    assert processes.handler_mark(tmp_path / "link", "h") == original
+    (tmp_path / "original").rename(tmp_path / "moved")
+    assert processes.handler_mark(tmp_path / "moved", "h") == original
+    (tmp_path / "copy").rename(tmp_path / "original")
+    assert processes.handler_mark(tmp_path / "original", "h") != original
+
+
+def test_orphans_are_ended_and_the_worker_of_a_daemon_that_lives_is_not(tmp_path: Path, legacy: str) -> None:
+    mark = processes.handler_mark(tmp_path, "h")
+    alive = processes.daemon_mark(mark).partition("/")[2]
+    with (
+        sleeping(mark, daemon=f"{NOBODY}-{HERE}") as orphans,
+        sleeping(legacy, daemon=NOBODY) as old,
+        sleeping(mark, daemon=alive) as workers,
+        sleeping(processes.handler_mark(tmp_path, "i"), daemon=f"{NOBODY}-{HERE}") as others,
+    ):
+        processes.end_orphans(tmp_path, "h", seconds=60)
+        assert not any(map(is_there, orphans + old))
+        assert all(map(is_there, workers + others))
+        assert processes.unproven(tmp_path, "h") == []
+
+
+def test_in_another_pid_namespace_only_what_was_started_here_is_ended(
+    tmp_path: Path, legacy: str, foreign: tuple[str, ...]
+) -> None:
+    mark = processes.handler_mark(tmp_path, "h")
+    with (
+        sleeping(mark, daemon=f"{NOBODY}-{int(HERE) - 1}", wrap=foreign) as theirs,
+        sleeping(legacy, daemon=NOBODY, wrap=foreign) as theirs_of_old,
+        sleeping(mark, daemon=f"{NOBODY}-{HERE}", wrap=foreign) as ours,
+    ):
+        assert theirs and theirs_of_old and ours
+        processes.end_orphans(tmp_path, "h", seconds=60)
+        assert all(map(is_there, theirs + theirs_of_old))
+        assert not any(map(is_there, ours))
+
+
+def test_what_cannot_be_told_is_left_alone_and_named(tmp_path: Path, legacy: str) -> None:
+    with sleeping(legacy, daemon=NOBODY) as (pid,), mounted(Path(f"/proc/{pid}/ns")):
+        processes.end_orphans(tmp_path, "h", seconds=60)
+        assert is_there(pid)
+        assert processes.unproven(tmp_path, "h") == [pid]
+
+
+def test_a_daemon_of_0_1_0_is_found_by_its_workers(tmp_path: Path, legacy: str) -> None:
+    this = processes.daemon_mark("").removeprefix("/").removesuffix(f"-{HERE}")
+    with sleeping(legacy, daemon=this):
+        assert legacy not in processes.daemons()  # it has not taken a name
+        with (tmp_path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert processes.daemons()[legacy] == {os.getpid()}

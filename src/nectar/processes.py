@@ -11,14 +11,21 @@ import select
 import signal
 import sys
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 VARIABLE = "NECTAR_WORKER"
-"""In the environment of each worker, and so of all that it starts: ``{handler}/{daemon's PID}-{its start time}/{token}``."""
+"""In the environment of each worker, and so of all that it starts: ``{handler}/{daemon}/{token}``.
+
+The daemon is ``{PID}-{start time}-{PID namespace}``; a PID says something in its own namespace only. 0.1.0 wrote no namespace.
+"""
+DAEMON = "NECTAR_DAEMON"
+"""In the environment of each daemon: what marks its handler."""
 
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _PAUSE = 0.02
@@ -34,13 +41,26 @@ def adopt_orphans() -> None:
 
 
 def handler_mark(data_dir: str | Path, name: str) -> str:
-    """What marks the processes of one handler, whichever daemon started them."""
-    return hashlib.sha256(os.fsencode(data_dir) + b"\0" + name.encode()).hexdigest()[:16]
+    """What marks the processes of one handler, whichever daemon started them.
+
+    It tells what the data dir is and not where: in a container, or after a move, another one may have its path.
+    """
+    try:
+        status = os.stat(data_dir)
+        place = f"{status.st_dev}:{status.st_ino}".encode()
+    except OSError:
+        place = os.fsencode(data_dir)
+    return _hashed(place, name)
+
+
+def marks(data_dir: str | Path, name: str) -> tuple[str, str]:
+    """What marks a handler's processes, and what did in 0.1.0: its path and its name."""
+    return handler_mark(data_dir, name), _hashed(os.fsencode(data_dir), name)
 
 
 def daemon_mark(handler: str) -> str:
     """What marks the processes that this daemon starts."""
-    return f"{handler}/{os.getpid()}-{_start_time(os.getpid())}"
+    return f"{handler}/{os.getpid()}-{_start_time(os.getpid())}-{_namespace('self')}"
 
 
 def kill_marked(mark: str) -> int:
@@ -68,15 +88,45 @@ def end_marked(mark: str, *, seconds: float = 2.0) -> None:
     _end(_carries(mark), seconds)
 
 
-def end_orphans(handler: str, *, seconds: float = 2.0) -> None:
-    """End what daemons of a handler left that are no longer there themselves, until there is none left or time is up."""
+def end_orphans(data_dir: str | Path, name: str, *, seconds: float = 2.0) -> None:
+    """End what daemons of a handler left that are no longer there themselves, until there is none left or time is up.
 
-    def orphaned(pid: int) -> bool:
-        owner, _, rest = _mark_of(pid).partition("/")
-        daemon, _, started = rest.partition("/")[0].partition("-")
-        return owner == handler and daemon.isdigit() and _start_time(int(daemon)) != started
+    Only what this PID namespace has: of another's daemon, nobody here can tell whether it is there.
+    """
+    handlers = marks(data_dir, name)
+    _end(lambda pid: _is_orphan(pid, handlers), seconds)
 
-    _end(orphaned, seconds)
+
+def unproven(data_dir: str | Path, name: str) -> list[int]:
+    """PIDs of what carries a handler's mark and is left alone, because its PID namespace, or our own, cannot be read."""
+    handlers = marks(data_dir, name)
+    found = []
+    for pid in _pids():
+        handler, daemon = _Daemon.owning(_variables(pid).get(VARIABLE, ""))
+        if handler in handlers and not (_namespace(pid) and _namespace("self")) and not daemon.is_there:
+            found.append(pid)
+    return found
+
+
+def daemons() -> dict[str, set[int]]:
+    """PIDs of the daemons in this PID namespace that have taken a name, by what marks their handler, in this version or in 0.1.0.
+
+    A daemon is found by its own mark, or by its workers': those of 0.1.0 have none of their own.
+    """
+    here = _namespace("self")
+    named: defaultdict[str, set[int]] = defaultdict(set)
+    for pid in _pids():
+        variables = _variables(pid)
+        if DAEMON in variables:
+            named[variables[DAEMON]].add(pid)
+        handler, daemon = _Daemon.owning(variables.get(VARIABLE, ""))
+        if daemon.namespace in (here, "") and daemon.is_there:
+            named[handler].add(int(daemon.pid))
+    return {
+        handler: taken
+        for handler, pids in named.items()
+        if (taken := {pid for pid in pids if here and _namespace(pid) == here and _holds_a_lock(pid)})
+    }
 
 
 def end_children(*, seconds: float = 2.0) -> None:
@@ -95,14 +145,17 @@ class Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.started = _start_time(pid)
-        if not self.started:
-            raise ProcessLookupError(pid)
         self._descriptor = _descriptor_of(pid)
+        if not self.there:
+            self.close()
+            raise ProcessLookupError(pid)
 
     @property
     def there(self) -> bool:
         """Whether it has not ended."""
-        return _start_time(self.pid) == self.started
+        if self._descriptor is not None:
+            return not self._wait(0)
+        return self.started != "" and _start_time(self.pid) == self.started
 
     def send(self, number: signal.Signals) -> None:
         """:raises ProcessLookupError: it has ended.
@@ -124,18 +177,22 @@ class Process:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            if self._descriptor is None:
-                time.sleep(min(left, _PAUSE))
-            else:
-                poller = select.poll()
-                poller.register(self._descriptor, select.POLLIN)
-                poller.poll(left * 1000)
+            self._wait(left)
         return True
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _wait(self, seconds: float) -> bool:
+        """:returns: whether it is known to have ended."""
+        if self._descriptor is None:
+            time.sleep(min(seconds, _PAUSE))
+            return False
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
 
 def has_open(pid: int, path: Path) -> bool:
@@ -156,8 +213,45 @@ def has_open(pid: int, path: Path) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class _Daemon:
+    """Whom a mark names.
+
+    :ivar namespace: the PID namespace in which it has that PID; empty where 0.1.0 wrote the mark, or it could not be read.
+    """
+
+    pid: str
+    started: str
+    namespace: str
+
+    @classmethod
+    def owning(cls, mark: str) -> tuple[str, Self]:
+        """The handler and the daemon in a whole mark."""
+        handler, _, rest = mark.partition("/")
+        pid, started, namespace = (*rest.partition("/")[0].split("-"), "", "", "")[:3]
+        return handler, cls(pid, started, namespace)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it lives, provided that its namespace is ours."""
+        return self.pid.isdigit() and self.started != "" and _start_time(int(self.pid)) == self.started
+
+
+def _hashed(place: bytes, name: str) -> str:
+    return hashlib.sha256(place + b"\0" + name.encode()).hexdigest()[:16]
+
+
+def _is_orphan(pid: int, handlers: tuple[str, str]) -> bool:
+    handler, daemon = _Daemon.owning(_variables(pid).get(VARIABLE, ""))
+    if handler not in handlers or not daemon.pid.isdigit():
+        return False
+    here, where = _namespace("self"), _namespace(pid)
+    # What a worker of ours started may be in a namespace of its own by now: its daemon was here all the same.
+    return here != "" and where != "" and (daemon.namespace or where) == here and not daemon.is_there
+
+
 def _carries(mark: str) -> Callable[[int], bool]:
-    return lambda pid: f"{_mark_of(pid)}/".startswith(f"{mark}/")
+    return lambda pid: f"{_variables(pid).get(VARIABLE, '')}/".startswith(f"{mark}/")
 
 
 def _is_child(pid: int) -> bool:
@@ -218,14 +312,41 @@ def _pids() -> list[int]:
         return []
 
 
-def _mark_of(pid: int) -> str:
-    """The process's variable, or nothing: it has none, has ended, or is somebody else's."""
+def _variables(pid: int) -> dict[str, str]:
+    """Those of a process that are ours; none where it has ended, or is somebody else's."""
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    ours = (pair.partition(b"=") for pair in pairs if pair.startswith(b"NECTAR_"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in ours}
+
+
+def _namespace(pid: int | str) -> str:
+    """The number of a process's PID namespace; nothing where it cannot be read."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
     except OSError:
         return ""
-    prefix = f"{VARIABLE}=".encode()
-    return next((os.fsdecode(variable[len(prefix) :]) for variable in variables if variable.startswith(prefix)), "")
+
+
+def _holds_a_lock(pid: int) -> bool:
+    """Whether a process has locked any file: a daemon that has not taken its name yet holds none."""
+    return any(b"FLOCK" in told for told in _of_descriptors(pid))
+
+
+def _of_descriptors(pid: int) -> Iterator[bytes]:
+    """What the kernel tells of each of a process's descriptors."""
+    directory = f"/proc/{pid}/fdinfo"
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        try:
+            yield Path(directory, name).read_bytes()
+        except OSError:  # it was closed meanwhile
+            continue
 
 
 def _start_time(pid: int) -> str:

@@ -102,7 +102,7 @@ class Running:
         return self.home.log(self.name).read_text()
 
     def until_logged(self, text: str) -> None:
-        until(lambda: text in self.log(), f"the log has {text!r}")
+        until(lambda: self.home.log(self.name).exists() and text in self.log(), f"the log has {text!r}")
 
     def processes(self) -> list[int]:
         """PIDs of the daemon's workers and of all that they started."""

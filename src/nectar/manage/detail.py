@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage import environment, given, handlers, state
+from nectar.manage import environment, given, handlers, liveness, state
 from nectar.protocol import ask
 from nectar.settings import Settings
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.registry import Record
 
+ROBBED = "Its lock was removed, or is another file by now. It stops by itself, because no command would find it."
 STATUS_TIMEOUT = 5.0
 TABLE_TIMEOUT = 2.0
 
@@ -29,7 +30,7 @@ class Detail:
     :ivar settings: all of them, as the daemon was told; variables aside.
     :ivar variables: names of what ``--env``, ``--env-file`` and ``pass_env`` give.
     :ivar daemon: its reply to ``status``; None where it does not run or does not answer.
-    :ivar silent: why a daemon that runs does not answer.
+    :ivar silent: why a daemon that runs does not answer, or is not asked.
     :ivar changed: what is no longer as it was when the environment was built.
     """
 
@@ -49,7 +50,7 @@ def look(home: Home, name: str) -> Detail:
     """:raises NotFoundError: there is no such handler."""
     record = handlers.require(home, name)
     marker = environment.marker_of(home, record.environment) if record.environment else None
-    daemon, silent = _ask(home, name) if record.status == "running" else (None, None)
+    daemon, silent = (None, None) if record.status != "running" else (None, ROBBED) if _robbed(home, name) else _ask(home, name)
     settings = {**dataclasses.asdict(Settings()), **record.effective}
     del settings["env"]
     return Detail(
@@ -70,6 +71,9 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
     """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
     found = {}
     for name, record in records.items():
+        if record.status == "running" and _robbed(home, name):
+            found[name] = ROBBED
+            continue
         daemon = _ask(home, name, timeout=TABLE_TIMEOUT)[0] if record.status == "running" else None
         if daemon is None:
             continue
@@ -79,6 +83,11 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
         if reasons:
             found[name] = "; ".join(reasons)
     return found
+
+
+def _robbed(home: Home, name: str) -> bool:
+    holder = liveness.holder(home, name)
+    return holder is not None and holder.robbed
 
 
 def _ask(home: Home, name: str, *, timeout: float = STATUS_TIMEOUT) -> tuple[dict[str, Any] | None, str | None]:

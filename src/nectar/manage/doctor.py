@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar import __version__
+from nectar import __version__, processes
 from nectar.errors import NectarError
-from nectar.manage import detail, gc, handlers, state
+from nectar.home import NAME_PATTERN
+from nectar.manage import detail, gc, handlers, liveness, registry, state, turns
 from nectar.manage.python import OLDEST, installed
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
@@ -52,6 +53,7 @@ def examine(home: Home) -> Iterator[Finding]:
         return
     for name, record in records.items():
         yield from _handler(home, name, record)
+    yield from _unrecorded(home)
     if not records:
         yield Finding("fine", "No handlers yet.")
     waste = sum(each.size for each in gc.unused(home)) if home.nectar.exists() else 0
@@ -128,13 +130,26 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     ]
     if record.status == "running":
         before += _daemon(home, name, record)
+    for pid in processes.unproven(home.data_dir, name):
+        what = f"Process {pid} carries the mark of {name}, and nobody can tell whose it is: its PID namespace cannot be read."
+        before.append(Finding("warning", what, f"If nothing needs it: kill {pid}"))
     yield from before or [Finding("fine", f"{name} is {record.status}")]
+
+
+def _unrecorded(home: Home) -> Iterator[Finding]:
+    """Daemons that no command reaches by their name."""
+    names = {path.stem for path in home.handlers.glob("*.lock")} - registry.read(home).keys()
+    for name in sorted(name for name in names if NAME_PATTERN.fullmatch(name)):
+        holder = liveness.holder(home, name)
+        if holder is not None and holder.pid is not None and not turns.being_started(home, name):
+            yield Finding("problem", f"{name} runs, and there is no record of it any more.", f"kill {holder.pid}")
 
 
 def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
     found = detail.look(home, name)
     if found.silent is not None:
-        yield Finding("problem", f"{name}: {found.silent}", f"nectar stop {name}")
+        cure = f"nectar restart {name}" if found.silent == detail.ROBBED else f"nectar stop {name}"
+        yield Finding("problem", f"{name}: {found.silent}", cure)
         return
     if record.version != __version__:
         yield Finding("warning", f"{name} was started by nectar {record.version}; this is {__version__}.", f"nectar restart {name}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nectar import processes
 from nectar.errors import ConflictError, NectarError
 from nectar.manage import given, liveness, registry, stopping, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nectar.home import Home
     from nectar.manage.registry import Record
@@ -21,15 +22,16 @@ def records(home: Home) -> dict[str, Record]:
     """
     found = registry.read(home)
     given.sweep(home)
-    if all(_true(home, name, record) == record for name, record in found.items()):
+    living = processes.daemons()
+    if all(_true(home, name, record, living) == record for name, record in found.items()):
         return found
     try:
         with registry.changing(home) as current:
             for name, record in current.items():
-                current[name] = _true(home, name, record)
+                current[name] = _true(home, name, record, living)
             return dict(current)
     except OSError:  # a full disk: what is true can be told all the same
-        return {name: _true(home, name, record) for name, record in found.items()}
+        return {name: _true(home, name, record, living) for name, record in found.items()}
 
 
 def require(home: Home, name: str) -> Record:
@@ -135,10 +137,10 @@ def _update(home: Home, name: str, **changes: object) -> None:
             current[name] = current[name].but(**changes)
 
 
-def _true(home: Home, name: str, record: Record) -> Record:
-    holder = liveness.holder(home, name)
+def _true(home: Home, name: str, record: Record, living: Mapping[str, set[int]]) -> Record:
+    holder = liveness.holder(home, name, living=living)
     if holder is None:
         return record.but(status="stopped", pid=None)
     if record.status == "running" and holder.pid in (None, record.pid):  # None: it has not said yet who it is
         return record
-    return record.but(status="running", pid=holder.pid, started=holder.started)
+    return record.but(status="running", pid=holder.pid, started=record.started if holder.robbed else holder.started)

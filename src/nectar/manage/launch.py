@@ -148,6 +148,7 @@ def _serve(
             with attempt.taking():
                 with _uninterrupted():
                     stopped = replaced is not None and stopping.stop(home, name, timeout=replaced.stop_timeout)
+                    stopping.clear(home, name, timeout=prepared.settings.stop_timeout)
                     try:
                         daemon.take()
                         with (
@@ -225,6 +226,6 @@ def _recorded(home: Home, name: str, record: Record, attempt: Attempt) -> Iterat
 
 def _require_stopped(home: Home, name: str) -> None:
     holder = liveness.holder(home, name)
-    if holder is not None:
+    if holder is not None and not holder.robbed:
         known = "" if holder.pid is None else f" (PID {holder.pid})"
         raise ConflictError(f"The handler {name!r} is running{known}.", hint=f"First: nectar stop {name}")

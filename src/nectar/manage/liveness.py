@@ -1,4 +1,7 @@
-"""Whether a handler's daemon runs: its lock says so, never a PID alone."""
+"""Whether a handler's daemon runs: its lock says so, never a PID alone.
+
+Where somebody has removed the lock, its marks say so for the moment until it has noticed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from nectar import processes
 from nectar.manage.locking import is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from nectar.home import Home
@@ -32,11 +35,13 @@ class Holder:
     :ivar pid: as it wrote into the lock's file; None where it has not done so, or it cannot be read.
     :ivar started: Unix seconds.
     :ivar version: nectar's.
+    :ivar robbed: whether it lives without the lock, whose file was removed or replaced; then all that is known is its PID.
     """
 
     pid: int | None
     started: float | None = None
     version: str | None = None
+    robbed: bool = False
 
 
 def running(home: Home, name: str) -> bool:
@@ -44,8 +49,36 @@ def running(home: Home, name: str) -> bool:
     return not is_free(home.lock(name))
 
 
-def holder(home: Home, name: str) -> Holder | None:
-    """Who holds the name's lock; None when nobody does, and then there is no daemon of that name."""
+def holder(home: Home, name: str, *, living: Mapping[str, set[int]] | None = None) -> Holder | None:
+    """The name's daemon: who holds its lock, or where nobody does, who has been robbed of it.
+
+    :param living: what :func:`nectar.processes.daemons` said a moment ago, where several names are looked at.
+    """
+    found = _of_lock(home, name)
+    if found is not None:
+        return found
+    if living is not None and not living.keys() & set(processes.marks(home.data_dir, name)):
+        return None
+    # One that has taken the lock meanwhile is none that was robbed.
+    return robbed(home, name) or _of_lock(home, name)
+
+
+def robbed(home: Home, name: str) -> Holder | None:
+    """A daemon of this name that lives beside the name's lock."""
+    while True:
+        named = _of_lock(home, name)
+        if named is not None and named.pid is None:
+            return None  # it may be the one that would be found
+        living = processes.daemons()
+        pids = {pid for mark in processes.marks(home.data_dir, name) for pid in living.get(mark, ())}
+        others = pids if named is None else pids - {named.pid}
+        if not others:
+            return None
+        if _of_lock(home, name) == named:
+            return Holder(pid=min(others), robbed=True)
+
+
+def _of_lock(home: Home, name: str) -> Holder | None:
     path = home.lock(name)
     end = time.monotonic() + _WRITTEN_WITHIN
     while not is_free(path):

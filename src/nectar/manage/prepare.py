@@ -59,7 +59,7 @@ class Prepared:
 
     @property
     def mark(self) -> str:
-        """What marks the handler's processes."""
+        """What marks the handler's daemon."""
         return processes.handler_mark(self.assignment.data_dir, self.assignment.name)
 
     def explained(self, error: NectarError) -> NectarError:

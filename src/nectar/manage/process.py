@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nectar.manage.prepare import Prepared
+    from nectar.protocol import Assignment
 
 TAKING_TIME = 20.0
 """Seconds for a daemon to take a name, and to begin to serve: it only opens files."""
@@ -56,7 +57,7 @@ class Starting:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env=prepared.assignment.loading.variables,
+            env={**prepared.assignment.loading.variables, processes.DAEMON: prepared.mark},
             start_new_session=True,
         )
         self._lines = _Lines(self._process)
@@ -91,7 +92,7 @@ class Starting:
         if self._serving:
             _let_go(self._process)
         else:
-            end(self._process, self._prepared.mark)
+            end(self._process, self._prepared.assignment)
 
     def _step(
         self, message: dict[str, Any], state: str, seconds: float, meanwhile: Callable[[], None] = lambda: None
@@ -116,10 +117,10 @@ def failure(fields: dict[str, Any]) -> NectarError:
     return _KINDS.get(str(fields.get("kind")), NectarError)(str(fields.get("message", "It failed.")), **more)
 
 
-def end(process: subprocess.Popen[bytes], mark: str) -> None:
+def end(process: subprocess.Popen[bytes], assignment: Assignment) -> None:
     """End a child that nobody wants: its input is closed, and it is killed, with all it started, when that is not enough.
 
-    :param mark: of the handler's processes, see :func:`nectar.processes.handler_mark`.
+    :param assignment: the one that it was given.
     """
     if process.stdin is not None:
         process.stdin.close()
@@ -129,7 +130,7 @@ def end(process: subprocess.Popen[bytes], mark: str) -> None:
         # Our own child and not waited for: its PID, and so its group, cannot be another's.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        processes.end_orphans(mark)
+        processes.end_orphans(assignment.data_dir, assignment.name)
     _let_go(process)
 
 

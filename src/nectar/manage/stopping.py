@@ -6,7 +6,6 @@ Nothing of it is left afterwards: a worker, or what a worker started, that has o
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import time
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING
 from nectar import processes
 from nectar.errors import UnresponsiveError
 from nectar.manage import liveness
+from nectar.processes import Process
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
     from nectar.home import Home
+    from nectar.manage.liveness import Holder
 
 GRACE = 2.0
 """Seconds on top of ``stop_timeout``, after which the daemon has been killed."""
@@ -35,85 +36,113 @@ def stop(home: Home, name: str, *, timeout: float) -> bool:
     :raises UnresponsiveError: it could not be ended.
     """
     begun = time.monotonic()
-    daemon = _Daemon(home, name)
-    try:
-        if daemon.runs:
-            _end(daemon, timeout=timeout, begun=begun)
-    finally:
-        daemon.close()
-    processes.end_orphans(processes.handler_mark(home.data_dir, name))
+    holder = liveness.holder(home, name)
+    if holder is not None:
+        _end(home, name, holder, timeout=timeout, begun=begun)
+    clear(home, name, timeout=timeout)
+    return holder is not None
+
+
+def clear(home: Home, name: str, *, timeout: float) -> None:
+    """End what there is of a handler beside who holds its lock: daemons that were robbed of it, and what others left.
+
+    :param timeout: as in :func:`stop`.
+    :raises UnresponsiveError: one could not be ended.
+    """
+    begun = time.monotonic()
+    while (robbed := liveness.robbed(home, name)) is not None:
+        _end(home, name, robbed, timeout=timeout, begun=begun)
+    processes.end_orphans(home.data_dir, name)
     with liveness.kept_free(home, name) as free:
         if free:  # another command may have started it again by now
             home.socket(name).unlink(missing_ok=True)
-    return daemon.runs
 
 
-def _end(daemon: _Daemon, *, timeout: float, begun: float) -> None:
+def _end(home: Home, name: str, holder: Holder, *, timeout: float, begun: float) -> None:
+    daemon = _Daemon(home, name, holder)
     try:
-        ask(daemon.home.socket(daemon.name), {"do": "stop", "timeout": timeout}, timeout=min(_ASKING, max(0.5, timeout)))
-        if daemon.gone(end=begun + timeout + GRACE - 2 * _SIGNALLED):
-            return
-        polite = _SIGNALLED
-    except UnresponsiveError:
-        # SIGTERM asks for the same as the socket does, so it gets what is left of the same time.
-        polite = max(_SIGNALLED, begun + timeout - time.monotonic())
-    killed = _SIGNALLED if daemon.pid is None else _KILLED  # where nobody knows its PID, there is nothing more to wait for
-    for numbers, seconds in (((signal.SIGTERM, signal.SIGCONT), polite), ((signal.SIGKILL,), killed)):
-        for number in numbers:
-            daemon.send(number)
-        if daemon.gone(end=time.monotonic() + seconds):
-            return
-    raise UnresponsiveError(
-        f"The daemon of {daemon.name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}"
-    )
+        if not (daemon.asked(timeout=timeout, begun=begun) or daemon.signalled(timeout=timeout, begun=begun)):
+            raise UnresponsiveError(
+                f"The daemon of {name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}"
+            )
+    finally:
+        daemon.close()
 
 
 class _Daemon:
-    """The process that holds a name's lock. A signal to it never reaches another process that was given the same PID."""
+    """A handler's daemon that is to end. A signal to it never reaches another process that was given the same PID."""
 
-    def __init__(self, home: Home, name: str) -> None:
-        self.home = home
-        self.name = name
-        holder = liveness.holder(home, name)
-        self.runs = holder is not None
-        self.pid = None if holder is None else holder.pid
-        self._descriptor: int | None = None
+    def __init__(self, home: Home, name: str, holder: Holder) -> None:
+        self._home = home
+        self._name = name
+        self._robbed = holder.robbed
+        self._asked = False
+        self.pid = holder.pid
+        self._process: Process | None = None
         if sys.platform == "linux" and self.pid is not None:
             try:
-                self._descriptor = os.pidfd_open(self.pid)
-            except OSError:
+                self._process = Process(self.pid)
+            except ProcessLookupError:
                 self.pid = None  # It has just ended.
-            # It still holds the lock, so the descriptor is of no later process.
+            # It is the name's daemon still, so what is held is no later process.
             self._current()
 
-    def send(self, number: signal.Signals) -> None:
+    def asked(self, *, timeout: float, begun: float) -> bool:
+        """Ask for its end over its socket; of one that was robbed, that may be another's by now.
+
+        :returns: whether it has come.
+        """
+        if self._robbed:
+            return False
         try:
-            if self._descriptor is not None:
-                signal.pidfd_send_signal(self._descriptor, number)
+            request = {"do": "stop", "timeout": timeout}
+            ask(self._home.socket(self._name), request, timeout=min(_ASKING, max(0.5, timeout)))
+        except UnresponsiveError:
+            return False
+        self._asked = True
+        return self._gone(end=begun + timeout + GRACE - 2 * _SIGNALLED)
+
+    def signalled(self, *, timeout: float, begun: float) -> bool:
+        """Ask by a signal, which gets what is left of the time where nothing was asked yet, and then kill it.
+
+        :returns: whether it has ended.
+        """
+        polite = _SIGNALLED if self._asked else max(_SIGNALLED, begun + timeout - time.monotonic())
+        killed = _SIGNALLED if self.pid is None else _KILLED  # where nobody knows its PID, there is nothing more to wait for
+        for numbers, seconds in (((signal.SIGTERM, signal.SIGCONT), polite), ((signal.SIGKILL,), killed)):
+            for number in numbers:
+                self._send(number)
+            if self._gone(end=time.monotonic() + seconds):
+                return True
+        return False
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _send(self, number: signal.Signals) -> None:
+        try:
+            if self._process is not None:
+                self._process.send(number)
             elif self.pid is not None and self._current():
                 os.kill(self.pid, number)
         except ProcessLookupError:
             pass
 
-    def gone(self, *, end: float) -> bool:
+    def _gone(self, *, end: float) -> bool:
         """Wait until the process has ended and the name is free, or another's.
 
         :param end: by :func:`time.monotonic`.
         """
-        if self._descriptor is not None:
-            poller = select.poll()
-            poller.register(self._descriptor, select.POLLIN)
-            if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
-                return False
-        return liveness.wait_until_free(self.home, self.name, end=max(end, time.monotonic() + 0.1), of=self.pid)
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._process is not None and not self._process.ended(end=end):
+            return False
+        if self._robbed:
+            return True
+        return liveness.wait_until_free(self._home, self._name, end=max(end, time.monotonic() + 0.1), of=self.pid)
 
     def _current(self) -> bool:
-        now = liveness.holder(self.home, self.name)
+        now = (liveness.robbed if self._robbed else liveness.holder)(self._home, self._name)
         if now is not None and now.pid == self.pid:
             return True
         self.close()

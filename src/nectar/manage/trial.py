@@ -52,7 +52,7 @@ def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline:
         except BrokenPipeError:
             pass
         finally:
-            process.end(once, prepared.mark)
+            process.end(once, prepared.assignment)
         if left:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()

@@ -34,23 +34,31 @@ class Control:
         self._path = path
         self._handle = handle
         self._clients: dict[_Client, None] = {}
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # The name's lock is ours, so that what lies here is a dead daemon's.
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            with short_address(path) as address:
-                self._listening.bind(address)
-        finally:
-            os.umask(before)
-        self._listening.listen(QUEUE)
-        self._listening.setblocking(False)
+        self._listening, self._bound = _listen_at(path)
         self._listen()
 
+    def keep(self) -> bool:
+        """Where somebody removed, moved or replaced the socket, make it anew; the name's lock must be ours.
+
+        :returns: whether that was so.
+        :raises OSError: it cannot be made.
+        """
+        if _at(self._path) == self._bound:
+            return False
+        anew, bound = _listen_at(self._path)
+        self._unlisten()
+        self._listening, self._bound = anew, bound
+        self._listen()
+        return True
+
     def close(self) -> None:
+        self._unlisten()
+        if _at(self._path) == self._bound:  # and not the one of a daemon that has the name by now
+            self._path.unlink(missing_ok=True)
+
+    def _unlisten(self) -> None:
         self._loop.forget(self._listening.fileno())
         self._listening.close()
-        self._path.unlink(missing_ok=True)
 
     def _listen(self) -> None:
         if self._listening.fileno() >= 0:
@@ -141,6 +149,34 @@ class _Client:
             self._loop.forget(self._socket.fileno())
             self._socket.close()
             self._left(self)
+
+
+def _listen_at(path: Path) -> tuple[socket.socket, tuple[int, int] | None]:
+    """A socket that listens, and what it is on disk. The name's lock is ours, so that what lies there is a dead daemon's."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            with short_address(path) as address:
+                listening.bind(address)
+        finally:
+            os.umask(before)
+        listening.listen(QUEUE)
+        listening.setblocking(False)
+        return listening, _at(path)
+    except BaseException:
+        listening.close()
+        raise
+
+
+def _at(path: Path) -> tuple[int, int] | None:
+    """What lies at a path: device and inode; None where there is nothing, or where the system does not tell."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _same_user(client: socket.socket) -> bool:

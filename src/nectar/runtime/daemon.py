@@ -91,9 +91,9 @@ class Daemon:
         self._faults: deque[float] = deque(maxlen=MAX_FAULTS + 1)
         self._assignment = assignment
         self._settings = Settings.from_mapping(assignment.settings)
-        self._mark = processes.handler_mark(assignment.data_dir, assignment.name)
         limits = inherited.raise_limits()
-        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, processes.daemon_mark(self._mark), limits=limits)
+        mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
+        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, mark, limits=limits)
         self._service: Service | None = None
         self._orders = b""
         self._early: deque[str] = deque(maxlen=KEPT_LINES)
@@ -148,7 +148,7 @@ class Daemon:
         name = self._assignment.name
         self._service = Service(name, home, self._settings, self._loop, self._pool, stop=self._stop, state=lambda: self.state.value)
         # What a killed daemon left must be gone before anything is claimed.
-        processes.end_orphans(self._mark)
+        processes.end_orphans(home.data_dir, name)
         self.state = State.TAKEN
         self._say({"state": "taken", "pid": os.getpid(), "started": self._service.started})
 
@@ -239,8 +239,6 @@ class Daemon:
             return
 
     def _stop(self, timeout: float) -> None:
-        if self.state is State.STOPPING:
-            return
         begun, self.state = self.state, State.STOPPING
         if begun is State.SERVING and self._service is not None:
             self._service.pause()

@@ -9,6 +9,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
     from pathlib import Path
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -43,11 +44,55 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
-def open_journal(path: Path) -> logging.Logger:
-    """The log of one handler, mode 0600."""
-    os.umask(0o077)
-    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(_Formatter())
+class LogFile(RotatingFileHandler):
+    """The file that a handler's log is written to, mode 0600, and its one predecessor."""
+
+    def __init__(self, path: Path) -> None:
+        os.umask(0o077)
+        super().__init__(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(_Formatter())
+
+    def keep(self) -> bool:
+        """Where somebody moved the file away, or removed it, go on in the one that has its name, which is made if need be.
+
+        :returns: whether that was so.
+        :raises OSError: there cannot be one; what comes is written where it was until then.
+        """
+        self.acquire()
+        try:
+            if self._has_its_name():
+                return False
+            os.makedirs(os.path.dirname(self.baseFilename), 0o700, exist_ok=True)
+            left, self.stream = self.stream, self._open()
+            if left is not None:
+                left.close()
+            return True
+        finally:
+            self.release()
+
+    def doRollover(self) -> None:  # noqa: N802 - logging's own name
+        try:
+            super().doRollover()
+        except OSError:  # something has the predecessor's name: a log that is too long is better than one that ends
+            if self.stream is None:
+                self.stream = self._open()
+
+    def _has_its_name(self) -> bool:
+        if self.stream is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _open(self) -> TextIOWrapper:
+        # What lies there may be a pipe that nobody reads: that is not waited for.
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
+def open_journal(handler: LogFile) -> logging.Logger:
+    """The log of one handler."""
     journal = logging.getLogger("nectar")
     journal.setLevel(logging.INFO)
     journal.propagate = False

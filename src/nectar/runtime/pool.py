@@ -157,8 +157,11 @@ class Pool:
     def stop(self, timeout: float, stopped: Callable[[], None]) -> None:
         """Let what runs finish, at most ``timeout`` seconds, say farewell, and end all workers.
 
+        Called again, it may shorten the time.
+
         :param stopped: called when there is none left.
         """
+        self._loop.later(timeout, self._hurry)
         if self._stopped is not None:
             return
         self._stopped = stopped
@@ -171,7 +174,6 @@ class Pool:
                 worker.kill(End.STOPPED)
             elif worker.state is State.IDLE:
                 self._dismiss(worker)
-        self._loop.later(timeout, self._hurry)
         self._maybe_stopped()
 
     def reap(self) -> None:

@@ -5,8 +5,6 @@ It is imported while the first worker loads the handler, and made when the name 
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
 import os
 import sys
@@ -15,18 +13,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import nectar
-from nectar import processes
 from nectar.computation import ComputationResult
-from nectar.errors import ConflictError, NectarError
+from nectar.errors import NectarError
 from nectar.runtime.aliases import Aliases
 from nectar.runtime.control import Control
-from nectar.runtime.journal import PRINTED, Seldom, open_journal, visible
+from nectar.runtime.journal import PRINTED, LogFile, Seldom, open_journal, visible
+from nectar.runtime.namelock import NameLock
 from nectar.runtime.run import Failure, Job, Outcome
 from nectar.runtime.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from nectar.home import Home
     from nectar.runtime.alias import Alias
@@ -40,10 +37,6 @@ TICK = 1.0
 """Seconds between two looks at what no event tells."""
 ROUND = 100
 """Questions that are taken before others in the loop have their turn: those that cannot be run keep no worker busy."""
-LOOKED_AT = 2.0
-"""Seconds for which a lock may be held by commands that only look whether the handler runs."""
-ENDING = 0.3
-"""Seconds for a daemon that holds the lock to end, where it is about to."""
 
 
 class Service:
@@ -77,8 +70,9 @@ class Service:
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
         try:
-            self._lock = _hold(home.lock(name), self.started)
-            self._journal = open_journal(home.log(name))
+            self._lock = NameLock(home.lock(name), self.started)
+            self._log = LogFile(home.log(name))
+            self._journal = open_journal(self._log)
             self._control = Control(loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
@@ -98,6 +92,7 @@ class Service:
         self.printed(early)
         self._aliases.sync()
         self._loop.later(TICK, self._tick)
+        self._loop.later(TICK, self._keep)
 
     def pump(self) -> None:
         """Give questions to idle workers, fairly between aliases."""
@@ -178,6 +173,34 @@ class Service:
             self._seldom.once(f"stray {claim.name}", text, logging.ERROR)
             alias.requeue(spool, claim)
 
+    def _keep(self) -> None:
+        """Once a second, to the end: is the name still ours? Then what else belongs to it is made anew where it is missing."""
+        try:
+            loss = self._lock.loss()
+            if loss is not None:
+                self._robbed(loss)
+                return
+            self._restore("log", self._log.keep)
+            self._restore("socket", self._control.keep)
+        finally:
+            self._loop.later(TICK, self._keep)
+
+    def _restore(self, what: str, keep: Callable[[], bool]) -> None:
+        try:
+            if keep():
+                self._journal.info("the %s was moved, removed or replaced, and is made anew", what)
+        except OSError as error:
+            self._seldom.warn(f"keep {what}", f"the {what} is not there, and cannot be made anew: {error.strerror}")
+
+    def _robbed(self, loss: str) -> None:
+        """End in order, where no command can find this daemon any more: at once, where another one has the name."""
+        another = self._lock.is_another_daemons()
+        if self._serving:  # it is told once
+            why = "another daemon has this name now" if another else "no command can find this daemon any more"
+            self._journal.warning("%s: %s, so it stops", visible(loss), why)
+        if self._serving or another:
+            self._stop(0 if another else self._settings.stop_timeout)
+
     def _handle(self, request: dict[str, Any], reply: Reply) -> None:
         match request["do"]:
             case "status":
@@ -219,40 +242,3 @@ def _result(comp_id: str, outcome: Outcome) -> ComputationResult:
         error=outcome.error,
         execution_time=outcome.seconds,
     )
-
-
-def _hold(path: Path, started: float) -> int:
-    """Take the lock that says that a handler of this name runs, and write into it who holds it.
-
-    :raises ConflictError: somebody has it.
-    """
-    begun = time.monotonic()
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            # A command that only looks whether we run holds it for a moment, too.
-            if time.monotonic() < begun + (ENDING if _has_holder(path) else LOOKED_AT):
-                time.sleep(0.01)
-                continue
-            raise ConflictError(f"A handler named {path.stem!r} is running.", hint=f"nectar stop {path.stem}") from None
-        try:
-            same = path.stat().st_ino == os.fstat(descriptor).st_ino
-        except FileNotFoundError:
-            same = False
-        if same:
-            break
-        os.close(descriptor)  # it was removed meanwhile
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps({"pid": os.getpid(), "started": started, "version": nectar.__version__}).encode() + b"\n")
-    return descriptor
-
-
-def _has_holder(path: Path) -> bool:
-    """Whether the daemon that wrote its PID into a lock's file has it open."""
-    try:
-        return processes.has_open(int(json.loads(path.read_bytes())["pid"]), path)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

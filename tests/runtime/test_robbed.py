@@ -1,0 +1,295 @@
+"""A daemon looks after what is its own: it makes its socket and its log anew, and ends where its name is not its own any more."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.home import Home
+from nectar.manage.locking import is_free
+from nectar.protocol import short_address
+from nectar.runtime import journal
+from nectar.runtime.namelock import NameLock
+from tests.runtime.conftest import Node, Running
+from tests.world import World, processes, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nectar.runtime.journal import LogFile
+
+
+@pytest.fixture
+def victim(chameleon: Running) -> Running:
+    """The handler, started again where the test before ended it, and attached to ``node1``."""
+    chameleon.world.node("node1")
+    if chameleon.world.json("view")["handlers"][0]["status"] != "running":
+        chameleon.world.run("start", chameleon.name)
+    chameleon.world.run("attach", chameleon.name, "node1")
+    return chameleon
+
+
+@pytest.fixture
+def alone(world: World) -> Running:
+    """One in a data dir of its own."""
+    source = world.directory / "chameleon.py"
+    shutil.copy(Path(__file__).with_name("chameleon.py"), source)
+    world.node("node1")
+    world.run("launch", source, "--attach", "node1")
+    return Running(world, source)
+
+
+def until_ended(victim: Running) -> None:
+    until(lambda: not processes(victim.world.directory), "nothing of it is left")
+
+
+def notice_and_end(victim: Running, rob: Callable[[Home, str], object]) -> None:
+    """Rob it, and see that it ends in order and says why."""
+    with victim.home.log(victim.name).open() as log:
+        log.seek(0, os.SEEK_END)
+        rob(victim.home, victim.name)
+        until_ended(victim)
+        told = log.read()
+    assert "so it stops" in told
+    assert told.endswith("stopped\n")
+
+
+def node1(home: Home) -> Node:
+    return Node("node1", home.computations("node1"))
+
+
+def replace(path: Path) -> None:
+    aside = path.with_suffix(".aside")
+    aside.touch()
+    aside.rename(path)
+
+
+LOCKS: dict[str, Callable[[Home, str], object]] = {
+    "lock removed": lambda home, name: home.lock(name).unlink(),
+    "lock moved": lambda home, name: home.lock(name).rename(home.nectar / "elsewhere"),
+    "lock replaced": lambda home, name: replace(home.lock(name)),
+    "handlers removed": lambda home, _: shutil.rmtree(home.handlers),
+}
+
+
+@pytest.mark.parametrize("how", LOCKS)
+def test_without_its_lock_it_ends_in_order(victim: Running, how: str) -> None:
+    notice_and_end(victim, LOCKS[how])
+    record = victim.world.json("view")["handlers"][0]
+    assert (record["status"], record["desired"]) == ("stopped", "running")
+    victim.world.run("start", victim.name)
+    assert node1(victim.home).ask("number 1")["result"] == {"value": 1}
+
+
+PLACES: dict[str, Callable[[Home, str], object]] = {
+    "nectar removed": lambda home, _: shutil.rmtree(home.nectar),
+    "data dir removed": lambda home, _: shutil.rmtree(home.data_dir),
+    "data dir replaced": lambda home, _: shutil.copytree(
+        home.data_dir.rename(home.data_dir.with_name("moved")) / "node1", home.data_dir
+    ),
+}
+
+
+@pytest.mark.parametrize("how", PLACES)
+def test_without_its_place_it_ends_in_order(alone: Running, how: str) -> None:
+    notice_and_end(alone, PLACES[how])
+
+
+def test_what_runs_when_the_lock_goes_is_answered(victim: Running) -> None:
+    node = node1(victim.home)
+    node.put("running", "sleep 2")
+    node.until_claimed("running")
+    victim.home.lock(victim.name).unlink()
+    assert node.answer("running")["status"] == "success"
+    until_ended(victim)
+    assert node.left() == []
+
+
+def test_a_data_dir_that_was_moved_is_served_again_at_its_new_place(alone: Running) -> None:
+    """Also what ran when it was moved is answered there."""
+    node1(alone.home).put("running", "sleep 2")
+    node1(alone.home).until_claimed("running")
+    moved = Home(alone.home.data_dir.with_name("moved"))
+    alone.home.data_dir.rename(moved.data_dir)
+    assert node1(moved).answer("running")["status"] == "success"
+    until_ended(alone)
+    alone.world.home = moved
+    assert alone.world.json("view")["handlers"][0]["desired"] == "running"
+    alone.world.run("start", alone.name)
+    assert node1(moved).ask("number 2")["result"] == {"value": 2}
+
+
+@contextmanager
+def another(home: Home, name: str) -> Iterator[None]:
+    """The name's lock, held by somebody else, whose socket is beside it."""
+    home.lock(name).unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        home.socket(name).unlink()
+        with short_address(home.socket(name)) as address:
+            listening.bind(address)
+        with home.lock(name).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_to_another_daemon_with_its_name_it_leaves_all_at_once(victim: Running, *, stopping: bool) -> None:
+    """It may not even finish what it runs, because the other one waits for its aliases; that is run again there."""
+    node = node1(victim.home)
+    node.put("running", "sleep 600", deadline=900)
+    node.until_claimed("running")
+    if stopping:
+        beginning = victim.world.begin("stop", victim.name, "--timeout", "600")
+        victim.until_logged("stopping")
+        beginning.send_signal(signal.SIGKILL)
+    with another(victim.home, victim.name):
+        until_ended(victim)
+        assert victim.home.socket(victim.name).exists()
+    claims = node.directory / ".nectar"
+    assert [path.name for path in claims.iterdir() if path.name.startswith("running.")] != []
+    descriptor = os.open(claims, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
+    for path in claims.glob("running.*"):
+        path.unlink()
+
+
+@pytest.fixture
+def blind(victim: Running) -> Running:
+    """One that cannot notice that its lock and its socket are gone."""
+    os.kill(victim.daemon, signal.SIGSTOP)
+    victim.home.socket(victim.name).unlink()
+    victim.home.lock(victim.name).unlink()
+    return victim
+
+
+def test_a_stop_ends_one_whose_lock_is_gone(blind: Running) -> None:
+    assert "Handler stopped" in blind.world.run("stop", blind.name, "--timeout", "1").stdout
+    assert not processes(blind.home.data_dir)
+    assert blind.world.json("view")["handlers"][0]["status"] == "stopped"
+    blind.world.run("stop", blind.name, code=4)
+
+
+def test_one_whose_lock_is_gone_is_shown_as_what_it_is(blind: Running) -> None:
+    (shown,) = blind.world.json("view")["handlers"]
+    assert (shown["status"], shown["desired"]) == ("running", "running")
+    assert "lock was removed" in shown["failing"]
+    assert "lock was removed" in blind.world.run("view", blind.name).stdout
+    assert "lock was removed" in blind.world.run("doctor", code=None).stdout
+    assert "is running" in blind.world.run("remove", blind.name, code=4).stderr
+    blind.world.run("stop", blind.name, "--timeout", "1")
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_start_ends_one_whose_lock_is_gone(blind: Running, verb: str) -> None:
+    old = set(processes(blind.world.directory))
+    blind.world.run(verb, blind.name)
+    assert not old & set(processes(blind.world.directory))
+    assert node1(blind.home).ask("number 1")["result"] == {"value": 1}
+
+
+def test_a_daemon_without_a_record_is_named(victim: Running) -> None:
+    aside = victim.home.registry.rename(victim.home.registry.with_suffix(".aside"))
+    assert f"kill {victim.daemon}" in victim.world.run("doctor", code=None).stdout
+    aside.rename(victim.home.registry)
+
+
+MISSING: dict[str, Callable[[Path], object]] = {
+    "removed": lambda path: path.unlink(),
+    "moved": lambda path: path.rename(path.with_name("moved")),
+    "replaced": replace,
+}
+
+
+@pytest.mark.parametrize("how", MISSING)
+def test_the_socket_is_made_anew(victim: Running, how: str) -> None:
+    path = victim.home.socket(victim.name)
+    before = path.lstat().st_ino
+    MISSING[how](path)
+    until(lambda: path.is_socket() and path.lstat().st_ino != before, "there is a new one")
+    assert victim.status()["pid"] == victim.daemon
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("how", [*MISSING, "with its directory"])
+def test_the_log_is_made_anew(victim: Running, how: str) -> None:
+    node = node1(victim.home)
+    path = victim.home.log(victim.name)
+    if how == "with its directory":
+        shutil.rmtree(path.parent)
+    else:
+        MISSING[how](path)
+    victim.until_logged("made anew")
+    before = victim.log().count("success")
+    node.ask("number 1")
+    until(lambda: victim.log().count("success") == before + 1, "the log goes on")
+    assert "success" in victim.world.run("logs", victim.name, "--no-follow").stdout
+    assert how == "replaced" or not path.stat().st_mode & 0o077
+    assert not path.parent.stat().st_mode & 0o077
+
+
+def test_a_log_that_is_emptied_in_place_goes_on(victim: Running) -> None:
+    node = node1(victim.home)
+    os.truncate(victim.home.log(victim.name), 0)
+    node.ask("number 1")
+    victim.until_logged("success")
+    assert "\0" not in victim.log()
+    assert "made anew" not in victim.log()
+
+
+def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(victim: Running) -> None:
+    node = node1(victim.home)
+    path = victim.home.log(victim.name)
+    moved = path.rename(path.with_name("moved"))
+    os.mkfifo(path)
+    until(lambda: "cannot be made anew" in moved.read_text(), "it is told where the log was")
+    assert node.ask("number 1")["result"] == {"value": 1}
+    path.unlink()
+    until(path.exists, "there is a log again")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogFile]:
+    made = journal.LogFile(tmp_path / "h.log")
+    yield made
+    made.close()
+
+
+def test_a_log_that_cannot_be_rotated_goes_on(log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "maxBytes", 100)
+    (tmp_path / "h.log.1").mkdir()
+    say = journal.open_journal(log)
+    try:
+        for number in range(20):
+            say.info("line %s", number)
+    finally:
+        say.removeHandler(log)
+    assert len((tmp_path / "h.log").read_text().splitlines()) == 20
+
+
+def test_a_lock_is_missed_only_where_it_is_known_to_be_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "h.lock"
+    path.parent.mkdir(parents=True)
+    lock = NameLock(path, 1.5)
+    assert lock.loss() is None
+    assert json.loads(path.read_bytes())["started"] == 1.5
+    assert lock.is_another_daemons()  # as who has lost it would see it
+    path.parent.rename(tmp_path / "a" / "c")
+    assert lock.loss() == f"{path.parent} is gone"
+    assert not lock.is_another_daemons()
+    path.parent.symlink_to(path.parent)  # nobody can tell
+    assert lock.loss() is None
+    path.parent.unlink()
+    path.parent.mkdir()
+    path.touch()
+    assert lock.loss() == f"{path} is another file by now"
+    assert not is_free(tmp_path / "a" / "c" / "h.lock")
