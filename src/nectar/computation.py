@@ -6,6 +6,7 @@ The files' shapes are the bee-hive node's: ``{id}.pending`` holds a :class:`Comp
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from dataclasses import dataclass, field
@@ -153,7 +154,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     :raises NotWholeError: they are not; the message says why and quotes nothing.
     """
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise NotWholeError(f"it is not UTF-8 (byte {error.start})") from None
     try:

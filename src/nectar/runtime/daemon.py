@@ -58,7 +58,9 @@ def main() -> None:
     daemon.start()
     # Half of the modules are needed once the handler is loaded: they are imported while it is.
     import nectar.runtime.service  # noqa: F401
+    from nectar.runtime import foreseen
 
+    foreseen.rehearse()
     try:
         loop.run(daemon.pump)
     except BaseException as error:

@@ -126,9 +126,7 @@ class Pool:
                 self._start_one()
             except OSError as error:
                 short = error.errno in SHORTAGES
-                self._failed(
-                    Failure(f"A worker cannot be started: {error.strerror}.", where=error.filename), count=1 if short else None
-                )
+                self._failed(self._why_not_started(error), count=1 if short else None)
 
     def run(self, job: Job) -> None:
         """Give a job to an idle worker; there must be one (:attr:`free`)."""
@@ -363,6 +361,15 @@ class Pool:
         if self._early_deaths >= EARLY_DEATHS and self._stopped is None:
             failure = Failure(f"A worker {how(status)} after it had loaded the handler, again and again.")
             self._failed(failure, count=self._early_deaths - EARLY_DEATHS + 1)
+
+    def _why_not_started(self, error: OSError) -> Failure:
+        python = self._loading.python
+        if not os.path.exists(python):
+            return Failure(
+                f"The Python of the handler's environment is not there any more: {os.path.realpath(python)}.",
+                hint="nectar restart takes one that is there.",
+            )
+        return Failure(f"A worker cannot be started: {error.strerror}.", where=error.filename)
 
     def _why_not_ready(self, worker: Worker, status: int) -> Failure:
         if worker.ended_by_us is End.SLOW:

@@ -125,7 +125,7 @@ class Service:
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
         self._last_error = failure.message
-        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.detail))))
+        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.hint, failure.detail))))
 
     def _run(self, alias: Alias, spool: Spool, question: Question) -> None:
         computation = question.computation
@@ -228,7 +228,7 @@ class Service:
             "workers": [{"pid": worker.pid, "state": worker.state.value} for worker in self._pool.workers],
             "counts": {"success": 0, "error": 0, "timeout": 0, **self._counts},
             "queue": self._aliases.waiting,
-            "failing": failing.message if failing is not None else None,
+            "failing": " ".join(filter(None, (failing.message, failing.hint))) if failing is not None else None,
             "last_error": self._last_error,
             "watching": "events" if self._aliases.hear else "rescans",
         }

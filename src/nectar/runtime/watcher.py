@@ -8,13 +8,20 @@ holds up later events by half a second when a file is moved out of its directory
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import os
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from watchdog.events import FileSystemEventHandler
+from watchdog.observers import Observer
+
 from nectar.runtime.loop import READ
+
+if sys.platform == "linux":
+    from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +108,6 @@ class Watcher:
 
 class _Inotify:
     def __init__(self, tell: Callable[[Hint], None]) -> None:
-        from watchdog.observers.inotify_c import InotifyConstants, InotifyFD
-
         self._tell = tell
         self._mask = (
             InotifyConstants.IN_CLOSE_WRITE
@@ -119,8 +124,6 @@ class _Inotify:
             raise OSError(errno.EAGAIN, str(error)) from None
 
     def add(self, number: int, path: str) -> tuple[Any, Any]:
-        from watchdog.observers.inotify_c import CallbackId, Mask
-
         identifier = CallbackId(number)
         watch = self._inotify.add_callback(os.fsencode(path), Mask(self._mask), _Callback(self._tell, number), identifier)
         if watch < 0:  # it says nothing where the directory cannot be read
@@ -166,15 +169,11 @@ class _Callback:
 
 class _Observed:
     def __init__(self, tell: Callable[[Hint], None]) -> None:
-        from watchdog.observers import Observer
-
         self._tell = tell
         self._observer = Observer()
         self._observer.start()
 
     def add(self, number: int, path: str) -> Any:
-        from watchdog.events import FileSystemEventHandler
-
         tell = self._tell
 
         class Handler(FileSystemEventHandler):
@@ -195,6 +194,4 @@ class _Observed:
 
 def _path_of(directory: int) -> str:
     """The path of an open directory (macOS)."""
-    import fcntl
-
     return os.fsdecode(fcntl.fcntl(directory, 50, b"\0" * 1024).rstrip(b"\0"))  # F_GETPATH

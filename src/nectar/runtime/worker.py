@@ -7,12 +7,15 @@ code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the c
 from __future__ import annotations
 
 import builtins
+import faulthandler
 import importlib
 import os
 import signal
 import socket
 import sys
 import time
+import traceback
+import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -142,8 +145,6 @@ class Worker:
         return None
 
     def _load(self, order: dict[str, Any]) -> Handler | None:
-        import faulthandler
-
         # On a descriptor of its own, because the code may close standard error.
         faulthandler.enable(file=os.dup(2))
         for stream in (sys.stdout, sys.stderr):
@@ -278,8 +279,6 @@ def _describe(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str | None:
     """The traceback from the author's first line on: without nectar's own frames and those of the import system."""
     try:
-        import traceback
-
         whole = traceback.TracebackException.from_exception(error, compact=True)
         ours = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
         pending = [whole]

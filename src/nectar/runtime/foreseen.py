@@ -1,0 +1,22 @@
+"""What is needed one day, imported before: the Python below a daemon may be moved away, as an upgrade does it.
+
+Nothing is imported any more by a daemon that serves.
+"""
+
+from __future__ import annotations
+
+import codecs
+import traceback
+import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
+import warnings  # noqa: F401 - for threads
+
+CODECS = ("ascii", "latin-1", "unicode_escape", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le", "utf-8-sig")
+"""What text is shown in, and what ``json`` may take bytes for. One that cannot be imported is unknown for good."""
+
+
+def rehearse() -> None:
+    """Import what is imported by use."""
+    for name in CODECS:
+        codecs.lookup(name)
+    # With a name that is nearly right, for which some versions of Python look elsewhere.
+    traceback.format_exception(AttributeError(name="lookups", obj=codecs))
