@@ -97,6 +97,17 @@ def test_stop(running: Running, held_up: bool) -> None:
     assert left.run("submit", "carol", "four").stdout == "12\n"
 
 
+def test_stop_of_one_that_was_robbed(running: Running) -> None:
+    """Unlike today's, it does not look for its own lock; its worker's mark says whose it is."""
+    left = running.left
+    left.home.lock("twofold").unlink()
+    left.home.socket("twofold").unlink()
+    left.run("stop", "twofold", "--timeout", "1")
+    running.until_gone()
+    left.run("start", "twofold")
+    assert left.run("submit", "carol", "four").stdout == "12\n"
+
+
 def test_remove_of_one_that_runs(running: Running) -> None:
     running.left.run("remove", "--stop", "twofold")
     running.until_gone()

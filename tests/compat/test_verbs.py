@@ -72,6 +72,14 @@ def test_submit_attach_and_detach(left: Left) -> None:
     assert left.run("submit", "erin", "sum").stdout == "1230\n"  # with what --env, --env-file and pass_env gave
 
 
+def test_what_the_killed_were_writing_goes(left: Left) -> None:
+    assert list(left.home.handlers.glob("*.new")) and list(left.home.nectar.glob("*.new"))
+    left.go()
+    left.run("start", "secretive")
+    assert not list(left.home.handlers.glob("*.new")) and not list(left.home.nectar.glob("*.new"))
+    assert left.run("submit", "erin", "sum").stdout == "1230\n"
+
+
 def test_exec(left: Left) -> None:
     program = "import twofold; print(twofold.triple.__name__)"
     assert left.run("exec", "twofold", "--", "python", "-c", program).stdout == "triple\n"
