@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.place import SpoolBusyError, SpoolUnusableError, Standing
+from nectar.reading import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from nectar.computation import ComputationResult
     from nectar.place import Place
     from nectar.spool import Claim, Question
-
-COMPLETE = ".complete"
 
 
 @dataclass

@@ -8,10 +8,13 @@ import stat
 from dataclasses import dataclass
 
 PENDING = ".pending"
+COMPLETE = ".complete"
 LINKED = "it has more than one link"
 """Why a file is no question now, and may be one when its writer has removed the other name that it delivered it from."""
 MAX_ID = 255 - len(".9.") - 16
 """Bytes of the longest id whose claim has a name that fits."""
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

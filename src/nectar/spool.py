@@ -16,7 +16,6 @@ All access goes through the descriptors of a :class:`~nectar.place.Place`.
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import os
 import re
 import secrets
@@ -26,13 +25,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.owed import COMPLETE, Owed, Settled
+from nectar.listing import Listed, portions, questions
+from nectar.owed import Owed, Settled
 from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing
-from nectar.reading import PENDING, Content, NotAQuestionError, no_question, read
+from nectar.reading import MAX_ANSWER, PENDING, Content, NotAQuestionError, no_question, read
 from nectar.released import Released
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Generator
     from pathlib import Path
 
 MAX_TRIES = 3
@@ -40,8 +40,6 @@ STILL = 2.0
 """Seconds for which a file that is not whole must not have changed before it counts as bad."""
 LOOKS = 10
 """How often one looks for what may be a claim after all."""
-MAX_ANSWER = 64 * 1024
-"""Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
 
 _CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
@@ -68,6 +66,7 @@ class Question:
     :ivar computation: None where it cannot be run; ``problem`` says why, to a person.
     :ivar written: Unix seconds, the file's own time, which renames keep.
     :ivar mode: permission bits of the file, and ``group`` its group: the answer's follow them.
+    :ivar late: whether it has waited longer than its deadline.
     """
 
     claim: Claim
@@ -77,6 +76,7 @@ class Question:
     written: float
     mode: int
     group: int
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,41 +160,22 @@ class Spool:
         """Claims that are held and have no answer yet."""
         return [claim for claim in self._mine if claim not in self._owed]
 
-    def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> tuple[list[str], list[tuple[str, str]]]:
-        """What is there to be answered.
+    def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> Generator[None, None, Listed]:
+        """What is there to be answered, without that of which a claim is held; the oldest, at most ``limit``.
 
         :param but: ids that are of no interest now.
-        :returns: ids of the oldest questions, oldest first, at most ``limit``, without those of which a claim is held; and what
-            looks like a question and is none, as pairs of a file's name and a reason.
         """
-        odd: list[tuple[str, str]] = []
+        return questions(self._directory, limit, lambda comp_id: comp_id in self._held or comp_id in but)
 
-        def found() -> Iterator[tuple[int, str]]:
-            with os.scandir(self._directory) as entries:
-                for entry in entries:
-                    comp_id = entry.name.removesuffix(PENDING)
-                    if comp_id == entry.name or comp_id in self._held or comp_id in but:
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except OSError:  # it went away meanwhile
-                        continue
-                    if reason := no_question(comp_id, status):
-                        odd.append((entry.name, reason))
-                    else:
-                        yield status.st_mtime_ns, comp_id
-
-        return [comp_id for _, comp_id in heapq.nsmallest(limit, found())], odd
-
-    def abandoned(self) -> list[Claim]:
-        """Claims that nobody holds, because a dead process left them, or :meth:`leave` did; they are held from now on.
+    def abandoned(self) -> Generator[None, None, list[Claim]]:
+        """Claims that nobody holds, because a dead process left them, or :meth:`leave` did; they are held when it ends.
 
         What a dead process left of unfinished answers is removed. Foreign files stay as they are.
         """
         self.doubts = max(0, self.doubts - 1)
         claims = []
-        with os.scandir(self._claims) as entries:
-            for entry in entries:
+        for portion in portions(self._claims):
+            for entry in portion:
                 if not entry.is_file(follow_symlinks=False):
                     continue
                 if matched := _CLAIM.fullmatch(entry.name):
@@ -206,6 +187,7 @@ class Spool:
                         os.unlink(entry.name, dir_fd=self._claims)
                     except OSError:  # it is in nobody's way
                         continue
+            yield
         for claim in claims:
             self._hold(claim)
         for claim in [claim for claim, following in self._following.items() if following in self._mine]:
@@ -371,37 +353,6 @@ class Spool:
         except (OSError, SpoolBusyError, SpoolUnusableError):
             return False
         return True
-
-    def expire(self, seconds: float, now: float, *, limit: int = 1000) -> int:
-        """Remove answers of ours that nobody read.
-
-        :param seconds: how long an answer stays.
-        :param now: Unix seconds.
-        :param limit: how many to remove at most.
-        :returns: how many were removed.
-        """
-        removed = 0
-        with os.scandir(self._directory) as entries:
-            for entry in entries:
-                if not entry.name.endswith(COMPLETE) or not entry.is_file(follow_symlinks=False):
-                    continue
-                try:
-                    status = os.stat(entry.name, dir_fd=self._directory, follow_symlinks=False)
-                    # The time of the answer's last rename, which is its publication, is that of the inode's last change.
-                    if now - max(status.st_mtime, status.st_ctime) < seconds:
-                        continue
-                    # Read only what can be ours: anybody can put many large files here, or one with many names.
-                    if status.st_uid != os.geteuid() or status.st_nlink > 1 or status.st_size > MAX_ANSWER:
-                        continue
-                    content = read(entry.name, self._directory, MAX_ANSWER)
-                    if ComputationResult.from_json(content.raw).claim is not None:
-                        os.unlink(entry.name, dir_fd=self._directory)
-                        removed += 1
-                except (OSError, NotAQuestionError, NotWholeError, InvalidQuestionError):
-                    continue
-                if removed >= limit:
-                    break
-        return removed
 
     def _read(self, name: str, directory: int, at_least: int = 0) -> Content:
         """:param at_least: bytes that are read even where a question must be smaller."""

@@ -195,21 +195,3 @@ def test_the_socket_and_the_directories_are_for_this_user_alone(running: Running
     assert home.log(running.name).stat().st_mode & 0o777 == 0o600
     for directory in (home.nectar, home.handlers, home.logs, home.envs):
         assert directory.stat().st_mode & 0o777 == 0o700
-
-
-def test_an_answer_that_nobody_reads_goes_and_others_stay(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from nectar.computation import ComputationResult
-    from nectar.spool import Spool
-
-    directory = tmp_path_factory.mktemp("alice")
-    spool = Spool.open(directory, max_bytes=10_000)
-    ours = ComputationResult(comp_id="a", status="success", value=1, claim="0" * 16).to_json()
-    foreign = ComputationResult(comp_id="b", status="success", value=1).to_json()
-    (directory / "a.complete").write_bytes(ours)
-    (directory / "b.complete").write_bytes(foreign)
-    (directory / "c.complete").write_text("not JSON")
-    now = (directory / "a.complete").stat().st_mtime
-    assert spool.expire(100, now + 99) == 0
-    assert spool.expire(100, now + 101) == 1
-    spool.close()
-    assert sorted(path.name for path in directory.iterdir()) == [".nectar", "b.complete", "c.complete"]

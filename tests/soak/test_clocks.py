@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from nectar.runtime.alias import Age
+from nectar.runtime.age import Age
 from nectar.spool import STILL
 from nectar.testing.sample import sample
+from tests.runtime.test_age import Clock
 from tests.soak.ground import LATE, Ground, Reader, put
 from tests.soak.table import portion
 from tests.world import until
@@ -165,23 +166,22 @@ def test_nothing_looks_older_than_it_is(row: Row) -> None:
     keep, rounds, early, late = 3600.0, portion(1000), 0, 0.0
     chance = random.Random(41)
     for _ in range(rounds):
-        age, ahead, monotonic, written = Age(keep), 1e9, 0.0, [(0.0, 1e9)]
-        age.now(0.0, 1e9)
+        clock, written = Clock(), [(0.0, Clock.BEGUN)]
+        age = Age(clock.monotonic, clock.wall)
         for _ in range(200):
-            monotonic += chance.choice((1.0, 60.0, 600.0))
-            ahead += chance.choice((0, 0, 0, 0, 30 * 3600, -30 * 3600, 0.3, -0.3))
-            young = age.now(monotonic, monotonic + ahead)
+            clock.now += chance.choice((1.0, 60.0, 600.0))
+            clock.ahead += chance.choice((0, 0, 0, 0, 30 * 3600, -30 * 3600, 0.3, -0.3))
+            young = age.now(keep)
             for when, stamp in written:
-                early += young - stamp >= keep and monotonic - when < keep - 1
+                early += young - stamp >= keep and clock.now - when < keep - 1
             written = [(when, stamp) for when, stamp in written if young - stamp < keep]
-            written.append((monotonic, monotonic + ahead))
+            written.append((clock.now, clock.wall()))
         # The clock is right from here on: at last all of them go, but those that were written in what is now the future.
         for _ in range(100):
-            monotonic += 60.0
-            young = age.now(monotonic, monotonic + ahead)
-        late = max(
-            [late, *(monotonic - when for when, stamp in written if young - stamp < keep and stamp <= monotonic + ahead - keep)]
-        )
+            clock.now += 60.0
+            young = age.now(keep)
+        due = [when for when, stamp in written if young - stamp < keep and stamp <= clock.wall() - keep]
+        late = max([late, *(clock.now - when for when in due)])
     row("however a clock is set, no answer is removed before its time", runs=rounds, removed_early=early, longest_kept_s=late)
     assert early == 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -10,10 +10,12 @@ from nectar.spool import Spool
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 MAX_BYTES = 4096
+
+Found = TypeVar("Found")
 
 
 @pytest.fixture
@@ -36,6 +38,22 @@ def put(directory: Path, comp_id: str, query: str = "how many?") -> Path:
     path = directory / f"{comp_id}.pending"
     path.write_bytes(sample(query, comp_id=comp_id).to_json())
     return path
+
+
+def whole(scan: Generator[None, None, Found]) -> Found:
+    """Go through a scan in one go, and return what it found."""
+    while True:
+        try:
+            next(scan)
+        except StopIteration as ended:
+            found: Found = ended.value
+            return found
+
+
+def listed(spool: Spool, limit: int = 10) -> tuple[list[str], list[tuple[str, str]]]:
+    """Ids of what waits, and what looks as if it did."""
+    found = whole(spool.waiting(limit))
+    return [*found.questions], found.odd
 
 
 def died(spool: Spool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nectar.computation import ComputationResult
 from nectar.spool import MAX_TRIES, Claim, Question, Spool
-from tests.spool.conftest import MAX_BYTES, died, names, put
+from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ def reopened(spool: Spool, directory: Path) -> Spool:
 
 
 def resumed(spool: Spool) -> list[Question]:
-    found = [spool.resume(claim, 0.0) for claim in spool.abandoned()]
+    found = [spool.resume(claim, 0.0) for claim in whole(spool.abandoned())]
     return [question for question in found if isinstance(question, Question)]
 
 
@@ -51,7 +51,7 @@ def test_only_what_a_dead_process_left_is_the_next_try(directory: Path, spool: S
         assert isinstance(again, Question)
         assert again.claim == question.claim
         spool.leave(question.claim)
-        assert spool.abandoned() == [question.claim]
+        assert whole(spool.abandoned()) == [question.claim]
     spool = reopened(spool, directory)
     (second,) = resumed(spool)
     again = spool.resume(second.claim, 0.0)
@@ -99,7 +99,7 @@ def test_foreign_files_stay_and_unfinished_answers_go(directory: Path, spool: Sp
         (claims / foreign).write_text("mine")
     (claims / "a1.1.0123456789abcdef").mkdir()
     (claims / "0123456789abcdef.answer").write_text('{"comp')
-    assert spool.abandoned() == []
+    assert whole(spool.abandoned()) == []
     left = [".nfs00000000000a11b500000001", "a1.0.0123456789abcdef", "a1.1.0123", "notes.txt", "x.answer"]
     assert names(directory) == [f".nectar/{name}" for name in left]
 
@@ -121,6 +121,7 @@ import os, sys
 from pathlib import Path
 from nectar.computation import ComputationResult
 from nectar.spool import Spool
+from tests.spool.conftest import whole
 
 directory, fatal = Path(sys.argv[1]), int(sys.argv[2])
 made = 0
@@ -134,7 +135,7 @@ def before(event, arguments):
 
 sys.addaudithook(before)
 spool = Spool.open(directory, max_bytes=4096)
-for claim in spool.abandoned():
+for claim in whole(spool.abandoned()):
     spool.resume(claim, 0.0)
 question = spool.claim("a1", 0.0)
 spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))

@@ -14,7 +14,7 @@ from nectar.computation import ComputationResult
 from nectar.released import MOST, RELEASED, Released
 from nectar.spool import MAX_TRIES, Claim, Later, Question, Spool
 from nectar.testing.sample import sample
-from tests.spool.conftest import MAX_BYTES, died, names, put
+from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def opened(directory: Path) -> Spool:
 
 
 def taken_up(spool: Spool, now: float = 0.0) -> list[Question]:
-    found = [spool.resume(claim, now) for claim in spool.abandoned()]
+    found = [spool.resume(claim, now) for claim in whole(spool.abandoned())]
     return [question for question in found if isinstance(question, Question)]
 
 
@@ -115,7 +115,7 @@ def test_what_is_let_go_of_in_order_stays_the_same_try(
 def test_a_death_counts_once_however_often_it_is_let_go_of_before_it_runs(directory: Path, spool: Spool) -> None:
     claim = planted(directory, 1)
     for _ in range(MAX_TRIES + 1):
-        assert spool.abandoned() == [claim]
+        assert whole(spool.abandoned()) == [claim]
         spool.close()
         assert names(directory) == [f".nectar/{claim.name}"]
         spool = opened(directory)
@@ -148,7 +148,7 @@ def test_what_has_not_been_taken_up_is_not_counted_by_the_death_of_another(direc
         assert isinstance(spool.claim(comp_id, 0.0), Question)
     spool.close()
     spool = opened(directory)
-    first, second = spool.abandoned()
+    first, second = whole(spool.abandoned())
     spool.resume(first, 0.0)
     died(spool)
     spool = opened(directory)

@@ -14,7 +14,7 @@ import pytest
 from nectar.computation import ComputationResult
 from nectar.place import SpoolBusyError
 from nectar.spool import Later, Question, Spool
-from tests.spool.conftest import MAX_BYTES, died, names, put
+from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ def test_a_claim_that_waits_for_its_next_try_and_is_removed_is_told(directory: P
     claim = running(spool, directory).claim
     spool.close()
     spool = Spool.open(directory, max_bytes=MAX_BYTES)
-    assert spool.abandoned() == [claim]
+    assert whole(spool.abandoned()) == [claim]
     (directory / ".nectar" / claim.name).unlink()
     assert isinstance(spool.resume(claim, 0.0), Later)
     assert spool.resume(claim, 1.0) is None
@@ -174,7 +174,7 @@ def test_what_was_done_and_reported_as_failed(
     died(spool)
     spool = Spool.open(directory, max_bytes=MAX_BYTES)
     liar = Liar(monkeypatch, which, number, unseen=unseen)
-    todo: list[Any] = ["a1", *spool.abandoned()]
+    todo: list[Any] = ["a1", *whole(spool.abandoned())]
     seen: list[str] = []
     runs = []
     for _ in range(10):  # as often as an alias would look, in so many seconds
@@ -193,7 +193,7 @@ def test_what_was_done_and_reported_as_failed(
         settled = spool.settle()
         assert settled.lost == []
         seen += [claim.comp_id for claim, _ in settled.published]
-        todo = again + spool.abandoned() if spool.doubts else again
+        todo = again + whole(spool.abandoned()) if spool.doubts else again
     assert liar.lied
     assert sorted(runs) == [("a1", 1), ("left", 2)]
     assert sorted(seen) == ["a1", "left"]

@@ -17,7 +17,7 @@ from nectar.computation import ComputationResult
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import NotAQuestionError
 from nectar.spool import Later, Question, Spool
-from tests.spool.conftest import MAX_BYTES, names, put
+from tests.spool.conftest import MAX_BYTES, listed, names, put
 
 NOBODY = 65534
 
@@ -34,7 +34,7 @@ def success(comp_id: str, value: int) -> ComputationResult:
 
 def test_a_question_is_one_file_at_each_step(directory: Path, spool: Spool) -> None:
     put(directory, "a1", "abc")
-    assert spool.waiting(10) == (["a1"], [])
+    assert listed(spool) == (["a1"], [])
     question = claimed(spool, "a1")
     assert names(directory) == [f".nectar/{question.claim.name}"]
     assert question.computation is not None
@@ -53,7 +53,7 @@ def test_the_oldest_come_first_and_no_more_than_asked_for(directory: Path, spool
     for age, comp_id in enumerate(("young", "middle", "old")):
         os.utime(put(directory, comp_id), (1000 - age, 1000 - age))
     (directory / "old.complete").write_text("{}")
-    assert spool.waiting(2) == (["old", "middle"], [])
+    assert listed(spool, 2) == (["old", "middle"], [])
 
 
 def test_the_file_name_is_the_id_and_not_the_field(directory: Path, spool: Spool) -> None:
@@ -67,7 +67,7 @@ def test_a_second_question_of_an_id_waits_for_the_first(directory: Path, spool: 
     put(directory, "a1", "first")
     question = claimed(spool, "a1")
     put(directory, "a1", "second")
-    assert spool.waiting(10) == ([], [])
+    assert listed(spool) == ([], [])
     assert spool.claim("a1", 0.0) is None
     spool.answer(question, success("a1", 1))
     spool.settle()
@@ -167,7 +167,7 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
         case "lock of an editor":
             path = directory / ".#j1.pending"
             path.symlink_to("somebody@somewhere.1")
-    found, odd = spool.waiting(10)
+    found, odd = listed(spool)
     assert found == []
     assert [name for name, _ in odd] == [path.name]
     with pytest.raises(NotAQuestionError):
@@ -180,7 +180,7 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
 )
 def test_odd_names_are_ids(directory: Path, spool: Spool, comp_id: str) -> None:
     put(directory, comp_id)
-    assert spool.waiting(10)[0] == [comp_id]
+    assert listed(spool)[0] == [comp_id]
     spool.answer(claimed(spool, comp_id), success(comp_id, 1))
     assert spool.settle().problems == []
     assert names(directory) == [f"{comp_id}.complete"]

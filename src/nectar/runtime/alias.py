@@ -6,15 +6,16 @@ minute it is listed regardless.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
-import time
-from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nectar.listing import expire
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import LINKED, PENDING, NotAQuestionError
+from nectar.runtime.age import Arrivals
 from nectar.runtime.failures import Failures
 from nectar.runtime.journal import visible
 from nectar.runtime.room import require_room
@@ -22,11 +23,13 @@ from nectar.spool import Claim, Later, Question, Spool
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Generator
     from pathlib import Path
 
+    from nectar.runtime.age import Age
     from nectar.runtime.journal import Seldom
     from nectar.runtime.loop import Loop
+    from nectar.runtime.scans import Scans
     from nectar.runtime.watcher import Watcher
     from nectar.settings import Settings
 
@@ -38,45 +41,19 @@ TELLING = 2.0
 """Seconds after a change in which the directory's time cannot tell of another one."""
 EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
-EXPIRED_AT_ONCE = 500
-"""Answers that are removed in one go, at most: others wait meanwhile."""
 SETTLED_AT_ONCE = 500
 """Answers that are tried again in one go, at most."""
 SLICE = 0.02
 """Seconds that are spent on questions that cannot be run, before others have their turn."""
-SELDOM_ASKED = 10.0
-"""Seconds between two looks at the clock, at most."""
 DELIVERY = 60.0
 """Seconds for which a question that has two names is looked at again each second, and not only when all is listed."""
+RECOVERY, LISTING, EXPIRY = "searched for what a daemon before left", "listed", "cleared of answers that nobody read"
+"""What is done to a directory in turns with all else."""
 BLOCKED = 1.0
 """Seconds in which nothing is tried after something failed that would fail for each question."""
 ASKED, PUBLISHED = "asked for its next question", "published"
 OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What goes wrong for any question and not for one."""
-
-
-class Age:
-    """Tells how old a file is, whatever is done to the clock: a clock that is set forward makes nothing older.
-
-    A jump of the clock changes how far it is ahead of the monotonic one; the least of what that was in the last ``seconds``
-    counts. So a file looks younger than it is for a while, and never older.
-
-    :param seconds: the age that matters.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._ahead: deque[tuple[float, int]] = deque()
-
-    def now(self, monotonic: float, wall: float) -> float:
-        """Unix seconds from which to count back; to be asked often, because it remembers when the clock was how far ahead."""
-        ahead = int(wall - monotonic)
-        while self._ahead and self._ahead[-1][1] >= ahead:
-            self._ahead.pop()
-        self._ahead.append((monotonic, ahead))
-        while monotonic - self._ahead[0][0] > self._seconds + SELDOM_ASKED:
-            self._ahead.popleft()
-        return min(wall, monotonic + self._ahead[0][1])
 
 
 class Alias:
@@ -97,6 +74,8 @@ class Alias:
         seldom: Seldom,
         counts: Counter[str],
         twin: Callable[[Path], str | None],
+        scans: Scans,
+        age: Age,
     ) -> None:
         self.name = name
         self.spool: Spool | None = None
@@ -109,7 +88,11 @@ class Alias:
         self._seldom = seldom
         self._counts = counts
         self._twin = twin
-        self._queue: dict[str | Claim, None] = {}
+        self._scans = scans
+        self._age = age
+        self._arrivals = Arrivals(age, loop.now)
+        self._queue: dict[str | Claim, float | None] = {}
+        """What waits, and when it came: monotonic seconds, None for before this was served."""
         self._deferred: set[str | Claim] = set()
         self._linked: dict[str, float] = {}
         self._seen_odd: set[str] = set()
@@ -122,8 +105,6 @@ class Alias:
         self._listed = (0, 0.0)
         self._told = (0, 0.0)
         self._expired = loop.now()
-        self._age = Age(settings.keep_answers)
-        self._age.now(loop.now(), time.time())
         self._left: list[Spool] = []
 
     @property
@@ -149,20 +130,25 @@ class Alias:
     def next(self) -> tuple[Spool, Question] | None:
         """Claim the next question, or None where there is none now."""
         end = self._loop.now() + SLICE
-        while self.spool is not None and self._loop.now() >= self._blocked:
+        while self.spool is not None and self._loop.now() >= self._blocked and not self._scans.goes_on((self.name, RECOVERY)):
             if not self._queue and self._more:
                 self._look()
             if not self._queue:
                 return None
-            item = next(iter(self._queue))
+            item, arrived = next(iter(self._queue.items()))
             del self._queue[item]
-            question = self._try(self.spool, item)
+            question = self._try(self.spool, item, arrived)
             if question is not None:
-                return self.spool, question
+                return self.spool, self._judged(question, arrived)
             if self._loop.now() >= end:
                 self._loop.wake()  # there may be more, after whoever else waits
                 return None
         return None
+
+    def _judged(self, question: Question, arrived: float | None) -> Question:
+        deadline = None if question.computation is None else question.computation.deadline
+        late = deadline is not None and self._arrivals.waited(arrived, question.written, deadline)
+        return dataclasses.replace(question, late=late)
 
     def tick(self) -> None:
         """Once a second: notice what no event told."""
@@ -180,7 +166,7 @@ class Alias:
             self._failures.worked("looked at")
 
     def _notice(self) -> None:
-        now, wall = self._loop.now(), time.time()
+        now = self._loop.now()
         if self.spool is not None and not self.spool.place.is_at(self._path):
             if self.spool.rehome():
                 self._seldom.warn(f"{self.name} rehomed", f"{self.name}: .nectar was removed, and has been made anew")
@@ -202,11 +188,8 @@ class Alias:
         fresh = changed != self._listed[0] or now - self._told[1] < TELLING or now - self._listed[1] > REGARDLESS
         if fresh and not self._more:  # what is in mind comes first, and then the directory is listed anyway
             self._look()
-        young = self._age.now(now, wall)
         if now - self._expired > min(EXPIRY_ROUND, max(1.0, self._settings.keep_answers / 2)):
-            removed = self.spool.expire(self._settings.keep_answers, young, limit=EXPIRED_AT_ONCE)
-            if removed < EXPIRED_AT_ONCE:
-                self._expired = now
+            self._begin(EXPIRY, self._expiring(self.spool))
 
     def hold_off(self, seconds: float) -> None:
         """Open it later, because it has failed again and again."""
@@ -224,7 +207,8 @@ class Alias:
             self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self._unserved)}")
             return
         self._unserved = None
-        self._paused = False
+        self._paused = self._recovered = False
+        self._arrivals = Arrivals(self._age, self._loop.now)
         self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
         self._recover()
         self._look()
@@ -236,12 +220,16 @@ class Alias:
     def _recover(self) -> None:
         """Take over claims that nobody holds: what a daemon before left."""
 
-        def recover(spool: Spool) -> None:
-            self._queue.update(dict.fromkeys(spool.abandoned()))
+        def recover(spool: Spool) -> Generator[None, None, None]:
+            self._queue.update(dict.fromkeys((yield from spool.abandoned())))
             self._recovered = True
 
-        self._recovered = False
-        self._guarded("searched for what a daemon before left", recover)
+        if self.spool is not None:
+            self._begin(RECOVERY, recover(self.spool))
+
+    def _expiring(self, spool: Spool) -> Generator[None, None, None]:
+        yield from expire(spool.place.directory, self._settings.keep_answers, self._age.now(self._settings.keep_answers))
+        self._expired = self._loop.now()
 
     def settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> None:
         """Publish what is owed, count what was, and say what cannot be and what is lost."""
@@ -270,7 +258,7 @@ class Alias:
     def requeue(self, spool: Spool, claim: Claim) -> None:
         """Have a claim that is held, and that nobody runs any more, taken further as the same try."""
         if spool is self.spool and not self._paused:
-            self._queue[claim] = None
+            self._queue[claim] = self._loop.now()
         else:
             spool.leave(claim)
 
@@ -282,6 +270,8 @@ class Alias:
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
         self._paused = True
+        for what in (RECOVERY, LISTING, EXPIRY):
+            self._scans.cancel((self.name, what))
         for item in (*self._queue, *self._deferred):
             self._forget(item)
         self._queue.clear()
@@ -322,15 +312,15 @@ class Alias:
         elif self._more or len(self._queue) >= BATCH:
             self._more = True  # the listing to come takes them in order
         elif (comp_id := os.fsdecode(name).removesuffix(PENDING)) not in self._deferred:
-            self._queue[comp_id] = None
+            self._queue[comp_id] = self._loop.now()
 
-    def _try(self, spool: Spool, item: str | Claim) -> Question | None:
+    def _try(self, spool: Spool, item: str | Claim, arrived: float | None) -> Question | None:
         now = self._loop.now()
         try:
             found = spool.resume(item, now) if isinstance(item, Claim) else spool.claim(item, now)
         except NotAQuestionError as error:
             if str(error) == LINKED:
-                self._delivered(spool, str(item))
+                self._delivered(spool, str(item), arrived)
             else:
                 self._odd(str(item) + PENDING, str(error))
             return None
@@ -338,25 +328,25 @@ class Alias:
             self._trouble(ASKED, error)
             if error.errno in OF_ALL:
                 self._blocked = now + BLOCKED
-                self._queue = {item: None, **self._queue}
+                self._queue = {item: arrived, **self._queue}
             else:
-                self._again(spool, item, BLOCKED)
+                self._again(spool, item, arrived, BLOCKED)
             return None
         if isinstance(found, Later):
             if found.error is not None:
                 self._trouble(ASKED, found.error)
-            self._again(spool, found.claim or item, found.seconds)
+            self._again(spool, found.claim or item, arrived, found.seconds)
             return None
         self._failures.worked(ASKED)
         if found is None and isinstance(item, Claim):
             self.settle(spool, item)
         return found
 
-    def _again(self, spool: Spool, item: str | Claim, seconds: float) -> None:
+    def _again(self, spool: Spool, item: str | Claim, arrived: float | None, seconds: float) -> None:
         def again() -> None:
             if item in self._deferred and self.spool is spool:
                 self._deferred.discard(item)
-                self._queue[item] = None
+                self._queue[item] = arrived
 
         # Until then no listing and no event brings it up again, or a directory full of such would be gone through for ever.
         self._deferred.add(item)
@@ -367,16 +357,24 @@ class Alias:
             self.spool.leave(item)
 
     def _look(self) -> None:
-        def listing(spool: Spool) -> None:
-            changed = spool.place.changed()
-            found, odd = spool.waiting(BATCH, but=self._deferred)
-            self._queue.update(dict.fromkeys(found))
-            self._more = len(found) == BATCH
-            self._listed = (changed, self._loop.now())
-            self._tell_apart(odd)
+        if self.spool is not None and not self._paused:
+            self._begin(LISTING, self._listing(self.spool))
 
-        if not self._paused:
-            self._guarded("listed", listing)
+    def _listing(self, spool: Spool) -> Generator[None, None, None]:
+        changed = spool.place.changed()
+        # Meanwhile events are heeded, though it may be that older questions are still to be found.
+        more, self._more = self._more, False
+        try:
+            found = yield from spool.waiting(BATCH, but=self._deferred)
+        except OSError:
+            self._more = more
+            raise
+        for comp_id, arrived in self._arrivals.listed(found).items():
+            if comp_id not in self._deferred:
+                self._queue.setdefault(comp_id, arrived)
+        self._more = self._more or found.more
+        self._listed = (changed, self._loop.now())
+        self._tell_apart(found.odd)
 
     def _tell_apart(self, odd: list[tuple[str, str]]) -> None:
         """Tell of what was there before, and not for a moment, under its writer's name for it; look again at what has two names."""
@@ -384,32 +382,36 @@ class Alias:
         self._linked = {each: since for each, since in self._linked.items() if each in linked or each in self._deferred}
         for name, reason in odd:
             if reason == LINKED and len(self._linked) < BATCH:
-                self._queue.update(dict.fromkeys({name.removesuffix(PENDING)}.difference(self._linked)))
+                if (comp_id := name.removesuffix(PENDING)) not in self._linked:
+                    self._queue.setdefault(comp_id, self._loop.now())
             elif name in self._seen_odd:
                 self._odd(name, reason)
         self._seen_odd = {name for name, _ in odd}
 
-    def _delivered(self, spool: Spool, comp_id: str) -> None:
+    def _delivered(self, spool: Spool, comp_id: str, arrived: float | None) -> None:
         """A question that is delivered by a link has two names until its writer removes the other: look again for a while."""
         now = self._loop.now()
         waited = now - self._linked.setdefault(comp_id, now)
         if waited > 0:
             self._odd(comp_id + PENDING, LINKED)
         if waited < DELIVERY:
-            self._again(spool, comp_id, 1.0)
+            self._again(spool, comp_id, arrived, 1.0)
 
     def _odd(self, name: str, reason: str) -> None:
         text = f"{self.name}: {visible(name)} is no question and is left alone: {reason}"
         self._seldom.once(f"{self.name}/{name}", text)
 
-    def _guarded(self, what: str, action: Callable[[Spool], object]) -> None:
-        if self.spool is None:
-            return
+    def _begin(self, what: str, scan: Generator[None, None, None]) -> None:
+        self._scans.begin((self.name, what), self._guarded(what, scan))
+
+    def _guarded(self, what: str, scan: Generator[None, None, None]) -> Generator[None, None, None]:
         try:
-            action(self.spool)
+            yield from scan
         except OSError as error:
             self._trouble(what, error)
             self._blocked = self._loop.now() + BLOCKED
+        except Exception as error:
+            self._loop.fault(error)
         else:
             self._failures.worked(what)
 

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
+from nectar.runtime.age import Age
 from nectar.runtime.alias import Alias
+from nectar.runtime.scans import Scans
 
 if TYPE_CHECKING:
     import logging
@@ -66,6 +68,8 @@ class Aliases:
         self._seldom = seldom
         self._interrupt = interrupt
         self._counts = counts
+        self._scans = Scans(loop)
+        self._age = Age(loop.now)
         self._attached: dict[str, Alias] = {}
         self._leaving: dict[str, tuple[Alias, float]] = {}
         self._turns: deque[str] = deque()
@@ -117,6 +121,7 @@ class Aliases:
 
     def tick(self) -> None:
         """Once a second: notice what no request and no event told."""
+        self._age.look()
         if self._stamp() != self._seen:
             self.sync()
         for alias in [*self._attached.values()]:
@@ -179,7 +184,16 @@ class Aliases:
     def _attach(self, name: str) -> None:
         loop = self._loop.within(lambda: self._reopen(alias))
         alias = Alias(
-            name, self._home.computations(name), self._settings, loop, self.watcher, self._seldom, self._counts, self._twin
+            name,
+            self._home.computations(name),
+            self._settings,
+            loop,
+            self.watcher,
+            self._seldom,
+            self._counts,
+            self._twin,
+            self._scans,
+            self._age,
         )
         self._attached[name] = alias
         self._turns.append(name)

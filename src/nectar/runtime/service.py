@@ -132,7 +132,7 @@ class Service:
         if computation is None:
             self._answered(alias, spool, question, Outcome("error", error=f"The question cannot be answered: {question.problem}."))
             return
-        if self._settings.expired == "skip" and time.time() - question.written > computation.deadline:
+        if self._settings.expired == "skip" and question.late:
             expired = f"The question was older than its deadline of {computation.deadline:g} s when it was picked up."
             self._answered(alias, spool, question, Outcome("timeout", error=expired))
             return
