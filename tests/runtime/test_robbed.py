@@ -104,6 +104,18 @@ def test_without_its_place_it_ends_in_order(alone: Running, how: str) -> None:
     notice_and_end(alone, PLACES[how])
 
 
+def test_a_directory_may_be_replaced_by_a_link_to_where_it_went(victim: Running) -> None:
+    place = victim.home.handlers
+    daemon = victim.daemon
+    moved = place.rename(place.with_name("moved"))
+    place.symlink_to(moved)
+    victim.home.socket(victim.name).unlink()
+    until(victim.home.socket(victim.name).exists, "it has looked after its own")
+    assert victim.status()["pid"] == daemon
+    place.unlink()
+    moved.rename(place)
+
+
 def test_what_runs_when_the_lock_goes_is_answered(victim: Running) -> None:
     node = node1(victim.home)
     node.put("running", "sleep 2")
@@ -200,6 +212,7 @@ def test_a_start_ends_one_whose_lock_is_gone(blind: Running, verb: str) -> None:
 def test_a_daemon_without_a_record_is_named(victim: Running) -> None:
     aside = victim.home.registry.rename(victim.home.registry.with_suffix(".aside"))
     assert f"kill {victim.daemon}" in victim.world.run("doctor", code=None).stdout
+    assert f"kill {victim.daemon}" in victim.world.run("launch", victim.source, code=4).stderr
     aside.rename(victim.home.registry)
 
 

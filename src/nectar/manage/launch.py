@@ -228,4 +228,9 @@ def _require_stopped(home: Home, name: str) -> None:
     holder = liveness.holder(home, name)
     if holder is not None and not holder.robbed:
         known = "" if holder.pid is None else f" (PID {holder.pid})"
-        raise ConflictError(f"The handler {name!r} is running{known}.", hint=f"First: nectar stop {name}")
+        end = (
+            f"nectar stop {name}"
+            if name in registry.read(home)
+            else f"kill {holder.pid}, because there is no record of it any more"
+        )
+        raise ConflictError(f"The handler {name!r} is running{known}.", hint=f"First: {end}")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 """Seconds between two looks at what no event tells."""
+AGAIN = 0.3
+"""Seconds after which a lock that was missed is missed for good: who replaces a directory by a link has it away for a moment."""
 ROUND = 100
 """Questions that are taken before others in the loop have their turn: those that cannot be run keep no worker busy."""
 
@@ -67,6 +69,7 @@ class Service:
         self._stop = stop
         self._state = state
         self._serving = False
+        self._missed = False
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
         try:
@@ -175,15 +178,17 @@ class Service:
 
     def _keep(self) -> None:
         """Once a second, to the end: is the name still ours? Then what else belongs to it is made anew where it is missing."""
+        missed, self._missed = self._missed, False
         try:
             loss = self._lock.loss()
-            if loss is not None:
+            self._missed = loss is not None
+            if loss is None:
+                self._restore("log", self._log.keep)
+                self._restore("socket", self._control.keep)
+            elif missed:
                 self._robbed(loss)
-                return
-            self._restore("log", self._log.keep)
-            self._restore("socket", self._control.keep)
         finally:
-            self._loop.later(TICK, self._keep)
+            self._loop.later(AGAIN if self._missed and not missed else TICK, self._keep)
 
     def _restore(self, what: str, keep: Callable[[], bool]) -> None:
         try:
