@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -8,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,9 +194,13 @@ def test_what_cannot_be_told_is_left_alone_and_named(tmp_path: Path, legacy: str
 
 
 def test_a_daemon_of_0_1_0_is_found_by_its_workers(tmp_path: Path, legacy: str) -> None:
-    this = processes.daemon_mark("").removeprefix("/").removesuffix(f"-{HERE}")
-    with sleeping(legacy, daemon=this):
-        assert legacy not in processes.daemons()  # it has not taken a name
-        with (tmp_path / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            assert processes.daemons()[legacy] == {os.getpid()}
+    lock = f"import fcntl; file = open({str(tmp_path / 'lock')!r}, 'w'); input(); fcntl.flock(file, fcntl.LOCK_EX); input()"
+    with subprocess.Popen([sys.executable, "-S", "-c", lock], stdin=subprocess.PIPE) as daemon:
+        assert daemon.stdin is not None
+        with closing(processes.Process(daemon.pid)) as process:
+            started = process.started
+        with sleeping(legacy, daemon=f"{daemon.pid}-{started}"):
+            assert legacy not in processes.daemons()  # it has not taken a name
+            daemon.stdin.write(b"\n")
+            daemon.stdin.flush()
+            until(lambda: processes.daemons().get(legacy) == {daemon.pid}, "it is found")
