@@ -227,8 +227,6 @@ def _remove_trial(name: str, directory: int, claims: int) -> None:
             continue
         except IsADirectoryError:
             os.rmdir(left, dir_fd=where)
-        except OSError:  # the next who opens it tries again
-            return
 
 
 def _removed(directory: int) -> bool:
