@@ -167,7 +167,9 @@ class ServiceModel:
             directory = self.home.computations(alias)
             assert {each.name for each in directory.iterdir()} <= {".nectar"}, f"left at {alias}: {os.listdir(directory)}"
             # What could not be removed at the time is no claim, and goes when somebody takes the directory next.
-            claims = [name for name in os.listdir(directory / ".nectar") if not name.endswith((".trial", ".answer", "released"))]
+            claims = [
+                name for name in os.listdir(directory / ".nectar") if not name.endswith((".trial", ".moved", ".answer", "released"))
+            ]
             assert not claims, f"left claims at {alias}: {claims}"
 
     # --- the daemon's life
