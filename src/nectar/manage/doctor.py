@@ -67,7 +67,10 @@ def _uv(home: Home) -> Iterator[Finding]:
     except NectarError as error:
         yield Finding("problem", error.message, error.hint)
         return
-    uv = Uv(binary, cached(filtered(os.environ), home.uv_cache), lambda _line: None, lambda _line: None)
+    kept = filtered(os.environ)
+    # Who only looks makes no data dir, not for a cache either.
+    variables = cached(kept, home.uv_cache) if home.nectar.exists() else {**kept, "UV_NO_CACHE": "1"}
+    uv = Uv(binary, variables, lambda _line: None, lambda _line: None)
     version = uv.run("--version", quiet=True)
     if version.code != 0:
         yield Finding("problem", f"uv does not run: {version.errors.strip()} ({binary})", "pip install --force-reinstall uv")

@@ -1,0 +1,69 @@
+"""A user whom the system does not know, without a home directory: what containers run programs as."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+STRANGER = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "env", "-u", "UV_CACHE_DIR"]
+HOMES = {"none": ["-u", "HOME"], "one that cannot be written": ["HOME=/proc"]}
+
+
+@pytest.fixture(autouse=True)
+def _stranger() -> None:
+    if shutil.which("unshare") is None or subprocess.run([*STRANGER, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("nobody can be somebody else here")
+
+
+def said(world: World, wrap: list[str], *arguments: str, code: int, data_dir: bool = True) -> str:
+    command = world.command(*arguments)
+    if not data_dir:
+        command = [sys.executable, "-m", "nectar.cli", *arguments]
+    ended = subprocess.run([*STRANGER, *wrap, *command], cwd=world.directory, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def test_what_needs_a_home_says_what_to_do(world: World) -> None:
+    for arguments in (["view"], ["test", "twice.py"], ["launch", "twice.py"]):
+        world.file("twice.py")
+        told = said(world, HOMES["none"], *arguments, code=2, data_dir=False)
+        assert "There is no home directory, and so no data dir." in told
+        assert "--data-dir" in told
+    assert "Set HOME" in said(world, HOMES["none"], "--data-dir", "~/x", "view", code=2, data_dir=False)
+
+
+def test_what_needs_none_works(world: World) -> None:
+    said(world, HOMES["none"], "new", "project", "--no-dev", code=0, data_dir=False)
+    assert "Commands" in said(world, HOMES["none"], "--help", code=0, data_dir=False)
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_with_a_data_dir_everything_works(fresh: World, home: str) -> None:
+    """Uv's cache is in the data dir then: it would be in the current directory otherwise, or fail."""
+    fresh.node()
+    file = str(fresh.file("twice.py"))
+    before = sorted(fresh.directory.iterdir())
+    for arguments in (
+        ["doctor"],
+        ["test", file],
+        ["launch", file, "--attach", "alice"],
+        ["submit", "alice", "abcd"],
+        ["restart", "twice"],
+        ["exec", "twice", "--", "python", "-c", "print(1)"],
+        ["stop", "twice"],
+        ["start", "twice"],
+        ["logs", "twice", "--no-follow"],
+        ["remove", "twice", "--stop"],
+        ["gc"],
+    ):
+        said(fresh, HOMES[home], *arguments, code=0)
+    assert sorted(fresh.directory.iterdir()) == before
+    assert fresh.home.uv_cache.is_dir()
