@@ -159,7 +159,7 @@ class ServiceModel:
                     self._begin()
                 self.random.choice(self._steps)()
             self._calm_down()
-            self._stop_in_order()
+            self.stop()
         self._read()
         waiting = [asked for asked in self.asked.values() if not asked.answers]
         assert not waiting, f"never answered: {waiting}"
@@ -171,6 +171,22 @@ class ServiceModel:
                 name for name in os.listdir(directory / ".nectar") if not name.endswith((".trial", ".moved", ".answer", "released"))
             ]
             assert not claims, f"left claims at {alias}: {claims}"
+
+    def settle(self, rounds: int) -> None:
+        """Half seconds in which all that can happen does, and answers are read."""
+        for _ in range(rounds):
+            self.workers.settle(self.loop)
+            self.loop.guarded(self.service.pump)()
+            self._read()
+
+    def take_up(self) -> None:
+        """Have the daemon look, and give out what it finds."""
+        self.machine.now += 1.5
+        self.loop.turn()
+        self.service.pump()
+
+    def log(self) -> str:
+        return self.home.log("h").read_text()
 
     # --- the daemon's life
 
@@ -202,13 +218,13 @@ class ServiceModel:
 
     def _end(self) -> None:
         if self.random.random() < 0.5:
-            self._stop_in_order()
+            self.stop()
             return
         self.crashes += 1
         self.seen["crashes"] += 1
         self._bury()
 
-    def _stop_in_order(self) -> None:
+    def stop(self) -> None:
         self.service.pause()
         self.pool.stop(self.random.choice([0, 1]), self._stopped)
         for _ in range(100):
@@ -242,21 +258,22 @@ class ServiceModel:
 
     # --- the node
 
+    def ask(self, alias: str) -> Asked:
+        """Ask a question in one go, without an event."""
+        asked, path, content = self._make(alias, 30)
+        path.write_bytes(content)
+        asked.written = True
+        return asked
+
+    def _make(self, alias: str, deadline: float) -> tuple[Asked, Path, bytes]:
+        number = len(self.asked)
+        asked = self.asked[str(number)] = Asked(number, alias, deadline, self.machine.now, self.crashes)
+        fields = {"comp_id": str(number), "query": "q", "proposer": "p", "aggregators": [], "targets": [], "deadline": deadline}
+        return asked, self.home.computations(alias) / f"{number}.pending", json.dumps(fields).encode()
+
     def _ask(self) -> None:
         alias = self.random.choice(ALIASES)
-        number = len(self.asked)
-        asked = Asked(number, alias, self.random.choice([0.05, 5, 30]), self.machine.now, self.crashes)
-        self.asked[str(number)] = asked
-        fields = {
-            "comp_id": str(number),
-            "query": "q",
-            "proposer": "p",
-            "aggregators": [],
-            "targets": [],
-            "deadline": asked.deadline,
-        }
-        content = json.dumps(fields).encode()
-        path = self.home.computations(alias) / f"{number}.pending"
+        asked, path, content = self._make(alias, self.random.choice([0.05, 5, 30]))
         match self.random.randrange(3):
             case 0:
                 half = self.random.randrange(len(content))
@@ -349,9 +366,7 @@ class ServiceModel:
         self.attached = [*ALIASES]
         self._register()
         for _ in range(600):
-            self.workers.settle(self.loop)
-            self.loop.guarded(self.service.pump)()
-            self._read()
+            self.settle(1)
             if all(asked.answers for asked in self.asked.values()):
                 break
 
