@@ -18,6 +18,7 @@ from nectar.reading import LINKED, PENDING, NotAQuestionError
 from nectar.runtime.age import Arrivals
 from nectar.runtime.failures import Failures
 from nectar.runtime.journal import visible
+from nectar.runtime.oddities import Oddities
 from nectar.runtime.room import require_room
 from nectar.spool import Claim, Later, Question, Spool
 
@@ -45,8 +46,6 @@ SETTLED_AT_ONCE = 500
 """Answers that are tried again in one go, at most."""
 SLICE = 0.02
 """Seconds that are spent on questions that cannot be run, before others have their turn."""
-DELIVERY = 60.0
-"""Seconds for which a question that has two names is looked at again each second, and not only when all is listed."""
 RECOVERY, LISTING, EXPIRY = "searched for what a daemon before left", "listed", "cleared of answers that nobody read"
 """What is done to a directory in turns with all else."""
 BLOCKED = 1.0
@@ -94,8 +93,7 @@ class Alias:
         self._queue: dict[str | Claim, float | None] = {}
         """What waits, and when it came: monotonic seconds, None for before this was served."""
         self._deferred: set[str | Claim] = set()
-        self._linked: dict[str, float] = {}
-        self._seen_odd: set[str] = set()
+        self._oddities = Oddities(name, seldom)
         self._blocked = 0.0
         self._closed_until = 0.0
         self._more = False
@@ -319,10 +317,10 @@ class Alias:
         try:
             found = spool.resume(item, now) if isinstance(item, Claim) else spool.claim(item, now)
         except NotAQuestionError as error:
-            if str(error) == LINKED:
-                self._delivered(spool, str(item), arrived)
-            else:
-                self._odd(str(item) + PENDING, str(error))
+            if str(error) != LINKED:
+                self._oddities.tell(str(item) + PENDING, str(error))
+            elif self._oddities.delivered(str(item), now):
+                self._again(spool, item, arrived, 1.0)
             return None
         except OSError as error:
             self._trouble(ASKED, error)
@@ -374,32 +372,8 @@ class Alias:
                 self._queue.setdefault(comp_id, arrived)
         self._more = self._more or found.more
         self._listed = (changed, self._loop.now())
-        self._tell_apart(found.odd)
-
-    def _tell_apart(self, odd: list[tuple[str, str]]) -> None:
-        """Tell of what was there before, and not for a moment, under its writer's name for it; look again at what has two names."""
-        linked = {name.removesuffix(PENDING) for name, reason in odd if reason == LINKED}
-        self._linked = {each: since for each, since in self._linked.items() if each in linked or each in self._deferred}
-        for name, reason in odd:
-            if reason == LINKED and len(self._linked) < BATCH:
-                if (comp_id := name.removesuffix(PENDING)) not in self._linked:
-                    self._queue.setdefault(comp_id, self._loop.now())
-            elif name in self._seen_odd:
-                self._odd(name, reason)
-        self._seen_odd = {name for name, _ in odd}
-
-    def _delivered(self, spool: Spool, comp_id: str, arrived: float | None) -> None:
-        """A question that is delivered by a link has two names until its writer removes the other: look again for a while."""
-        now = self._loop.now()
-        waited = now - self._linked.setdefault(comp_id, now)
-        if waited > 0:
-            self._odd(comp_id + PENDING, LINKED)
-        if waited < DELIVERY:
-            self._again(spool, comp_id, arrived, 1.0)
-
-    def _odd(self, name: str, reason: str) -> None:
-        text = f"{self.name}: {visible(name)} is no question and is left alone: {reason}"
-        self._seldom.once(f"{self.name}/{name}", text)
+        for comp_id in self._oddities.listed(found.odd, self._deferred):
+            self._queue.setdefault(comp_id, self._loop.now())
 
     def _begin(self, what: str, scan: Generator[None, None, None]) -> None:
         self._scans.begin((self.name, what), self._guarded(what, scan))
