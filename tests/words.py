@@ -168,12 +168,17 @@ class Words:
         if isinstance(said, signal.Signals):
             to.send_signal(said)
             return None
-        process = self.world.begin(*said)
+        process = self.begin_word(word)
         try:
             process.wait(1)
         except subprocess.TimeoutExpired:
             pass
         return process
+
+    def begin_word(self, word: str) -> subprocess.Popen[str]:
+        said = WORDS[word]
+        assert not isinstance(said, signal.Signals)
+        return self.world.begin(*said)
 
     def record(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.world.registry().get("h")
@@ -212,6 +217,29 @@ class Words:
         for alias in aliases:
             assert self.world.answer("q", alias=alias)["result"] == {"value": 8}
         assert [path.exists() for path in pending] == [alias not in aliases for alias in ("alice", "bob")]
+
+    def require_last(self, word: str, code: int) -> None:
+        """See that all agrees, whatever it is, and with the last word, where that was taken."""
+        record = self.record()
+        aliases = () if record is None else tuple(record["attached_aliases"])
+        running = liveness.running(self.home, "h")
+        if code == 0:
+            assert word not in ("start", "restart", "launch", "attach") or running, "it does not run"
+            assert word not in ("stop", "remove") or not running, "it runs"
+            assert (record is None) == (word == "remove"), f"the record is {record}"
+            assert word != "detach" or "alice" not in aliases, aliases
+            assert word != "attach" or "bob" in aliases, aliases
+        until(lambda: len(self.daemons()) == running, "no daemon in standby is left")
+        self.world.run("view")
+        record = self.record()
+        assert running == (record is not None and record["status"] == "running"), f"running: {running}, the record: {record}"
+        left = [path.name for path in self.home.handlers.glob("*.env*") if record is None or path.name != "h.env"]
+        assert left == [], left
+        if running:
+            served = ask(self.home.socket("h"), {"do": "status"}, timeout=PATIENCE)["aliases"]
+            assert set(served) == set(aliases), f"{served} and not {aliases}"
+        else:
+            until(lambda: not processes(self.home.data_dir), "no process is left")
 
     def daemons(self) -> list[int]:
         return [pid for pid, line in processes(self.world.directory).items() if line.rstrip().endswith("start.py daemon")]

@@ -16,6 +16,7 @@ from nectar.manage import given, registry
 from nectar.manage.dev import developed
 from nectar.manage.locking import Busy, held
 from nectar.manage.workshop import ASIDE, abandoned
+from nectar.manage.writing import aside_of
 
 if TYPE_CHECKING:
     from nectar.home import Home
@@ -64,6 +65,7 @@ def collect(home: Home) -> list[Unused]:
     removed = [each for each in unused(home) if _remove(home, each)]
     for lock in [*home.resolutions.glob("*.guard"), *(home.envs / ".locks").glob("*")]:
         with suppress(Busy), held(lock, wait=False):
+            aside_of(lock.with_suffix(".lock")).unlink(missing_ok=True)  # left of a resolution that was killed
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return removed
 

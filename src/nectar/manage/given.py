@@ -138,15 +138,10 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
 def forgotten(home: Home, name: str) -> Iterator[None]:
     """Remove what is kept once the block has removed the record. To be used in the name's turn.
 
-    Where that is killed in between, :func:`sweep` sees it.
+    Where that ends in between, the next command's :func:`sweep` sees by the record what is to be done.
     """
-    mark = _mark(home, name)
-    mark.touch(0o600)
-    try:
-        yield
-    except BaseException:
-        mark.unlink(missing_ok=True)
-        raise
+    _mark(home, name).touch(0o600)
+    yield
     _forget(home, name)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from nectar.manage import configuration
 from nectar.manage.locking import held
 from nectar.manage.plan import Piece
 from nectar.manage.project import read_toml
+from nectar.manage.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
             return
         shop.copy(plan)
         content = _from_script(plan, shop) if plan.script_lock else _lock(plan, shop, upgrade=upgrade)
-        _keep(place, content)
+        write_whole(place, content, synced=True)
     plan.pieces[plan.lock] = Piece(content=content)
     if not plan.script_lock and content.count(b"\n[[package]]") > 1:
         shop.uv.report("There is no lock beside the handler: its dependencies were resolved, and that is kept for the next time.")
@@ -124,16 +124,3 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
 def _place(home: Home, plan: Plan, index: str) -> Path:
     key = hashlib.sha256(f"{plan.resolution_digest()} {index}".encode()).hexdigest()[:20]
     return home.resolutions / f"{key}.lock"
-
-
-def _keep(place: Path, content: bytes) -> None:
-    descriptor, aside = tempfile.mkstemp(dir=place.parent, prefix=".")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(aside).replace(place)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

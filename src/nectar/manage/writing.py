@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-ASIDE = ".new"
+
+def aside_of(path: Path) -> Path:
+    """Where a file is written before it has its place."""
+    return path.with_name(f"{path.name}.new")
 
 
 def write_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
@@ -18,7 +21,7 @@ def write_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
 
     :param synced: have it survive a power cut.
     """
-    aside = path.with_name(f"{path.name}{ASIDE}")
+    aside = aside_of(path)
     aside.unlink(missing_ok=True)
     try:
         with open(aside, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:

@@ -18,7 +18,10 @@ from nectar.manage import handlers, turns
 )
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
-    """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay."""
+    """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay.
+
+    Where another command is starting one, or launching it, that gives up.
+    """
     home, output = session.home, session.output
     chosen = names_or_all(
         session, names, every=every, among=runs, also=turns.all_being_started, none="There is no running handler."
