@@ -102,11 +102,19 @@ def test_only_what_runs_is_attached(launched: World) -> None:
 
 def test_a_daemon_that_does_not_answer_is_told_and_the_attachment_is_taken_back(launched: World) -> None:
     pid = launched.registry()["h"]["pid"]
-    launched.home.socket("h").unlink()
-    ended = launched.run("attach", "h", "alice", code=6)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ended = launched.run("attach", "h", "alice", code=6)
+    finally:
+        os.kill(pid, signal.SIGCONT)
     assert str(launched.home.socket("h")) in ended.stderr
     assert launched.registry()["h"]["attached_aliases"] == []
-    os.kill(pid, signal.SIGTERM)
+
+
+def test_a_socket_that_is_gone_for_a_moment_is_waited_for(launched: World) -> None:
+    launched.home.socket("h").unlink()
+    launched.run("attach", "h", "alice")
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
 
 
 def test_detach_leaves_the_questions_and_attach_answers_them(launched: World) -> None:
@@ -135,7 +143,9 @@ def test_detach_needs_no_socket(launched: World) -> None:
     """The registry is the truth: what its daemon sees there by itself is done as well."""
     launched.run("attach", "h", "alice", "bob")
     launched.home.socket("h").unlink()
+    launched.home.socket("h").mkdir()  # so that it is not made anew
     assert launched.run("detach", "h", "alice").stdout == "✅ Detached handler 'h' from alias 'alice'\n"
+    launched.home.socket("h").rmdir()
     pending = launched.put("waiting", "four")
     assert launched.run("submit", "bob", "four").stdout == "8\n"
     assert pending.exists()
