@@ -200,7 +200,7 @@ def _try_renames(path: Path, directory: int, claims: int) -> None:
             os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims))
         try:
             os.rename(name + _MOVED, f".{name}", src_dir_fd=claims, dst_dir_fd=directory)
-            os.rename(f".{name}", name + _MOVED, src_dir_fd=directory, dst_dir_fd=claims)
+            os.rename(f".{name}", name, src_dir_fd=directory, dst_dir_fd=claims)  # onto another, as an answer is onto its claim
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise SpoolUnusableError(
