@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from nectar.runtime.age import Age
+from nectar.runtime.alias import BATCH
 from nectar.spool import STILL
 from nectar.testing.sample import sample
 from tests.runtime.test_age import Clock
@@ -78,7 +79,8 @@ def test_a_clock_that_jumps(ground: Ground, row: Row) -> None:
     )
     if made.returncode != 0:
         pytest.skip("a clock cannot be compiled here")
-    ground.launch("--env", f"LD_PRELOAD={directory / 'clock.so'}", "--env", f"CLOCK={clock}", settings={"keep_answers": KEPT})
+    settings: dict[str, object] = {"keep_answers": KEPT, "expired": "skip"}
+    ground.launch("--env", f"LD_PRELOAD={directory / 'clock.so'}", "--env", f"CLOCK={clock}", settings=settings)
     node = ground.node()
     jumps, waits, still = portion(12, least=3), [], []
     asked: list[str] = []
@@ -242,6 +244,58 @@ def test_times_of_questions(ground: Ground, row: Row) -> None:
     assert (wrong, reader.twice()) == ([], [])
     assert max(waits) < LATE
     assert in_order
+
+
+def test_questions_that_are_too_old(ground: Ground, row: Row) -> None:
+    """What is skipped is what has really waited longer than its deadline, or was found so when the daemon came."""
+    ground.launch(settings={"expired": "skip"})
+    node = ground.node()
+    hour_ago, ahead = time.time() - 3600, time.time() + JUMP
+    rounds = portion(20, least=2)
+    run, skipped = [], []
+    with Reader(node) as reader:
+        for number in range(rounds):
+            for kind, stamp in (("old", hour_ago), ("young", ahead), ("timeless", 0.0)):
+                run.append(f"served-{kind}{number}")
+                _ask(node, run[-1], stamp)
+            assert reader.until(run) == set()
+        _ask(node, "busy", hour_ago, "work 5 2000")
+        ground.until_begun("busy")
+        _ask(node, "waited", ahead, deadline=1)
+        skipped.append("waited")
+        assert reader.until({"busy", "waited"}) == set()
+        ground.world.run("stop", ground.name)
+        for kind, stamp in (("now", time.time() + 1), ("young", ahead), ("timeless", 0.0)):
+            run.append(f"found-{kind}")
+            _ask(node, run[-1], stamp, deadline=3600)
+        # The one that is oldest keeps the worker, so that what is asked next finds more waiting than is kept in mind.
+        _ask(node, "again", hour_ago - 1e6, "work 5 3000", deadline=1e9)
+        for number in range(BATCH + 200):
+            skipped.append(f"found-old{number}")
+            _ask(node, skipped[-1], hour_ago)
+        ground.world.run("start", ground.name)
+        ground.until_begun("again")
+        for number in range(rounds):
+            run.append(f"behind-old{number}")
+            _ask(node, run[-1], hour_ago, deadline=3600)
+        assert reader.until([*run, *skipped]) == set()
+    not_run = [comp_id for comp_id in run if reader.value(comp_id) != 5]
+    not_skipped = [comp_id for comp_id in skipped if reader.answers[comp_id][0]["status"] != "timeout" or ground.noted()[comp_id]]
+    row(
+        'expired = "skip": what came while it was served is as old as its arrival, what was found is as old as its file',
+        to_be_run=len(run),
+        not_run=len(not_run),
+        to_be_skipped=len(skipped),
+        not_skipped=len(not_skipped),
+    )
+    assert (not_run, not_skipped, reader.twice()) == ([], [], [])
+
+
+def _ask(node: Path, comp_id: str, stamp: float, query: str = "number 5", *, deadline: float = 30) -> None:
+    aside = node / "aside"
+    aside.write_bytes(sample(query, comp_id=comp_id, deadline=deadline).to_json())
+    os.utime(aside, (stamp, stamp))
+    aside.rename(node / f"{comp_id}.pending")
 
 
 def _backlog_order(ground: Ground, node: Path, count: int) -> bool:

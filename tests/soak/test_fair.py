@@ -60,6 +60,35 @@ def test_a_backlog_delays_nobody_and_takes_no_memory(ground: Ground, row: Row) -
     ground.world.run("stop", ground.name, "--timeout", "0")
 
 
+def test_a_directory_full_of_other_files_delays_nobody(ground: Ground, row: Row) -> None:
+    """Each second something changes in it, so that it is listed again and again."""
+    ground.launch(noted=False)
+    full, other = ground.nodes(2)
+    files, singles = portion(100_000, least=5000), portion(200, least=20)
+    for number in range(files):
+        (full / f"x{number}").touch()
+    waits: dict[Path, list[float]] = {full: [], other: []}
+    with Reader(other) as reader:
+        for number in range(singles):
+            (full / f"changed{number}").touch()
+            asked = time.monotonic()
+            put(other, f"s{number}", "number 1", in_place=number % 2 == 0)
+            assert reader.until({f"s{number}"}) == set()
+            waits[other].append(reader.at[f"s{number}"] - asked)
+            asked = time.monotonic()
+            put(full, f"f{number}", "number 1", in_place=number % 2 == 0)
+            until((full / f"f{number}.complete").exists, "it is answered too", seconds=LONG)
+            waits[full].append(time.monotonic() - asked)
+    row(
+        "a directory full of other files: it is listed in slices, and nobody waits for that",
+        files=files,
+        single_questions=singles,
+        longest_ms_of_another=1000 * max(waits[other]),
+        longest_ms_of_its_own=1000 * max(waits[full]),
+    )
+    assert max(map(max, waits.values())) < LATE
+
+
 def test_what_cannot_be_run_delays_nobody(ground: Ground, row: Row) -> None:
     """Torn questions that are written again and again, links, old files with many names, obstacles to answers."""
     ground.launch(settings={"keep_answers": 2}, noted=False)
