@@ -80,3 +80,15 @@ def test_an_answer_is_counted_when_it_is_published(chameleon: Running) -> None:
     (node.directory / "kept.complete").rmdir()
     assert node.answer("kept")["result"] == {"value": 5}
     until(lambda: after(chameleon, before) == {"success": 1}, "it is counted")
+
+
+def test_what_is_on_no_disk_any_more_when_the_daemon_stops_is_told(chameleon: Running) -> None:
+    node, _ = asked(chameleon, "cut-off")
+    node.put("long", "sleep 60")
+    node.answer("cut-off")
+    node.until_claimed("long")
+    shutil.rmtree(node.directory / ".nectar")
+    chameleon.world.run("stop", chameleon.name, "--timeout", "0")
+    assert f"{node.alias} long: lost, nobody will see its answer: .nectar was removed" in chameleon.log()
+    chameleon.world.run("start", chameleon.name)
+    assert node.ask("number 3")["result"] == {"value": 3}
