@@ -19,9 +19,9 @@ from nectar.reading import COMPLETE
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from nectar.claims import Claim, Question
     from nectar.computation import ComputationResult
     from nectar.place import Place
-    from nectar.spool import Claim, Question
 
 
 @dataclass

@@ -21,9 +21,9 @@ import re
 import secrets
 import stat
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nectar.claims import Claim, Later, Question
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.listing import Listed, portions, questions
 from nectar.owed import Owed, Settled
@@ -41,56 +41,7 @@ STILL = 2.0
 LOOKS = 10
 """How often one looks for what may be a claim after all."""
 
-_CLAIM = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.answer")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A question that this process has taken."""
-
-    comp_id: str
-    attempt: int
-    token: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.comp_id}.{self.attempt}.{self.token}"
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is inside a claim.
-
-    :ivar raw: the file's bytes; empty where it was too large to be read.
-    :ivar computation: None where it cannot be run; ``problem`` says why, to a person.
-    :ivar written: Unix seconds, the file's own time, which renames keep.
-    :ivar mode: permission bits of the file, and ``group`` its group: the answer's follow them.
-    :ivar late: whether it has waited longer than its deadline.
-    """
-
-    claim: Claim
-    raw: bytes
-    computation: Computation | None
-    problem: str | None
-    written: float
-    mode: int
-    group: int
-    late: bool = False
-
-
-@dataclass(frozen=True)
-class Later:
-    """A file that is not whole yet.
-
-    :ivar seconds: when to look again.
-    :ivar claim: where it is a claim already: what to :meth:`Spool.resume` then.
-    :ivar error: where the system would not let us look.
-    """
-
-    seconds: float
-    claim: Claim | None = None
-    error: OSError | None = None
 
 
 class Spool:
@@ -178,8 +129,7 @@ class Spool:
             for entry in portion:
                 if not entry.is_file(follow_symlinks=False):
                     continue
-                if matched := _CLAIM.fullmatch(entry.name):
-                    claim = Claim(matched["comp_id"], int(matched["attempt"]), matched["token"])
+                if claim := Claim.named(entry.name):
                     if claim not in self._mine:
                         claims.append(claim)
                 elif _UNFINISHED.fullmatch(entry.name):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.claims import Question
 from nectar.computation import ComputationResult
 from nectar.place import SpoolUnusableError
-from nectar.spool import Question, Spool
+from nectar.spool import Spool
 from tests.soak.ground import mounted
 from tests.spool.conftest import MAX_BYTES, names, put
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from nectar.claims import Claim, Question
 from nectar.computation import ComputationResult
-from nectar.spool import MAX_TRIES, Claim, Question, Spool
+from nectar.spool import MAX_TRIES, Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:

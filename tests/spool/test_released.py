@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.claims import Claim, Later, Question
 from nectar.computation import ComputationResult
 from nectar.released import MOST, RELEASED, Released
-from nectar.spool import MAX_TRIES, Claim, Later, Question, Spool
+from nectar.spool import MAX_TRIES, Spool
 from nectar.testing.sample import sample
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from nectar.claims import Later, Question
 from nectar.computation import ComputationResult
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import NotAQuestionError
-from nectar.spool import Later, Question, Spool
+from nectar.spool import Spool
 from tests.spool.conftest import MAX_BYTES, listed, names, put
 
 NOBODY = 65534

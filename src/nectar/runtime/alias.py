@@ -12,6 +12,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nectar.claims import Claim, Later, Question
 from nectar.listing import expire
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import LINKED, PENDING, NotAQuestionError
@@ -20,7 +21,7 @@ from nectar.runtime.failures import Failures
 from nectar.runtime.journal import visible
 from nectar.runtime.oddities import Oddities
 from nectar.runtime.room import require_room
-from nectar.spool import Claim, Later, Question, Spool
+from nectar.spool import Spool
 
 if TYPE_CHECKING:
     from collections import Counter

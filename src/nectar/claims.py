@@ -1,0 +1,67 @@
+"""What is taken from a spool: a claim, the question inside, or that it has to be looked at again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nectar.computation import Computation
+
+_NAME = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A question that this process has taken."""
+
+    comp_id: str
+    attempt: int
+    token: str
+
+    @classmethod
+    def named(cls, name: str) -> Claim | None:
+        """The claim whose file has this name; None where no claim's has."""
+        matched = _NAME.fullmatch(name)
+        return cls(matched["comp_id"], int(matched["attempt"]), matched["token"]) if matched else None
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.comp_id}.{self.attempt}.{self.token}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is inside a claim.
+
+    :ivar raw: the file's bytes; empty where it was too large to be read.
+    :ivar computation: None where it cannot be run; ``problem`` says why, to a person.
+    :ivar written: Unix seconds, the file's own time, which renames keep.
+    :ivar mode: permission bits of the file, and ``group`` its group: the answer's follow them.
+    :ivar late: whether it has waited longer than its deadline.
+    """
+
+    claim: Claim
+    raw: bytes
+    computation: Computation | None
+    problem: str | None
+    written: float
+    mode: int
+    group: int
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Later:
+    """A file that is not whole yet.
+
+    :ivar seconds: when to look again.
+    :ivar claim: where it is a claim already: what to :meth:`Spool.resume` then.
+    :ivar error: where the system would not let us look.
+    """
+
+    seconds: float
+    claim: Claim | None = None
+    error: OSError | None = None
