@@ -156,6 +156,27 @@ def test_what_marks_a_handler_is_what_its_data_dir_is_and_not_where(tmp_path: Pa
     assert processes.handler_mark(tmp_path / "original", "h") != original
 
 
+def test_on_an_overlay_whose_inodes_come_and_go_a_mark_stays(tmp_path: Path) -> None:
+    """There a directory has another number when the kernel has forgotten it, where the layers are on different file systems."""
+    with mounted(tmp_path / "lower"), mounted(tmp_path / "upper"):
+        layers = {"lowerdir": "lower", "upperdir": "upper/up", "workdir": "upper/work"}
+        for layer in layers.values():
+            (tmp_path / layer).mkdir(exist_ok=True)
+        options = ",".join(f"{key}={tmp_path / layer}" for key, layer in layers.items())
+        with mounted(tmp_path / "merged", "-o", options, kind="overlay", source="overlay") as merged:
+            (merged / "data").mkdir()
+            number, mark = (merged / "data").stat().st_ino, processes.handler_mark(merged / "data", "h")
+            try:
+                Path("/proc/sys/vm/drop_caches").write_text("2")
+            except OSError:
+                pytest.skip("the kernel cannot be made to forget here")
+            if (merged / "data").stat().st_ino == number:
+                pytest.skip("this kernel gives lasting numbers")
+            assert processes.handler_mark(merged / "data", "h") == mark
+            (merged / "other").mkdir()
+            assert processes.handler_mark(merged / "other", "h") != mark
+
+
 def test_orphans_are_ended_and_the_worker_of_a_daemon_that_lives_is_not(tmp_path: Path, legacy: str) -> None:
     mark = processes.handler_mark(tmp_path, "h")
     alive = processes.daemon_mark(mark).partition("/")[2]

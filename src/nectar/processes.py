@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import select
 import signal
 import sys
@@ -28,6 +29,7 @@ DAEMON = "NECTAR_DAEMON"
 """In the environment of each daemon: what marks its handler."""
 
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_KINDS_WITHOUT_INODES = re.compile(r"overlay|fuse.*")
 _PAUSE = 0.02
 """Seconds between two looks at processes that were killed."""
 
@@ -45,12 +47,7 @@ def handler_mark(data_dir: str | Path, name: str) -> str:
 
     It tells what the data dir is and not where: in a container, or after a move, another one may have its path.
     """
-    try:
-        status = os.stat(data_dir)
-        place = f"{status.st_dev}:{status.st_ino}".encode()
-    except OSError:
-        place = os.fsencode(data_dir)
-    return _hashed(place, name)
+    return _hashed(_identity(data_dir), name)
 
 
 def marks(data_dir: str | Path, name: str) -> tuple[str, str]:
@@ -235,6 +232,27 @@ class _Daemon:
     def is_there(self) -> bool:
         """Whether it lives, provided that its namespace is ours."""
         return self.pid.isdigit() and self.started != "" and _start_time(int(self.pid)) == self.started
+
+
+def _identity(data_dir: str | Path) -> bytes:
+    """Its device and inode; its device and path where inodes get new numbers whenever the kernel has forgotten them."""
+    path = os.fsencode(os.path.realpath(data_dir))
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path
+    lasting = not _KINDS_WITHOUT_INODES.fullmatch(_kind_of_file_system(status.st_dev))
+    return b"%d:%b" % (status.st_dev, b"%d" % status.st_ino if lasting else path)
+
+
+def _kind_of_file_system(device: int) -> str:
+    """As the kernel calls what is mounted; nothing where it does not tell."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == number), "")
 
 
 def _hashed(place: bytes, name: str) -> str:
