@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from nectar import processes
@@ -22,7 +23,7 @@ def records(home: Home) -> dict[str, Record]:
     """
     found = registry.read(home)
     given.sweep(home)
-    living = processes.daemons()
+    living = functools.cache(processes.daemons)  # asked only where a lock is free
     if all(_true(home, name, record, living) == record for name, record in found.items()):
         return found
     try:
@@ -137,7 +138,7 @@ def _update(home: Home, name: str, **changes: object) -> None:
             current[name] = current[name].but(**changes)
 
 
-def _true(home: Home, name: str, record: Record, living: Mapping[str, set[int]]) -> Record:
+def _true(home: Home, name: str, record: Record, living: Callable[[], Mapping[str, set[int]]]) -> Record:
     holder = liveness.holder(home, name, living=living)
     if holder is None:
         return record.but(status="stopped", pid=None)

@@ -17,7 +17,7 @@ from nectar import processes
 from nectar.manage.locking import is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nectar.home import Home
@@ -49,15 +49,15 @@ def running(home: Home, name: str) -> bool:
     return not is_free(home.lock(name))
 
 
-def holder(home: Home, name: str, *, living: Mapping[str, set[int]] | None = None) -> Holder | None:
+def holder(home: Home, name: str, *, living: Callable[[], Mapping[str, set[int]]] | None = None) -> Holder | None:
     """The name's daemon: who holds its lock, or where nobody does, who has been robbed of it.
 
-    :param living: what :func:`nectar.processes.daemons` said a moment ago, where several names are looked at.
+    :param living: gives what :func:`nectar.processes.daemons` said a moment ago, where several names are looked at.
     """
     found = _of_lock(home, name)
     if found is not None:
         return found
-    if living is not None and not living.keys() & set(processes.marks(home.data_dir, name)):
+    if living is not None and not living().keys() & set(processes.marks(home.data_dir, name)):
         return None
     # One that has taken the lock meanwhile is none that was robbed.
     return robbed(home, name) or _of_lock(home, name)
