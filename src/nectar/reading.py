@@ -47,6 +47,27 @@ class Content:
         return Content(b"", self.status, too_large=True) if too_large else self
 
 
+class Stillness:
+    """How long files that are not whole have been as they are."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[tuple[int, int, int], float]] = {}
+
+    def still(self, name: str, content: Content, now: float) -> float:
+        """Seconds since a file was first seen with what it has now.
+
+        :param now: monotonic seconds.
+        """
+        seen, since = self._since.get(name, (None, now))
+        if seen != content.signature:
+            since = now
+        self._since[name] = (content.signature, since)
+        return now - since
+
+    def forget(self, name: str) -> None:
+        self._since.pop(name, None)
+
+
 def read(name: str, directory: int, limit: int) -> Content:
     """Read a file of a directory.
 

@@ -28,7 +28,7 @@ from nectar.computation import Computation, ComputationResult, InvalidQuestionEr
 from nectar.listing import Listed, portions, questions
 from nectar.owed import Owed, Settled
 from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing
-from nectar.reading import MAX_ANSWER, PENDING, Content, NotAQuestionError, no_question, read
+from nectar.reading import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
 from nectar.released import Released
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Spool:
         self._mine: set[Claim] = set()
         self._released = released
         self._same_try = set(released.tokens)
-        self._torn: dict[str, tuple[tuple[int, int, int], float]] = {}
+        self._torn = Stillness()
         self._missed: set[Claim] = set()
         self._following: dict[Claim, Claim] = {}
         self._owed = Owed(place)
@@ -75,11 +75,10 @@ class Spool:
         """
         place = Place.take(path)
         try:
-            released = Released(place.claims)
+            return cls(place, Released(place.claims), max_bytes=max_bytes)
         except OSError as error:
             place.close()
             raise SpoolUnusableError(f"{path}: {error.strerror}") from None
-        return cls(place, released, max_bytes=max_bytes)
 
     def close(self) -> OSError | None:
         """Let go of it, in order. What was claimed and not answered stays a claim for the next process.
@@ -88,8 +87,7 @@ class Spool:
         """
         self.closed = True
         try:
-            answered = {claim.token for claim in self._owed.written}
-            return self._released.say(frozenset(self._same_try - answered))
+            return self._released.say(frozenset(self._same_try.difference(claim.token for claim in self._owed.written)))
         finally:
             self.place.close()
 
@@ -112,10 +110,7 @@ class Spool:
         return [claim for claim in self._mine if claim not in self._owed]
 
     def waiting(self, limit: int, *, but: Container[str | Claim] = ()) -> Generator[None, None, Listed]:
-        """What is there to be answered, without that of which a claim is held; the oldest, at most ``limit``.
-
-        :param but: ids that are of no interest now.
-        """
+        """What is there to be answered, all ``but`` some ids and those of which a claim is held: the oldest, at most ``limit``."""
         return questions(self._directory, limit, lambda comp_id: comp_id in self._held or comp_id in but)
 
     def abandoned(self) -> Generator[None, None, list[Claim]]:
@@ -151,7 +146,7 @@ class Spool:
         if claim not in self._mine:
             return
         self._mine.remove(claim)
-        self._torn.pop(claim.name, None)
+        self._torn.forget(claim.name)
         self._missed.discard(claim)
         self._following.pop(claim, None)
         self._held[claim.comp_id] -= 1
@@ -175,7 +170,7 @@ class Spool:
                 raise NotAQuestionError(reason)
             content = self._read(name, self._directory)
         except FileNotFoundError:
-            self._torn.pop(name, None)
+            self._torn.forget(name)
             return None
         understood = self._understand(name, content, comp_id, now)
         if isinstance(understood, Later):
@@ -311,27 +306,22 @@ class Spool:
     def _understand(self, name: str, content: Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
         """The computation, or why it is none, or that this cannot be told yet."""
         if content.too_large:
-            self._torn.pop(name, None)
+            self._torn.forget(name)
             return None, f"it is larger than {self._max_bytes} bytes"
+        computation = problem = None
         try:
             if content.closed is not None:
                 raise NotWholeError(content.closed)
             computation = Computation.from_json(content.raw, comp_id=comp_id, timestamp=content.status.st_mtime)
         except NotWholeError as error:
-            seen, since = self._torn.get(name, (None, now))
-            if seen != content.signature:
-                since = now
-            self._torn[name] = (content.signature, since)
-            if now - since < STILL:
-                return Later(min(STILL - (now - since), max(0.02, now - since)))
+            still = self._torn.still(name, content, now)
+            if still < STILL:
+                return Later(min(STILL - still, max(0.02, still)))
             problem = str(error)
         except InvalidQuestionError as error:
             problem = str(error)
-        else:
-            self._torn.pop(name, None)
-            return computation, None
-        self._torn.pop(name, None)
-        return None, problem
+        self._torn.forget(name)
+        return computation, problem
 
     @staticmethod
     def _answer_in(raw: bytes, claim: Claim) -> ComputationResult | None:

@@ -17,10 +17,12 @@ from nectar.listing import expire
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import LINKED, PENDING, NotAQuestionError
 from nectar.runtime.age import Arrivals
+from nectar.runtime.changes import Changes
 from nectar.runtime.failures import Failures
 from nectar.runtime.journal import visible
 from nectar.runtime.oddities import Oddities
 from nectar.runtime.room import require_room
+from nectar.runtime.scans import SLICE
 from nectar.spool import Spool
 
 if TYPE_CHECKING:
@@ -37,16 +39,10 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 """Questions of one alias that are kept in mind at most; the others are found when these are done."""
-REGARDLESS = 30.0
-"""Seconds after which a directory is listed though nothing seems to have changed."""
-TELLING = 2.0
-"""Seconds after a change in which the directory's time cannot tell of another one."""
 EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
 SETTLED_AT_ONCE = 500
 """Answers that are tried again in one go, at most."""
-SLICE = 0.02
-"""Seconds that are spent on questions that cannot be run, before others have their turn."""
 RECOVERY, LISTING, EXPIRY = "searched for what a daemon before left", "listed", "cleared of answers that nobody read"
 """What is done to a directory in turns with all else."""
 BLOCKED = 1.0
@@ -101,8 +97,7 @@ class Alias:
         self._paused = False
         self._recovered = False
         self._watch: int | None = None
-        self._listed = (0, 0.0)
-        self._told = (0, 0.0)
+        self._changes = Changes()
         self._expired = loop.now()
         self._left: list[Spool] = []
 
@@ -180,12 +175,9 @@ class Alias:
         if not self._watcher.watching(self._watch):
             self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
             self._look()
-        changed = self.spool.place.changed()
-        if changed != self._told[0]:
-            self._told = (changed, now)
-        # Its time stands still within one tick of the file system's clock, so that a change just after the last look may be hidden.
-        fresh = changed != self._listed[0] or now - self._told[1] < TELLING or now - self._listed[1] > REGARDLESS
-        if fresh and not self._more:  # what is in mind comes first, and then the directory is listed anyway
+        if (
+            self._changes.due(self.spool.place.changed(), now) and not self._more
+        ):  # what is in mind comes first, and then the directory is listed anyway
             self._look()
         if now - self._expired > min(EXPIRY_ROUND, max(1.0, self._settings.keep_answers / 2)):
             self._begin(EXPIRY, self._expiring(self.spool))
@@ -248,11 +240,8 @@ class Alias:
         """Claims that are held, and that nobody runs, owes, waits with or has queued."""
         if self.spool is None or self._paused:
             return []
-        return [
-            claim
-            for claim in self.spool.unanswered
-            if claim not in running and claim not in self._queue and claim not in self._deferred
-        ]
+        known = (running, self._queue, self._deferred)
+        return [claim for claim in self.spool.unanswered if not any(claim in each for each in known)]
 
     def requeue(self, spool: Spool, claim: Claim) -> None:
         """Have a claim that is held, and that nobody runs any more, taken further as the same try."""
@@ -272,7 +261,8 @@ class Alias:
         for what in (RECOVERY, LISTING, EXPIRY):
             self._scans.cancel((self.name, what))
         for item in (*self._queue, *self._deferred):
-            self._forget(item)
+            if isinstance(item, Claim) and self.spool is not None:
+                self.spool.leave(item)
         self._queue.clear()
         self._deferred.clear()
         self._more = False
@@ -351,10 +341,6 @@ class Alias:
         self._deferred.add(item)
         self._loop.later(seconds, again)
 
-    def _forget(self, item: str | Claim) -> None:
-        if isinstance(item, Claim) and self.spool is not None:
-            self.spool.leave(item)
-
     def _look(self) -> None:
         if self.spool is not None and not self._paused:
             self._begin(LISTING, self._listing(self.spool))
@@ -372,7 +358,7 @@ class Alias:
             if comp_id not in self._deferred:
                 self._queue.setdefault(comp_id, arrived)
         self._more = self._more or found.more
-        self._listed = (changed, self._loop.now())
+        self._changes.listed(changed, self._loop.now())
         for comp_id in self._oddities.listed(found.odd, self._deferred):
             self._queue.setdefault(comp_id, self._loop.now())
 
