@@ -163,3 +163,28 @@ def test_one_of_several_entry_points(world: World) -> None:
     assert "two" in ended.stderr
     assert "✅ Result: 84\n" in world.run("test", project, "--handler", "two").stdout
     assert "three" in world.run("test", project, "--handler", "three", code=2).stderr
+
+
+POOLED = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from nectar import Computation, handler
+    from sibling import square
+
+    def cube(n: int) -> int:
+        return n * square(n)
+
+    @handler
+    def analyze(comp: Computation) -> int:
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(comp.query)) as pool:
+            return sum(pool.map(square, range(4))) + sum(pool.map(cube, range(4)))
+"""
+
+
+def test_a_single_file_with_processes_of_its_own(world: World) -> None:
+    """Whatever way multiprocessing starts them, they find the file and those beside it."""
+    world.file("sibling.py", "def square(n: int) -> int:\n    return n * n\n")
+    file = world.file("pooled.py", POOLED)
+    for way in ("fork", "spawn", "forkserver"):
+        world.run("test", file, "--query", way, "--expect", "50")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from pathlib import Path
@@ -74,3 +75,5 @@ def install(manifest: str) -> None:
     modules, entry = fields["modules"], fields["entry"]
     sys.meta_path.insert(0, SnapshotFinder(path.parent, {entry: modules[entry]}))
     sys.meta_path.append(SnapshotFinder(path.parent, modules))
+    # For processes that the code starts with multiprocessing, see start.py.
+    os.environ["NECTAR_SNAPSHOT"] = manifest

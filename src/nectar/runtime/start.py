@@ -10,6 +10,7 @@ It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on it
 handler's own packages.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -31,3 +32,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__" and "NECTAR_SNAPSHOT" in os.environ:
+    # The code has started a process with multiprocessing, which runs its parent's script under this name before it imports
+    # what it is to do from the handler's file.
+    from nectar.runtime.snapshot import install
+
+    install(os.environ["NECTAR_SNAPSHOT"])
