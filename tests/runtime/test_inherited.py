@@ -40,7 +40,7 @@ ODD = {
     "ignored signals": ["env", "--ignore-signal"],
     "closed streams, no variables, no rights": [*shell("umask 777"), *CLOSED, *BARE],
     "few descriptors, odd variables, all rights, no directory": [
-        *shell("ulimit -n 128; umask 0"),
+        *shell("ulimit -n 128; umask 0; exec 7</etc/passwd"),
         *REMOVED,
         *("env", "LANG=odd", "LC_ALL=xx_YY.ISO-8859-1", "TMPDIR=/nowhere", "HOME="),
     ],
@@ -92,7 +92,10 @@ def test_whatever_is_inherited(world: World, odd: str) -> None:
             assert reap(world.directory, seconds=5) == []
         call(world, ODD[odd], *command)
         lives(running, node)
-        state = Path(f"/proc/{node.ask('pid')['result']['value']}/status").read_text()
+        worker = node.ask("pid")["result"]["value"]
+        for pid in (worker, running.daemon):
+            assert "/etc/passwd" not in [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+        state = Path(f"/proc/{worker}/status").read_text()
         masks = dict(line.split(":\t") for line in state.splitlines() if line.startswith(("SigBlk", "SigIgn")))
         assert int(masks["SigBlk"], 16) == 0
         assert {number for number in signal.Signals if int(masks["SigIgn"], 16) >> (number - 1) & 1} <= {
@@ -115,6 +118,17 @@ def test_many_aliases_under_a_low_soft_limit(running: Running) -> None:
         assert of_worker == [soft, of_daemon[1]]
         assert of_daemon[0] == of_daemon[1]
     running.detach(*nodes)
+
+
+def test_a_log_where_no_file_may_be_large(running: Running) -> None:
+    running.world.run("stop", "chameleon")
+    call(running.world, shell("ulimit -f 200"), "start", "chameleon")
+    node = running.attached()
+    for _ in range(2):
+        assert node.ask("flood 1")["status"] == "success"
+        # More often than once: of what is printed at once with so much, not all is kept.
+        until(lambda: node.ask("speak still there") and "still there" in running.log(), "it is logged")
+        running.home.log("chameleon").with_suffix(".log.1").stat()
 
 
 def test_more_aliases_than_there_is_room_for(running: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ class LogFile(RotatingFileHandler):
 
     def __init__(self, path: Path) -> None:
         os.umask(0o077)
-        super().__init__(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
+        super().__init__(path, maxBytes=_most(), backupCount=1, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(_Formatter())
 
     def keep(self) -> bool:
@@ -89,6 +90,12 @@ class LogFile(RotatingFileHandler):
         # What lies there may be a pipe that nobody reads: that is not waited for.
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
+def _most() -> int:
+    """Bytes of the log before it is rotated: less where this process may write no file of so many."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return MAX_BYTES if limit == resource.RLIM_INFINITY else min(MAX_BYTES, limit // 2)
 
 
 def open_journal(handler: LogFile) -> logging.Logger:
