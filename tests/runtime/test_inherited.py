@@ -129,6 +129,7 @@ def test_a_log_where_no_file_may_be_large(running: Running) -> None:
         # More often than once: of what is printed at once with so much, not all is kept.
         until(lambda: node.ask("speak still there") and "still there" in running.log(), "it is logged")
         running.home.log("chameleon").with_suffix(".log.1").stat()
+    running.detach(node)
 
 
 def test_more_aliases_than_there_is_room_for(running: Running) -> None:
@@ -180,3 +181,4 @@ def test_what_is_printed_without_a_newline_is_in_the_log(running: Running) -> No
     running.until_logged("PRINT   step 1 ...\n")
     assert node.ask("mutter step 2, ")["status"] == node.ask("speak step 3")["status"] == "success"
     running.until_logged("PRINT   step 2, step 3\n")
+    running.detach(node)
