@@ -79,18 +79,19 @@ def lives(running: Running, node: Node) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is done with GNU's env")
 @pytest.mark.parametrize("odd", ODD)
-def test_whatever_is_inherited(world: World, odd: str) -> None:
-    """Launched, restarted and started so, a handler answers, a worker that dies is replaced, and a stop is a stop."""
-    source = world.directory / "chameleon.py"
+def test_whatever_is_inherited(fresh: World, odd: str) -> None:
+    """Built, tried, launched, restarted and started so, a handler answers, a dead worker is replaced, and a stop is a stop."""
+    source = fresh.directory / "chameleon.py"
     shutil.copy(Path(__file__).with_name("chameleon.py"), source)
-    running = Running(world, source)
-    node = Node("alice", world.node("alice"))
+    running = Running(fresh, source)
+    node = Node("alice", fresh.node("alice"))
+    call(fresh, ODD[odd], "test", source, "--query", "number 3", "--expect", "3")
     for command in (["launch", source, "--attach", "alice"], ["restart", "chameleon"], ["start", "chameleon"]):
         if command[0] == "start":
-            call(world, ODD[odd], "stop", "chameleon")
+            call(fresh, ODD[odd], "stop", "chameleon")
             assert running.processes() == []
-            assert reap(world.directory, seconds=5) == []
-        call(world, ODD[odd], *command)
+            assert reap(fresh.directory) == []
+        call(fresh, ODD[odd], *command)
         lives(running, node)
         worker = node.ask("pid")["result"]["value"]
         for pid in (worker, running.daemon):
