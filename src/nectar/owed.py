@@ -52,6 +52,10 @@ class _Answer:
     missed: bool = False
 
 
+class _MissingError(OSError):
+    """A claim is not where it should be: it was looked for, and not only something that was to be done with it failed."""
+
+
 class Owed:
     """What one spool owes."""
 
@@ -107,7 +111,7 @@ class Owed:
             answer = self._answers[claim]
             try:
                 if missing is not None:
-                    raise FileNotFoundError(errno.ENOENT, missing)
+                    raise _MissingError(errno.ENOENT, missing)
                 self._settle(claim, answer)
             except OSError as error:
                 reason = self._reason(claim, answer, error, last=last)
@@ -154,7 +158,7 @@ class Owed:
         if answer.written:
             try:
                 self._require(claim)
-            except FileNotFoundError:
+            except _MissingError:
                 if answer.doubtful:
                     return
                 raise
@@ -168,14 +172,14 @@ class Owed:
             answer.doubtful = True
             try:
                 self._require(claim)
-            except FileNotFoundError:  # it was there just now, and nobody else publishes it
+            except _MissingError:  # it was there just now, and nobody else publishes it
                 return
             answer.doubtful = False
             raise
 
     def _reason(self, claim: Claim, answer: _Answer, error: OSError, *, last: bool) -> str | None:
         """Why an answer is lost, or None where it is to be tried again."""
-        if not isinstance(error, FileNotFoundError) and not (last and claim in self._homeless):
+        if not isinstance(error, _MissingError) and not (last and claim in self._homeless):
             return None
         if self._place.gone:
             return "the directory was removed"
@@ -188,7 +192,7 @@ class Owed:
         try:
             os.stat(claim.name, dir_fd=self._place.claims, follow_symlinks=False)
         except FileNotFoundError:
-            raise FileNotFoundError(errno.ENOENT, "its claim was removed") from None
+            raise _MissingError(errno.ENOENT, "its claim was removed") from None
 
     def _write(self, answer: _Answer) -> None:
         """Write an answer aside and rename it onto its claim."""

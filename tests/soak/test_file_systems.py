@@ -145,7 +145,7 @@ def test_renames_that_are_done_and_reported_as_failed(ground: Ground, row: Row, 
         asking = Asking(directory)
         latest = 0.0
         with Reader(directory) as reader:
-            told(ways, late=reported, share=3)
+            told(ways, late=reported, share=4)  # of three that a question needs, each in turn
             for _ in range(portion(20, least=4)):
                 asking.ask(10)
                 begun = time.monotonic()
@@ -162,7 +162,7 @@ def test_renames_that_are_done_and_reported_as_failed(ground: Ground, row: Row, 
                 ground.world.run("start", ground.name)
                 missing |= reader.until(set(asking.asked))
         row(
-            f"each third rename is done and reported as failed, with {errno.errorcode[reported]}: none lost, none twice, each run once",
+            f"each fourth rename is done and reported as failed, with {errno.errorcode[reported]}: none lost, none twice, each run once",
             questions=len(asking.asked),
             lost=len(missing),
             wrong_or_twice=asking.wrong(reader),
