@@ -176,6 +176,8 @@ class Spool:
         if isinstance(understood, Later):
             return understood
         computation, problem = understood
+        if self.place.standing() is Standing.AWAY:  # what is taken to there is lost
+            return Later(STILL)
         claim = Claim(comp_id, 1, secrets.token_hex(8))
         try:
             self._rename(name, self._directory, claim)

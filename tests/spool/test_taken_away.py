@@ -200,3 +200,12 @@ def test_what_was_done_and_reported_as_failed(
     assert sorted(seen) == ["a1", "left"]
     assert names(directory) == ["a1.complete", "left.complete"]
     spool.close()
+
+
+def test_nothing_is_taken_to_a_directory_of_claims_that_was_moved_away(directory: Path, spool: Spool) -> None:
+    put(directory, "a1")
+    (directory / ".nectar").rename(directory / "robbed")
+    assert isinstance(spool.claim("a1", 0.0), Later)
+    assert names(directory) == ["a1.pending"]
+    (directory / "robbed").rename(directory / ".nectar")
+    assert isinstance(spool.claim("a1", 0.0), Question)
