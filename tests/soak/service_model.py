@@ -247,10 +247,7 @@ class ServiceModel:
                 self.machine.end(process, -9)
         _let_go(self.service)
         for descriptor in _descriptors() - self._before:
-            try:
-                os.close(descriptor)
-            except OSError:
-                continue
+            os.close(descriptor)
 
     def _faulted(self, error: Exception) -> None:
         assert isinstance(error, (OSError, MemoryError)), repr(error)  # the machine's own
@@ -382,7 +379,8 @@ class ServiceModel:
 
 
 def _descriptors() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}
+    listed = [int(name) for name in os.listdir("/proc/self/fd")]
+    return {descriptor for descriptor in listed if Path(f"/proc/self/fd/{descriptor}").is_symlink()}  # not that of the listing
 
 
 def _let_go(service: Service) -> None:
