@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.world import World
 
+pytestmark = pytest.mark.once
+
 STRANGER = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "env", "-u", "UV_CACHE_DIR"]
 HOMES = {"none": ["-u", "HOME"], "one that cannot be written": ["HOME=/proc"]}
 
@@ -45,7 +47,7 @@ def test_what_needs_none_works(world: World) -> None:
     assert "Commands" in said(world, HOMES["none"], "--help", code=0, data_dir=False)
 
 
-@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("home", ["none", pytest.param("one that cannot be written", marks=pytest.mark.soak)])
 def test_with_a_data_dir_everything_works(fresh: World, home: str) -> None:
     """Uv's cache is in the data dir then: it would be in the current directory otherwise, or fail."""
     fresh.node()

@@ -17,7 +17,7 @@ from tests.world import until
 if TYPE_CHECKING:
     from tests.world import World
 
-pytestmark = pytest.mark.uv
+pytestmark = [pytest.mark.uv, pytest.mark.once]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.world import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.once
+
 
 class Running:
     """``twofold``, as if its daemon had been started by 0.1.0 and were running still.

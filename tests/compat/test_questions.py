@@ -7,11 +7,15 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.compat.before import CLAIM
 from tests.world import until
 
 if TYPE_CHECKING:
     from tests.compat.before import Left
+
+pytestmark = pytest.mark.once
 
 RUN = {"first": 15, ".dotted": 11, "second": 16, "waiting": 16}
 """Alice's questions that can be run, with their answers."""

@@ -12,6 +12,8 @@ from tests.compat.before import HANDLERS, KILLED, read_as_before
 if TYPE_CHECKING:
     from tests.compat.before import Left
 
+pytestmark = pytest.mark.once
+
 
 def test_view(left: Left) -> None:
     before = left.spools()

@@ -8,11 +8,15 @@ import signal
 import stat
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.compat.before import CLAIM, HANDLERS, read_as_before
 from tests.world import until
 
 if TYPE_CHECKING:
     from tests.compat.before import Left
+
+pytestmark = pytest.mark.once
 
 
 def test_the_registry_and_what_stands_beside_it(left: Left) -> None:

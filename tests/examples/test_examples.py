@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.world import World
 
-pytestmark = pytest.mark.uv
+pytestmark = [pytest.mark.uv, pytest.mark.once]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.world import World
 
+pytestmark = pytest.mark.once
+
 NO_RIGHT_OF_ROOT = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 """Before a command: permissions count for root too."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SPY = """
 import os, sys
 
+pytestmark = pytest.mark.once
+
 def _spy(event, arguments):
     if event == "import":
         descriptor = os.open({file!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

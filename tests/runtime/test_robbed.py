@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from nectar.runtime.journal import LogFile
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def victim(chameleon: Running) -> Running:

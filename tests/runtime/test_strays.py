@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Iterator[ServiceModel]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.runtime.conftest import Node, Running
 
+pytestmark = pytest.mark.once
+
 
 def counts(running: Running) -> dict[str, int]:
     found: dict[str, int] = running.status()["counts"]

@@ -6,11 +6,15 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.soak.ground import mount, mounted
 from tests.world import until
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Node, Running
+
+pytestmark = pytest.mark.once
 
 
 def assert_told(running: Running, node: Node, reason: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WITHOUT = """
 import os, signal
+
+pytestmark = pytest.mark.once
 for module, name in ((os, "pidfd_open"), (os, "waitid"), (signal, "pidfd_send_signal")):
     vars(module).pop(name, None)
 """

@@ -6,10 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.soak.ground import put
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Running
+
+pytestmark = pytest.mark.once
 
 
 def test_a_temporary_name_that_begins_with_a_dot_is_the_writers_until_it_is_renamed(chameleon: Running) -> None:
