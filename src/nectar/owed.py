@@ -179,8 +179,10 @@ class Owed:
 
     def _reason(self, claim: Claim, answer: _Answer, error: OSError, *, last: bool) -> str | None:
         """Why an answer is lost, or None where it is to be tried again."""
-        if not isinstance(error, _MissingError) and not (last and claim in self._homeless):
-            return None
+        if not isinstance(error, _MissingError):
+            answer.missed = False
+            if not (last and claim in self._homeless):
+                return None
         if self._place.gone:
             return "the directory was removed"
         if not answer.missed and not last:  # a name may be missing for a moment, or ``.nectar`` be about to be removed

@@ -76,9 +76,11 @@ class Spool:
         place = Place.take(path)
         try:
             return cls(place, Released(place.claims), max_bytes=max_bytes)
-        except OSError as error:
+        except BaseException as error:
             place.close()
-            raise SpoolUnusableError(f"{path}: {error.strerror}") from None
+            if isinstance(error, OSError):
+                raise SpoolUnusableError(f"{path}: {error.strerror}") from None
+            raise
 
     def close(self) -> OSError | None:
         """Let go of it, in order. What was claimed and not answered stays a claim for the next process.
@@ -297,6 +299,7 @@ class Spool:
             if self.place.standing() is not Standing.REMOVED:
                 return False
             self._owed.rehome(self._mine)
+            self.doubts = LOOKS  # what is there now may have claims of its own
         except (OSError, SpoolBusyError, SpoolUnusableError):
             return False
         return True

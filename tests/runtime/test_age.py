@@ -145,3 +145,12 @@ def test_the_age_is_the_least_that_the_looks_allow(clock: Clock, age: Age) -> No
         for seconds in (1.0, 60.0, 1000.0):
             least = min(ahead for when, ahead in looks if when >= clock.now - seconds - 10)
             assert age.now(seconds) == min(clock.wall(), clock.now + least)
+
+
+def test_what_is_found_again_may_have_come_while_it_was_served(clock: Clock, age: Age) -> None:
+    """An alias that was opened anew, after a failure or at another directory, is no first attach."""
+    again = Arrivals(age, clock.monotonic, served=True)
+    came = again.listed(Listed({"a": 0}, odd=[], more=False, changed=0))
+    assert not again.waited(came["a"], clock.wall() - HOUR, 30)
+    clock.now += 31
+    assert again.waited(came["a"], clock.wall(), 30)

@@ -44,3 +44,19 @@ def test_what_runs_waits_or_is_owed_is_no_stray(model: ServiceModel) -> None:
     model.settle(20)
     assert all(len(each.answers) == 1 for each in asked)
     assert " ERROR " not in model.log()
+
+
+def test_an_alias_that_failed_is_served_again_though_another_is_being_let_go_of(model: ServiceModel) -> None:
+    model.ask("one")
+    model.take_up()
+    model.attached = ["two", "three"]
+    model.register()
+    model.take_up()  # it is detached while a run of its goes on
+    aliases = model.service._aliases
+    assert "one" in aliases._leaving
+    aliases._reopen(aliases._attached["two"])
+    model.machine.now += 0.1
+    model.loop.turn()
+    model.loop.turn()
+    assert "one" in aliases._leaving
+    assert aliases._attached["two"].spool is not None

@@ -155,6 +155,8 @@ class Machine:
         return process.memory if process.alive else 0
 
     def kill_left(self, token: str | None) -> int:
+        if not self.calm and self.random.random() < 0.005:
+            raise MemoryError
         left = sum(self.orphans.values()) if token is None else self.orphans.get(token, 0)
         if left and (self.calm or self.random.random() < 0.5):
             for each in [*self.orphans] if token is None else [token]:

@@ -124,7 +124,7 @@ class Model:
         self.workers.let_pass(self.loop)
 
     def _reap(self) -> None:
-        self.pool.reap()
+        self.loop.guarded(self.pool.reap)()
         for pid, process in [*self.machine.processes.items()]:
             if process.waited and not any(str(number) in process.begun for number in self.open):
                 del self.machine.processes[pid]
@@ -159,7 +159,7 @@ class Model:
         self.stopped = True
 
     def _faulted(self, error: Exception) -> None:
-        assert isinstance(error, OSError), repr(error)  # the machine's own
+        assert isinstance(error, (OSError, MemoryError)), repr(error)  # the machine's own
         self.seen["fault"] += 1
 
     def _done(self, asked: Asked, outcome: Outcome | None) -> None:

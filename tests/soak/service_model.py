@@ -128,7 +128,7 @@ class ServiceModel:
         for alias in ALIASES:
             self.home.computations(alias).mkdir(parents=True)
         self.attached = [*ALIASES]
-        self._register()
+        self.register()
         self.asked: dict[str, Asked] = {}
         self.halves: list[tuple[Path, bytes, Asked]] = []
         self.events: list[tuple[str, str]] = []
@@ -329,9 +329,9 @@ class ServiceModel:
         if self.random.random() < 0.2:
             alias = self.random.choice(ALIASES)
             self.attached = [*({*self.attached} ^ {alias})]
-            self._register()
+            self.register()
 
-    def _register(self) -> None:
+    def register(self) -> None:
         aside = self.home.registry.with_suffix(".aside")
         aside.write_text(json.dumps({"h": {"attached_aliases": self.attached}}))
         aside.rename(self.home.registry)
@@ -345,7 +345,7 @@ class ServiceModel:
         self.workers.misbehave()
 
     def _reap(self) -> None:
-        self.pool.reap()
+        self.loop.guarded(self.pool.reap)()
 
     def _deliver(self) -> None:
         self.workers.deliver(self.loop)
@@ -361,7 +361,7 @@ class ServiceModel:
         self.machine.calm = True
         self._finish_a_half()
         self.attached = [*ALIASES]
-        self._register()
+        self.register()
         for _ in range(600):
             self.settle(1)
             if all(asked.answers for asked in self.asked.values()):

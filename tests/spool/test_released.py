@@ -279,3 +279,16 @@ def test_no_more_are_named_than_can_be_read(directory: Path, spool: Spool) -> No
     assert len(named.tokens & tokens) == MOST
     assert named.say(frozenset()) is None
     assert names(directory) == []
+
+
+def test_what_fails_while_it_is_read_holds_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the daemon would find that another process, which is itself, holds the alias."""
+
+    def fail(_claims: int) -> Released:
+        raise MemoryError
+
+    with monkeypatch.context() as failing:
+        failing.setattr("nectar.spool.Released", fail)
+        with pytest.raises(MemoryError):
+            Spool.open(directory, max_bytes=1000)
+    Spool.open(directory, max_bytes=1000).close()

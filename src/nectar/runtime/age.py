@@ -71,10 +71,10 @@ class Arrivals:
     which nobody can set: what has come since was changed after all that was there.
     """
 
-    def __init__(self, age: Age, monotonic: Callable[[], float]) -> None:
+    def __init__(self, age: Age, monotonic: Callable[[], float], *, served: bool = False) -> None:
         self._age = age
         self._monotonic = monotonic
-        self._begun = False
+        self._begun = served
         self._before = 0
         self._ahead = 0
 

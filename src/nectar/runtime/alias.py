@@ -55,6 +55,7 @@ OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errn
 class Alias:
     """:param path: the alias's computation directory.
     :param counts: where what was published is counted, by status, and what is ``lost``.
+    :param served: whether this daemon served it before: what is found then may have come meanwhile.
     :param twin: names another alias that the handler holds, where what lies at a path is that one's directory.
 
     :ivar spool: None while it cannot be held; ``problem`` says why.
@@ -72,6 +73,8 @@ class Alias:
         twin: Callable[[Path], str | None],
         scans: Scans,
         age: Age,
+        *,
+        served: bool,
     ) -> None:
         self.name = name
         self.spool: Spool | None = None
@@ -96,6 +99,7 @@ class Alias:
         self._more = False
         self._paused = False
         self._recovered = False
+        self._served = served
         self._watch: int | None = None
         self._changes = Changes()
         self._expired = loop.now()
@@ -199,10 +203,11 @@ class Alias:
             return
         self._unserved = None
         self._paused = self._recovered = False
-        self._arrivals = Arrivals(self._age, self._loop.now)
+        self._arrivals = Arrivals(self._age, self._loop.now, served=self._served)
         self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
         self._recover()
         self._look()
+        self._served = True
 
     def _hold(self) -> Spool:
         require_room()
@@ -210,9 +215,10 @@ class Alias:
 
     def _recover(self) -> None:
         """Take over claims that nobody holds: what a daemon before left."""
+        arrived = self._loop.now() if self._served else None
 
         def recover(spool: Spool) -> Generator[None, None, None]:
-            self._queue.update(dict.fromkeys((yield from spool.abandoned())))
+            self._queue.update(dict.fromkeys((yield from spool.abandoned()), arrived))
             self._recovered = True
 
         if self.spool is not None:
@@ -230,7 +236,9 @@ class Alias:
         for claim, reason in settled.lost:
             self._lose(claim, reason)
         for error in settled.problems:
-            if error.errno in OF_ALL:  # no answer would find its place, and until then a question is better left where it is
+            if (
+                error.errno in OF_ALL and spool is self.spool
+            ):  # no answer would find its place: a question is better left where it is
                 self._blocked = self._loop.now() + BLOCKED
             self._tell(PUBLISHED, f"an answer cannot be published yet: {error.strerror}", error)
         if settled.published or (only is None and not settled.problems):

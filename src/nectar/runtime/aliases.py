@@ -174,7 +174,7 @@ class Aliases:
         """Claim nothing more."""
         self._paused = True
         for alias in self._attached.values():
-            alias.pause()
+            self._loop.guarded(alias.pause)()
 
     def close(self) -> None:
         """Let go of all; what is claimed and not answered is left to the next daemon."""
@@ -195,6 +195,7 @@ class Aliases:
             self._twin,
             self._scans,
             self._age,
+            served=name in self._mended,
         )
         self._attached[name] = alias
         self._turns.append(name)
@@ -217,6 +218,7 @@ class Aliases:
 
     def _detach(self, name: str) -> None:
         self._leave(self._attached[name], self._settings.stop_timeout)
+        self._mended.pop(name, None)
         self._journal.info("detached from %s", name)
 
     def _leave(self, alias: Alias, seconds: float) -> None:
@@ -254,7 +256,7 @@ class Aliases:
                 continue
             self._close(alias)
             del self._leaving[name]
-        if before and not self._leaving:  # one that came back while it was being let go of was left out until now
+        if len(self._leaving) < before:  # one that came back while it was being let go of was left out until now
             self._follow()
         if self._soon is not None:
             self._soon.cancel()

@@ -24,6 +24,8 @@ UNFINISHED = 1.0
 """Seconds after which the beginning of a line is passed on as it is: it may be the last that is said for hours."""
 LAST_LINES = 100
 """Lines that are kept of what was dropped: when the worker dies, they say why."""
+MOST_LEFT = 64
+"""Pieces that are read after a worker's end: more than a socket holds. What the worker left running may go on writing."""
 BREATH = 0.05
 """Seconds until a descriptor is read again that could not be read for want of something."""
 
@@ -77,8 +79,9 @@ class Channel:
         :returns: whether it could be taken now; what is left is still there then.
         """
         try:
-            while self._descriptor >= 0 and self._read():
-                pass
+            for _ in range(MOST_LEFT):
+                if self._descriptor < 0 or not self._read():
+                    break
         except OSError:
             return False
         return True
@@ -168,12 +171,12 @@ class Printed:
         self._room = (LINES_A_SECOND, BYTES_A_SECOND)
         self._missing = 0
         self._last: deque[bytes] = deque(maxlen=LAST_LINES)
-        loop.watch(descriptor, READ, self._ready)
+        self._listen()
 
     def close(self) -> None:
         """Take what has come, an unfinished line too, and let go."""
         # Bounded, because a process that was not found may go on writing.
-        for _ in range(64):
+        for _ in range(MOST_LEFT):
             if self._descriptor < 0 or not self._read():
                 break
         self._cut()
@@ -183,14 +186,22 @@ class Printed:
         self._lines([_text(line) for line in last])
         self._end()
 
+    def _listen(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.watch(self._descriptor, READ, self._ready)
+
     def _ready(self, _events: int) -> None:
         self._read()
 
     def _read(self) -> bool:
         try:
             piece = self._kernel.read(self._descriptor, 1 << 16)
+        except BlockingIOError:
+            return False
         except OSError as error:
             if error.errno in SHORTAGES:
+                self._loop.forget(self._descriptor)
+                self._loop.later(BREATH, self._listen)
                 return False
             piece = b""
         if not piece:

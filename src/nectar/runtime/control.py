@@ -54,7 +54,10 @@ class Control:
     def close(self) -> None:
         self._unlisten()
         if _at(self._path) == self._bound:  # and not the one of a daemon that has the name by now
-            self._path.unlink(missing_ok=True)
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError:  # the next daemon removes it
+                pass
 
     def _unlisten(self) -> None:
         self._loop.forget(self._listening.fileno())

@@ -242,11 +242,15 @@ class Daemon:
 
     def _stop(self, timeout: float) -> None:
         begun, self.state = self.state, State.STOPPING
-        if begun is State.SERVING and self._service is not None:
-            self._service.pause()
-        self._pool.stop(timeout, self._end)
+        try:
+            if begun is State.SERVING and self._service is not None:
+                self._service.pause()
+        finally:
+            self._pool.stop(timeout, self._end)
 
     def _end(self) -> None:
-        if self._service is not None:
-            self._service.close()
-        self._loop.stop()
+        try:
+            if self._service is not None:
+                self._service.close()
+        finally:
+            self._loop.stop()

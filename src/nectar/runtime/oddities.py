@@ -48,6 +48,9 @@ class Oddities:
 
         :param now: monotonic seconds.
         """
+        if comp_id not in self._linked and len(self._linked) >= MOST:
+            self.tell(comp_id + PENDING, LINKED)
+            return False  # a listing finds it when it is no link any more
         waited = now - self._linked.setdefault(comp_id, now)
         if waited > 0:
             self.tell(comp_id + PENDING, LINKED)

@@ -92,6 +92,7 @@ class Pool:
         self._jobs = 0
         self._early_deaths = 0
         self._left: dict[str | None, float] = {}
+        self._clearing: Timer | None = None
         self._ended = False
         loop.later(LOOK, self._look)
         if self._memory is not None:
@@ -268,6 +269,8 @@ class Pool:
         return self._memory is not None and worker.resident() > self._memory
 
     def _watch_memory(self) -> None:
+        if self._stopped is None or self._workers:
+            self._loop.later(MEMORY_ROUND, self._watch_memory)
         for worker in self.workers:
             ending = worker.state in (State.STOPPING, State.ENDING)
             if ending or self._memory is None or worker.resident() <= self._memory:
@@ -276,8 +279,6 @@ class Pool:
                 self._dismiss(worker)
             elif worker.state is State.LOADING or self._loop.now() - worker.started >= MEMORY_GRACE:
                 worker.kill(End.MEMORY)
-        if self._stopped is None or self._workers:
-            self._loop.later(MEMORY_ROUND, self._watch_memory)
 
     def _dismiss(self, worker: Worker) -> None:
         worker.state = State.STOPPING
@@ -326,21 +327,27 @@ class Pool:
 
     def _clear(self, token: str | None) -> None:
         """End what carries a token, or with None all that has become our child, without waiting for it."""
-        if self._kernel.kill_left(token):
-            if not self._left:
-                self._loop.later(CLEARING, self._clear_again)
-            self._left[token] = self._loop.now() + CLEARED
+        self._left[token] = self._loop.now() + CLEARED
+        self._loop.guarded(self._clear_left)()
 
-    def _clear_again(self) -> None:
-        for token, end in list(self._left.items()):
-            left = self._kernel.kill_left(token)
-            if not left or self._loop.now() >= end:
-                del self._left[token]
-                if left:
+    def _clear_left(self) -> None:
+        if self._clearing is not None:
+            self._clearing.cancel()
+        try:
+            for token, end in [*self._left.items()]:
+                if self._loop.now() >= end:
+                    del self._left[token]  # this is the last try
+                left = self._kernel.kill_left(token)
+                if left and token not in self._left:
                     self.events.died(f"{left} processes that a worker left do not end.")
-        if self._left:
-            self._loop.later(CLEARING, self._clear_again)
-        else:
+                elif not left:
+                    self._left.pop(token, None)
+        finally:
+            self._clearing = self._loop.later(CLEARING, self._clear_further) if self._left else None
+
+    def _clear_further(self) -> None:
+        self._clear_left()
+        if not self._left:
             self._go_on()
 
     def _lost(self, worker: Worker, job: Job, status: int) -> None:

@@ -94,9 +94,9 @@ class Service:
         python = ".".join(map(str, sys.version_info[:3]))
         self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, handler)
         self.printed(early)
-        self._aliases.sync()
         self._loop.later(TICK, self._tick)
         self._loop.later(TICK, self._keep)
+        self._aliases.sync()
 
     def pump(self) -> None:
         """Give questions to idle workers, fairly between aliases."""
