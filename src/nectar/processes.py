@@ -323,11 +323,21 @@ def _descriptor_of(pid: int) -> int | None:
 
 
 def _pids() -> list[int]:
-    """Of all processes; of none where no descriptor is left to look."""
+    """Of all processes; of none where no descriptor is left to look, or where ``/proc`` tells of another PID namespace's."""
     try:
+        if not _proc_is_ours():
+            return []
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
+
+
+def _proc_is_ours() -> bool:
+    """Whether a PID in ``/proc`` is what a signal would go to: not where a new namespace was given no ``/proc`` of its own.
+
+    :raises OSError: there is none.
+    """
+    return os.readlink("/proc/self") == str(os.getpid())
 
 
 def _variables(pid: int) -> dict[str, str]:
@@ -343,6 +353,8 @@ def _variables(pid: int) -> dict[str, str]:
 def _namespace(pid: int | str) -> str:
     """The number of a process's PID namespace; nothing where it cannot be read."""
     try:
+        if not _proc_is_ours():
+            return ""
         return os.readlink(f"/proc/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
     except OSError:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.soak.ground import gone, mount, need_root, unmount
 from tests.world import TWICE, processes, until
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ STUBBORN = """
         open(os.path.join(os.path.dirname(__file__), "running"), "w").close()
         while True:
             time.sleep(1)
+"""
+
+SLEEPS = """
+    import time
+    from nectar import handler
+
+    @handler
+    def h(comp):
+        time.sleep(float(comp.query))
+        return 1
 """
 
 
@@ -183,3 +195,47 @@ def test_a_pid_in_the_registry_proves_nothing(launched: World) -> None:
     launched.home.lock("h").write_text(f'{{"pid": {os.getpid()}, "started": 1.0, "version": "0"}}')
     assert "⚫ stopped  h" in launched.run("view").stdout
     launched.run("stop", "h", code=4)  # and this process lives on
+
+
+def test_a_quicker_stop_hastens_a_slower_one(world: World) -> None:
+    world.node()
+    world.file("h.py", SLEEPS)
+    world.run("launch", "h.py", "h", "--attach", "alice")
+    world.put("long", "60")
+    until(lambda: not (world.home.computations("alice") / "long.pending").exists(), "it runs")
+    slow = world.begin("stop", "h", "--timeout", "50")
+    until(lambda: '"stopped"' in world.home.registry.read_text(), "it has the turn")
+    begun = time.monotonic()
+    world.run("stop", "h", "--timeout", "0", code=None)
+    assert time.monotonic() - begun < 40
+    assert slow.wait(60) == 0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "1e9"])
+def test_no_number_of_seconds(world: World, seconds: str) -> None:
+    assert "--timeout" in world.run("stop", "h", "--timeout", seconds, code=2).stderr
+
+
+def test_a_file_that_looks_like_a_start_is_none(world: World) -> None:
+    world.file("h.py")
+    world.run("launch", "h.py", "h")
+    with (world.home.handlers / "a b.start").open("w") as stray:
+        fcntl.flock(stray, fcntl.LOCK_EX)
+        assert "stopped: h" in world.run("stop", "--all").stdout
+
+
+def test_a_stop_where_the_disk_is_read_only_is_a_stop(world: World) -> None:
+    need_root()
+    world.file("h.py")
+    world.run("launch", "h.py", "h")
+    world.run("stop", "h")
+    world.run("start", "h")
+    pid, place = world.registry()["h"]["pid"], world.home.nectar
+    mount(place, "--bind", kind="", source=str(place))
+    try:
+        mount(place, "-o", "remount,bind,ro", kind="", source=str(place))
+        ended = world.run("stop", "h", code=1)
+    finally:
+        unmount(place)
+    assert "was stopped, and that could not be written down" in ended.stderr
+    assert gone(pid)

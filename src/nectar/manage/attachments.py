@@ -44,7 +44,14 @@ def attach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
     :raises ConflictError: it does not run, or an alias has another handler.
     :raises UnresponsiveError: its daemon does not answer.
     """
-    handlers.require_running(home, name)
+    try:
+        handlers.require_running(home, name)
+    except ConflictError:
+        if not turns.taken(home, name):
+            raise
+        with turns.turn(home, name, report=report):  # another daemon is about to take its place
+            pass
+        handlers.require_running(home, name)
     new: tuple[str, ...] = ()
     try:
         with registry.changing(home) as records:

@@ -86,6 +86,8 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
 
 
 def _robbed(home: Home, name: str) -> bool:
+    if liveness.running(home, name):
+        return False
     holder = liveness.holder(home, name)
     return holder is not None and holder.robbed
 

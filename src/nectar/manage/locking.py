@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -46,7 +47,7 @@ def held(
     while True:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = _opened(path)
         except (FileNotFoundError, FileExistsError):  # the directory went in between
             if _is_in_the_way(path.parent):
                 raise
@@ -65,6 +66,15 @@ def held(
                 return
         finally:
             os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # as good a lock, and a stop needs no more
 
 
 def is_free(path: Path) -> bool:

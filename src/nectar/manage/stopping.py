@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar import processes
@@ -55,7 +56,8 @@ def clear(home: Home, name: str, *, timeout: float) -> None:
     processes.end_orphans(home.data_dir, name)
     with liveness.kept_free(home, name) as free:
         if free:  # another command may have started it again by now
-            home.socket(name).unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that is read-only: the next daemon removes it
+                home.socket(name).unlink(missing_ok=True)
 
 
 def _end(home: Home, name: str, holder: Holder, *, timeout: float, begun: float) -> None:

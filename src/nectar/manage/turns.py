@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import ConflictError, UnresponsiveError
+from nectar.home import NAME_PATTERN
 from nectar.manage import registry
 from nectar.manage.locking import Busy, held, is_at, is_free
 
@@ -110,6 +111,7 @@ def turn(home: Home, name: str, *, report: Callable[[str], None], patience: floa
     :param patience: seconds for which it is, beyond what computations get to finish.
     :raises UnresponsiveError: another one takes too long.
     """
+    home.create()
     path = home.turn(name)
     record = registry.read(home).get(name)
     seconds = patience + 2 * (0 if record is None else record.stop_timeout)
@@ -137,7 +139,7 @@ def being_started(home: Home, name: str) -> bool:
 def all_being_started(home: Home) -> list[str]:
     """The names of handlers that commands are starting now."""
     names = sorted(path.name.removesuffix(_STARTING) for path in home.handlers.glob(f"*{_STARTING}"))
-    return [name for name in names if being_started(home, name)]
+    return [name for name in names if NAME_PATTERN.fullmatch(name) and being_started(home, name)]
 
 
 def taken(home: Home, name: str) -> bool:

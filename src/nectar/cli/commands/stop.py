@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from nectar.cli.arguments import each_of, names_or_all, runs
@@ -9,12 +11,25 @@ from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage import handlers, turns
 
+LONGEST = 86400
+"""Seconds that a daemon takes."""
+
+
+def _a_number(_context: click.Context, _parameter: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and math.isnan(seconds):
+        raise click.BadParameter("nan is no number of seconds.")
+    return seconds
+
 
 @click.command(short_help="Stop handlers.")
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or are being started.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds for what runs to finish. [default: its stop_timeout]"
+    "--timeout",
+    type=click.FloatRange(0, LONGEST),
+    callback=_a_number,
+    metavar="S",
+    help="Seconds for what runs to finish. [default: its stop_timeout]",
 )
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> None:
