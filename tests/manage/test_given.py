@@ -127,6 +127,22 @@ def test_what_a_killed_command_left_is_swept_away(home: Home) -> None:
     assert sorted(home.handlers.glob("*.env*")) == sorted([kept, registry_lost])
 
 
+@pytest.mark.parametrize("written", [False, True])
+def test_a_launch_that_was_killed_over_an_older_one_leaves_it_with_its_variables(home: Home, written: bool) -> None:
+    with registry.changing(home) as records:
+        records["h"] = registry.Record(started=1.0)
+    with given.kept(home, "h", given.Given(env={"A": "old"})):
+        pass
+    context = given.kept(home, "h", given.Given(env={"A": "new"}))
+    context.__enter__()  # and it is killed in there
+    if written:
+        with registry.changing(home) as records:
+            records["h"] = registry.Record(started=2.0)
+    given.sweep(home)
+    assert given.read(home, "h").env == {"A": "new" if written else "old"}
+    assert list(home.handlers.glob("h.env*")) == [home.variables("h")]
+
+
 def test_what_is_being_written_and_removed_is_marked(home: Home) -> None:
     def left() -> list[str]:
         return sorted(path.name for path in home.handlers.glob("h.env*"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _UNRECORDED = ".unrecorded"
 """Ends the name of an empty file that is there while the variables and the record that they belong to are not both whole."""
-_BESIDE = re.compile(r"(.+)\.env(\.unrecorded|\.new|\.[0-9]+\.new)")
+_BESIDE = re.compile(r"(.+)\.env(\.unrecorded(?:\.new)?|\.new|\.[0-9]+\.new)")
 """That one, and variables that are being written: as this version calls it, and as 0.1.0 did."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
@@ -122,7 +122,11 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
     """
     path, mark = home.variables(name), _mark(home, name)
     before = path.read_bytes() if path.exists() else None
-    mark.touch(0o600)
+    record = registry.read(home).get(name)
+    if record is None:
+        mark.touch(0o600)
+    else:
+        write_whole(mark, json.dumps({"started": record.started, "variables": before and before.decode()}).encode())
     try:
         empty = given == Given()
         _write(path, None if empty else json.dumps({"env": given.env, "files": list(given.files), "passed": given.passed}).encode())
@@ -146,14 +150,32 @@ def forgotten(home: Home, name: str) -> Iterator[None]:
 
 
 def sweep(home: Home) -> None:
-    """Remove what commands left when they were killed: variables that were being written, or that no record was written for."""
+    """Remove what commands left when they were killed: variables that were being written, or that no record was written for.
+
+    Where there is an older record, its variables come back.
+    """
     for name, paths in _left(home).items():
         with suppress(Busy, OSError), held(home.turn(name), wait=False):  # else they are being written, or cannot be removed now
-            if any(path.name.endswith(_UNRECORDED) for path in paths) and name not in registry.read(home):
+            record = registry.read(home).get(name)
+            if _mark(home, name) not in paths:
+                pass
+            elif record is None:
                 _forget(home, name)
                 home.turn(name).unlink(missing_ok=True)
+            else:
+                _put_back(home, name, record.started)
             for path in paths:
                 path.unlink(missing_ok=True)
+
+
+def _put_back(home: Home, name: str, started: float | None) -> None:
+    """The variables that a record had, where that one is still there and was to get others."""
+    try:
+        fields = json.loads(_mark(home, name).read_bytes())
+        if fields["started"] == started:
+            _write(home.variables(name), fields["variables"] and fields["variables"].encode())
+    except (ValueError, KeyError, TypeError):  # of an end, or broken off before anything else was written
+        pass
 
 
 def _forget(home: Home, name: str) -> None:
