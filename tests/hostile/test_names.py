@@ -145,7 +145,8 @@ def test_no_shell_and_no_pasted_code(row: Row) -> None:
 
 
 def _listing(stage: Stage) -> set[str]:
-    """All names in the world, those of environments that are built for `--handler` aside."""
+    """All names in the world, those of environments that are built for `--handler`, and of locks, aside."""
+    locks = {stage.home.start("other"), stage.home.turn("other")}
     apart = (stage.home.envs, stage.home.runtimes, stage.home.builds, stage.home.resolutions, stage.home.logs)
     return {
         str(path)
@@ -153,4 +154,5 @@ def _listing(stage: Stage) -> set[str]:
         if not any(one == path or one in path.parents for one in apart)
         and "__pycache__" not in path.parts
         and "locks" not in path.parts
+        and path not in locks
     }
