@@ -18,10 +18,10 @@ from tests.world import until
 if TYPE_CHECKING:
     from tests.world import World
 
+pytestmark = pytest.mark.once
+
 SPY = """
 import os, sys
-
-pytestmark = pytest.mark.once
 
 def _spy(event, arguments):
     if event == "import":

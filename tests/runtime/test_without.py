@@ -17,10 +17,10 @@ from tests.world import World, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.once
+
 WITHOUT = """
 import os, signal
-
-pytestmark = pytest.mark.once
 for module, name in ((os, "pidfd_open"), (os, "waitid"), (signal, "pidfd_send_signal")):
     vars(module).pop(name, None)
 """
