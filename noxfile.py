@@ -29,6 +29,12 @@ DEFAULT, *OTHERS = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
 HANDLERS = [str(folder.relative_to(ROOT)) for folder in sorted((ROOT / "examples").iterdir()) if any(folder.iterdir())] + [TEMPLATE]
 BUILT: list[Path] = []
+OF_LIBRARIES = [
+    *("tests/environments", "tests/manage", "tests/test_hookspecs.py", "tests/test_testing.py", "tests/test_isolation.py"),
+    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "new", "test", "view", "submit", "logs", "restart")),
+    *(f"tests/runtime/test_{name}.py" for name in ("hooks", "life", "answers")),
+]
+"""Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
 LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "uv.lock", "dist")
 
 # Version managers hide their interpreters behind stand-ins; uv, wherever a session calls it, finds them like this.
@@ -69,10 +75,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT)
 def lowest(session: nox.Session) -> None:
-    """The tests with the lowest versions that the bounds allow, and the checkout installed as a developer has it."""
+    """What a library has a part in, with the lowest versions that the bounds allow, and the checkout installed as a developer has it."""
     session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
     session.run("uv", "pip", "list")
-    run_pytest(session, "-m", "not soak and not once")
+    run_pytest(session, "-m", "not soak and not once", *OF_LIBRARIES)
 
 
 @nox.session(python=DEFAULT)

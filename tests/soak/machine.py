@@ -36,6 +36,7 @@ class Process:
     :ivar outbox: what it wrote and the daemon has not read.
     :ivar killed: seconds at which a kill takes effect, where it was killed.
     :ivar status: its exit code, once it has ended; ``waited`` once the daemon knows.
+    :ivar began: whether it has begun to load the handler: before that it starts nothing.
     :ivar begun: seconds at which it was given each computation, by id; ``read`` are those that it has read.
     :ivar current: the job and the computation that it works on.
     """
@@ -49,6 +50,7 @@ class Process:
     killed: float | None = None
     status: int | None = None
     waited: bool = False
+    began: bool = False
     closed: bool = False
     reset: bool = False
     memory: int = 0

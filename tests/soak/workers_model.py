@@ -49,6 +49,7 @@ class Workers:
             return
         match header["do"]:
             case "load":
+                process.began = True
                 way = random.random()
                 if way < 0.9:
                     self.machine.send(process, '{"do": "ready", "warnings": []}')
@@ -86,7 +87,8 @@ class Workers:
             case 2:
                 process.printed += b"line\n" * self.random.randrange(5)
             case 3:
-                self.machine.orphans[process.token] = self.random.randint(1, 3)
+                if process.began:
+                    self.machine.orphans[process.token] = self.random.randint(1, 3)
             case 4:
                 process.closed = process.closed or self.machine.hang_up(process)
             case 5:
