@@ -89,24 +89,26 @@ def detach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
     """
     record = handlers.require(home, name)
     end = time.monotonic() + record.stop_timeout + _BY_ITSELF
-    with registry.changing(home) as records:
-        if name not in records:
-            raise registry.missing(name)
-        had = records[name].attached_aliases
-        for alias in aliases:
-            if alias not in had:
-                listed = ", ".join(had) or "none"
-                raise NotFoundError(f"The handler {name!r} is not attached to {alias!r}.", hint=f"Its aliases: {listed}.")
-        records[name] = records[name].but(attached_aliases=tuple(alias for alias in had if alias not in aliases))
-    if record.status != "running":
-        return
+    had: tuple[str, ...] = ()
     try:
+        with registry.changing(home) as records:
+            if name not in records:
+                raise registry.missing(name)
+            had = records[name].attached_aliases
+            for alias in aliases:
+                if alias not in had:
+                    listed = ", ".join(had) or "none"
+                    raise NotFoundError(f"The handler {name!r} is not attached to {alias!r}.", hint=f"Its aliases: {listed}.")
+            records[name] = records[name].but(attached_aliases=tuple(alias for alias in had if alias not in aliases))
+        if record.status != "running":
+            return
         try:
             _told(home, name, report=report)
         except UnresponsiveError as error:
             _require_let_go(home, name, aliases, end=end, why=error)
     except BaseException:
-        _put_back(home, name, had, aliases)  # which a daemon that is not deaf sees within a second
+        if had:
+            _put_back(home, name, had, aliases)  # which a daemon that is not deaf sees within a second
         raise
 
 
