@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.manage import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,6 @@ LIMIT = 1024 * MEBIBYTE
 ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 """Taken even where git ignores them."""
 
-_GITS_OWN = frozenset(
-    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"}
-)
 _NEVER = frozenset(
     {".git", ".hg", ".svn", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".tox", ".nox"}
     | {
@@ -101,28 +98,12 @@ def _take(tree: Tree, directory: Path, name: str, excluded: list[str]) -> None:
         tree.files[name] = path
 
 
-def git_variables() -> dict[str, str]:
-    """An environment for git in which a hook's own ``GIT_DIR`` does not lead it astray, and in which it writes nothing."""
-    kept = {name: value for name, value in os.environ.items() if name not in _GITS_OWN}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-
-
 def _by_git(directory: Path) -> list[str] | None:
     """What git lists in a directory: tracked files, and those that are neither tracked nor ignored. None where it cannot say."""
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(directory), "ls-files", "-z"]
-    try:
-        answers = [
-            subprocess.run(
-                [*command, *which], env=git_variables(), capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60
-            )
-            for which in (["--cached"], ["--others", "--exclude-standard"])
-        ]
-    except (OSError, subprocess.TimeoutExpired):
+    found = git.names(directory)
+    if found is None:
         return None
-    if any(answer.returncode for answer in answers):
-        return None
-    tracked, others = ([os.fsdecode(name) for name in answer.stdout.split(b"\0") if name] for answer in answers)
-    others = [name.rstrip("/") for name in others]
+    tracked, others = found
     names = tracked + [
         name for name in others if not any(_never(part) for part in name.split("/")) and not _is_output(directory, name)
     ]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar.manage import git
 from nectar.manage.project import list_of_text
-from nectar.manage.trees import git_variables
 
 if TYPE_CHECKING:
     from nectar.manage.project import Project
@@ -35,33 +34,33 @@ class Checkout:
 
     def describe(self) -> list[str]:
         """The commit, the tags that lead to it, and whether something is not committed: what a version is made of."""
-        described = _git(self.top, "describe", "--tags", "--long", "--always")
+        described = git.ask(self.top, "describe", "--tags", "--long", "--always")
         # Not `describe --dirty`, which writes the index.
-        changed = _git(self.top, "status", "--porcelain", "--untracked-files=no")
+        changed = git.ask(self.top, "status", "--porcelain", "--untracked-files=no")
         return [f"git {self.head} {described}{' and changes' if changed else ''}"]
 
     def reproduce(self, copy: Path) -> None:
         """Make a copy of the files a working copy at the same commit, in which files that were not copied do not count as missing."""
-        git = copy / ".git"
-        if _git(copy, "init", "--quiet", ".") is None:
+        repository = copy / ".git"
+        if git.ask(copy, "init", "--quiet", ".") is None:
             return
-        (git / "objects" / "info" / "alternates").write_text(f"{self.common / 'objects'}\n", encoding="utf-8")
+        (repository / "objects" / "info" / "alternates").write_text(f"{self.common / 'objects'}\n", encoding="utf-8")
         if (self.common / "shallow").exists():
-            shutil.copy(self.common / "shallow", git / "shallow")
-        refs = _git(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags") or ""
+            shutil.copy(self.common / "shallow", repository / "shallow")
+        refs = git.ask(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags") or ""
         packed = "".join(f"{line}\n" for line in sorted(refs.splitlines(), key=lambda line: line.split(" ", 1)[1]))
-        (git / "packed-refs").write_text(packed, encoding="utf-8")
-        branch = _git(self.top, "symbolic-ref", "--quiet", "HEAD")
+        (repository / "packed-refs").write_text(packed, encoding="utf-8")
+        branch = git.ask(self.top, "symbolic-ref", "--quiet", "HEAD")
         if branch and branch.startswith("refs/heads/"):
-            (git / "HEAD").write_text(f"ref: {branch}\n", encoding="utf-8")
-            (git / branch).parent.mkdir(parents=True, exist_ok=True)
-            (git / branch).write_text(f"{self.head}\n", encoding="utf-8")
+            (repository / "HEAD").write_text(f"ref: {branch}\n", encoding="utf-8")
+            (repository / branch).parent.mkdir(parents=True, exist_ok=True)
+            (repository / branch).write_text(f"{self.head}\n", encoding="utf-8")
         else:
-            (git / "HEAD").write_text(f"{self.head}\n", encoding="utf-8")
-        _git(copy, "read-tree", "HEAD")
-        missing = (_git(copy, "ls-files", "-z", "--deleted") or "").split("\0")
-        _git(copy, "update-index", "-z", "--skip-worktree", "--stdin", given="\0".join(name for name in missing if name))
-        with (git / "info" / "exclude").open("a", encoding="utf-8") as stream:
+            (repository / "HEAD").write_text(f"{self.head}\n", encoding="utf-8")
+        git.ask(copy, "read-tree", "HEAD")
+        missing = (git.ask(copy, "ls-files", "-z", "--deleted") or "").split("\0")
+        git.ask(copy, "update-index", "-z", "--skip-worktree", "--stdin", given="\0".join(name for name in missing if name))
+        with (repository / "info" / "exclude").open("a", encoding="utf-8") as stream:
             stream.write("uv.lock\n")
 
 
@@ -73,25 +72,6 @@ def names_version(project: Project) -> bool:
 
 def checkout(project: Project) -> Checkout | None:
     """The working copy that a project is in, with at least one commit."""
-    found = _git(project.directory, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir", "HEAD")
+    found = git.ask(project.directory, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir", "HEAD")
     lines = (found or "").splitlines()
     return Checkout(Path(lines[0]), Path(lines[1]), lines[2]) if len(lines) == 3 else None
-
-
-def _git(directory: Path, *arguments: str, given: str | None = None) -> str | None:
-    """What git says, or None where it fails."""
-    try:
-        answer = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", "-C", str(directory), *arguments],
-            env=git_variables(),
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            check=False,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip("\n") if answer.returncode == 0 else None
