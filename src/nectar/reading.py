@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from dataclasses import dataclass
+
+from nectar.regular import NotRegularError, open_regular, read_up_to
 
 PENDING = ".pending"
 COMPLETE = ".complete"
@@ -15,8 +16,6 @@ MAX_ID = 255 - len(".9.") - 16
 """Bytes of the longest id whose claim has a name that fits."""
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer of ours, at most: what lies in a claim, or was published, is read up to here however small questions must be."""
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class NotAQuestionError(Exception):
@@ -76,25 +75,14 @@ def read(name: str, directory: int, limit: int) -> Content:
     :raises OSError: it is not there, or cannot be read now.
     """
     try:
-        descriptor = os.open(name, _READ, dir_fd=directory)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV):
-            raise NotAQuestionError("it is not a regular file") from None
-        if error.errno in (errno.EACCES, errno.EPERM):
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            return Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
-        raise
+        descriptor, status = open_regular(name, directory=directory, follow=False)
+    except NotRegularError:
+        raise NotAQuestionError("it is not a regular file") from None
+    except PermissionError as error:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotAQuestionError("it is not a regular file")
-        raw = b""
-        if status.st_size <= limit:
-            pieces, left = [], limit + 1
-            while left and (piece := os.read(descriptor, min(left, 1 << 20))):
-                pieces.append(piece)
-                left -= len(piece)
-            raw = b"".join(pieces)
+        raw = read_up_to(descriptor, limit + 1) if status.st_size <= limit else b""
     finally:
         os.close(descriptor)
     return Content(raw, status, max(status.st_size, len(raw)) > limit).within(limit)

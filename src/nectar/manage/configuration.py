@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from nectar.home import user_home
-from nectar.manage.project import list_of_text, read_toml, section
+from nectar.manage.authored import read_toml
+from nectar.manage.project import list_of_text, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import workspace
-from nectar.manage.project import Project, list_of_text, normalised, open_project, read_toml, section
+from nectar.manage.authored import read_toml
+from nectar.manage.project import Project, list_of_text, normalised, open_project, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

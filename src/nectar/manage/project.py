@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
+from nectar.manage.authored import read_toml
 from nectar.settings import Settings
 
 GROUP = "nectar.handlers"
@@ -75,19 +75,6 @@ def list_of_text(value: object) -> list[str]:
 def normalised(name: str) -> str:
     """A distribution's name as it is compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a file.
-
-    :raises EnvironmentFailedError: it cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EnvironmentFailedError(f"{file.name} cannot be parsed: {error}.", where=str(file)) from None
-    except OSError as error:
-        raise EnvironmentFailedError(f"{file.name} cannot be read: {error.strerror}.", where=str(file)) from None
 
 
 def open_project(directory: Path) -> Project:

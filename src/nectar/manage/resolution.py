@@ -13,9 +13,9 @@ import tomli_w
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import configuration
+from nectar.manage.authored import CODE, read_toml
 from nectar.manage.locking import held
 from nectar.manage.plan import Piece
-from nectar.manage.project import read_toml
 from nectar.manage.writing import write_whole
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
         raise building.mismatch(plan, shop, checked)
     if checked.code:
         raise shop.failure("The lock beside the file cannot be used.", checked)
-    given = read_toml(place)
+    given = read_toml(place, CODE)
     seed = {name: value for name, value in given.items() if name != "manifest"}
     (shop.tree / plan.lock).write_bytes(tomli_w.dumps(seed).encode())
     made = tomllib.loads(_lock(plan, shop).decode())
