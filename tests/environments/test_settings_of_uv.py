@@ -215,11 +215,19 @@ def test_a_cache_elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (tmp_path / "cache").is_dir()
 
 
-@pytest.mark.parametrize("place", ["shell", "project"])
-def test_links_into_the_cache_are_not_made(bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    project = bench.project(dependencies=("click==7.1.2",), more='[tool.uv]\nlink-mode = "symlink"\n' if place == "project" else "")
+@pytest.mark.parametrize(
+    ("place", "mode"), [("shell", "symlink"), ("shell", "clone"), ("project", "hardlink"), ("user", "hardlink")]
+)
+def test_no_file_is_shared_with_the_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str, mode: str) -> None:
+    text = f'link-mode = "{mode}"\n'
+    project = bench.project(dependencies=("click==7.1.2",), more=f"[tool.uv]\n{text}" if place == "project" else "")
     if place == "shell":
-        monkeypatch.setenv("UV_LINK_MODE", "symlink")
+        monkeypatch.setenv("UV_LINK_MODE", mode)
+    elif place == "user":
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(bench.directory / "config"))
+        write(bench.directory / "config" / "uv" / "uv.toml", text)
     found = bench.provide(project)
     packages = next(found.path.glob("lib/*/site-packages"))
     assert not [path for path in packages.rglob("*") if path.is_symlink()]
+    assert {path.stat().st_nlink for path in found.path.rglob("*") if path.is_file() and not path.is_symlink()} == {1}
+    assert not [line for line in bench.said if "link" in line]

@@ -29,7 +29,7 @@ _KEPT_RESOLUTION = 365 * 86400
 class Unused:
     """One thing that nothing uses.
 
-    :ivar size: bytes on disk. Files may be linked from uv's cache, and free nothing until that is pruned too.
+    :ivar size: bytes on disk. Of an environment that 0.1.0 made, files may be linked from uv's cache, and free nothing until that is pruned too.
     """
 
     kind: Literal["environment", "runtime", "resolution", "build"]

@@ -145,8 +145,9 @@ def _variables(home: Home, source: Source, environ: Mapping[str, str]) -> tuple[
         kept["UV_PYTHON_DOWNLOADS"] = "never"
     if source.offline:
         kept["UV_OFFLINE"] = "1"
-    if (kept.get("UV_LINK_MODE") or configuration.setting("link-mode", environ, source.directory)) == "symlink":
-        kept["UV_LINK_MODE"] = "hardlink"  # links into uv's cache would break when that is cleaned
+    # A copy is a clone where the file system can clone, and "clone" falls back to hard links where it cannot. What shares a file with
+    # uv's cache shares it with every other environment, and whoever edits one of them edits them all.
+    kept["UV_LINK_MODE"] = "copy"
     return kept, downloads
 
 
