@@ -22,17 +22,39 @@ SHELL = {
     "TOKEN": "t",
     "PYTHONPATH": "/theirs",
     "LD_PRELOAD": "x.so",
+    "LD_AUDIT": "x.so",
+    "LD_LIBRARY_PATH": "/lib/of/a/module",
+    "GCONV_PATH": "/x",
+    "GLIBC_TUNABLES": "x",
+    "OPENSSL_CONF": "/x",
+    "SSLKEYLOGFILE": "/x",
+    "TZDIR": "/x",
+    "LOCPATH": "/x",
+    "DYLD_INSERT_LIBRARIES": "x.dylib",
+    "DYLD_FALLBACK_LIBRARY_PATH": "/fallback",
     "VIRTUAL_ENV": "/v",
+    "NECTAR_WORKER": "mark",
+    "NECTAR_DAEMON": "mark",
 }
+BASIC = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 
 
 def test_a_small_allowed_set_and_what_is_given() -> None:
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "https_proxy", "SSL_CERT_FILE")
-    assert variables.compose(SHELL, Settings(), {}) == {name: SHELL[name] for name in kept}
+    assert variables.compose(SHELL, Settings(), {}) == {name: SHELL[name] for name in (*BASIC, "https_proxy", "SSL_CERT_FILE")}
     settings = Settings(env={"MODE": "a", "TOKEN": "from the project"}, pass_env=["SECRET", "TOKEN", "ABSENT"])
     found = variables.compose(SHELL, settings, {"MODE": "b"})
     assert (found["SECRET"], found["TOKEN"], found["MODE"]) == ("s", "from the project", "b")
     assert "ABSENT" not in found
+
+
+def test_a_daemon_gets_what_its_interpreter_needs() -> None:
+    assert variables.of_daemon(SHELL) == {name: SHELL[name] for name in BASIC}
+
+
+def test_what_marks_processes_as_ours_is_nothing_to_be_set() -> None:
+    marks = {"NECTAR_WORKER": "of another handler", "NECTAR_DAEMON": "of another handler"}
+    settings = Settings(env=marks, pass_env=[*marks])
+    assert not {*variables.compose(SHELL, settings, marks)} & {*marks}
 
 
 def test_the_environment_s_commands_come_first() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nectar import errors, processes
 from nectar.errors import NectarError, UnresponsiveError
+from nectar.manage import variables
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Starting:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={**prepared.assignment.loading.variables, processes.DAEMON: prepared.mark},
+            env={**variables.of_daemon(os.environ), processes.DAEMON: prepared.mark},
             start_new_session=True,
         )
         self._lines = _Lines(self._process)

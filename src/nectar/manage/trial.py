@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UnresponsiveError
-from nectar.manage import process
+from nectar.manage import process, variables
 from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline:
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd="/",
-            env=prepared.assignment.loading.variables,
+            env=variables.of_daemon(os.environ),
             start_new_session=True,
         )
         left = len(questions)
