@@ -60,7 +60,11 @@ def test_a_handler_s_variables_go_to_its_workers_alone(world: World) -> None:
     table = "\n    # ".join(f'{name} = "{value}"' for name, value in BY_PROJECT.items())
     world.file("look.py", LOOKING.format(table=table, passed=json.dumps([*PASSED])))
     filed = world.file("filed", "".join(f"{name}={value}\n" for name, value in FILED.items()))
-    options = [*(part for name, value in GIVEN.items() for part in ("--env", f"{name}={value}")), "--env-file", filed]
+    options: list[str | Path] = [
+        *(part for name, value in GIVEN.items() for part in ("--env", f"{name}={value}")),
+        "--env-file",
+        filed,
+    ]
     shell = {**OF_THE_SHELL, **PASSED}
     world.node()
 
