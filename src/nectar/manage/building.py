@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import installed, python, stale
+from nectar.manage import installed, python, stale, steering
 from nectar.manage.plan import LOCK, MARKER
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
 from nectar.manage.workshop import ASIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nectar.home import Home
     from nectar.manage.plan import Plan
     from nectar.manage.uv import Outcome
@@ -41,8 +43,8 @@ def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, s
     if any(digests[part] != digest for part, digest in copied.items()):
         shop.clear()
         return False
-    _install(plan, shop)
-    marker = _inspect(plan, shop)
+    made = _install(plan, shop)
+    marker = _inspect(plan, shop, made)
     target = home.envs / key
     if target.exists():  # without a marker, or with a Python that has vanished
         old = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
@@ -61,13 +63,19 @@ def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, s
     return True
 
 
-def _install(plan: Plan, shop: Workshop) -> None:
+def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
+    """Make the venv and sync it.
+
+    :returns: what steered its Python before the sync.
+    """
     project = ("--project", shop.tree / plan.project)
     flags = ("--no-project", "--relocatable", "--python", shop.interpreter(plan))
     made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
     python.check(installed.version_of(shop.venv), plan.python)
+    assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
+    steered = steering.made(shop.venv)
     # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
     # cannot be combined with working offline.
     outcome = shop.uv.run(
@@ -76,8 +84,7 @@ def _install(plan: Plan, shop: Workshop) -> None:
         variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
     )
     if outcome.code == 0:
-        assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
-        return
+        return steered
     if is_mismatch(outcome):
         raise mismatch(plan, shop, outcome)
     raise shop.failure("The environment could not be built.", outcome)
@@ -107,9 +114,13 @@ def command_to_lock(plan: Plan, shop: Workshop) -> str:
     return f"uv lock --project {shlex.quote(str(plan.lock_of.parent if plan.lock_of else shop.source.directory))}"
 
 
-def _inspect(plan: Plan, shop: Workshop) -> dict[str, Any]:
-    """Check the venv and say what is in it."""
+def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
+    """Check the venv and say what is in it.
+
+    :param made: what steered its Python before anything was installed.
+    """
     found = installed.distributions(shop.venv)
+    steering.refuse(shop.venv, made, found)
     broken = list(installed.mismatches(shop.venv, found, content=False))
     if broken:
         raise EnvironmentFailedError(
