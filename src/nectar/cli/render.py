@@ -98,7 +98,7 @@ def as_fields(home: Home, name: str, record: Record, failing: str | None) -> dic
     """A handler, for ``--json``."""
     path = home.envs / record.environment
     environment = {"key": record.environment, "path": str(path), "python": record.python} if record.environment else None
-    return {"name": name, **record.to_mapping(), "environment": environment, "failing": failing}
+    return {"name": name, **record.to_show(), "environment": environment, "failing": failing}
 
 
 def detail_fields(found: Detail) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def detail_fields(found: Detail) -> dict[str, Any]:
     }
     return {
         "name": found.name,
-        **record.to_mapping(),
+        **record.to_show(),
         "environment": environment,
         "effective": found.settings,
         "variables": found.variables,

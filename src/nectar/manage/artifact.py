@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
+from nectar.manage import logins
 from nectar.manage.plan import Piece, Plan
 from nectar.manage.project import normalised
 from nectar.manage.python import Request
@@ -25,7 +26,11 @@ def requirement_name(requirement: str) -> str:
     """
     found = _REQUIREMENT.match(requirement)
     if not found:
-        raise UsageError(f"{requirement!r} is not a requirement.", hint="One looks like 'my-handler==1.0'.")
+        shown = "This" if ":" in requirement else repr(requirement)  # an address may hold a password
+        raise UsageError(
+            f"{shown} is not a requirement.",
+            hint="One looks like 'my-handler==1.0', or 'my-handler @ https://host/my_handler.whl'.",
+        )
     return found[1]
 
 
@@ -41,10 +46,10 @@ def sdist_name(path: Path) -> str:
 
 
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
-    """What the environment of something on the index is made of."""
+    """What the environment of something on the index is made of; a login is no part of it."""
     name = normalised(requirement_name(requirement))
     made = Plan(distribution=name, python=Request(None, python))
-    _wrap(made, [requirement], {}, None)
+    _wrap(made, [logins.without(requirement)], {}, None)
     return made
 
 

@@ -1,4 +1,5 @@
-"""Variables that a person gave a handler: with ``--env`` and ``--env-file``, or by way of ``pass_env`` from the launching shell.
+"""What a person gave a handler: variables, with ``--env`` and ``--env-file``, or by way of ``pass_env`` from the launching shell;
+and the login in a requirement's address.
 
 They may be secrets. So they lie in a file of their own, mode 0600, and never in the registry.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,20 +39,18 @@ class Given:
     :ivar env: names and values.
     :ivar files: paths of files with more of them, absolute; read again at each start.
     :ivar passed: what ``pass_env`` let through from the launching shell.
+    :ivar login: what the handler is fetched with; its processes do not get it.
     """
 
     env: dict[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     passed: dict[str, str] = field(default_factory=dict)
+    login: str | None = field(default=None, repr=False)
 
     def passing(self, names: list[str], environ: Mapping[str, str]) -> Given:
         """The same, with these variables of a shell, where it has them; what was let through before stays."""
         found = {name: environ[name] for name in names if name in environ}
-        return Given(
-            env=self.env,
-            files=self.files,
-            passed={name: value for name, value in {**self.passed, **found}.items() if name in names},
-        )
+        return replace(self, passed={name: value for name, value in {**self.passed, **found}.items() if name in names})
 
     def variables(self) -> dict[str, str]:
         """All of them together; a later file wins over an earlier one, and ``env`` over all.
@@ -104,10 +103,16 @@ def read(home: Home, name: str) -> Given:
     """What was given to a handler when it was launched."""
     try:
         fields = json.loads(home.variables(name).read_bytes())
-        return Given(env=dict(fields["env"]), files=tuple(fields["files"]), passed=dict(fields["passed"]))
+        login = fields.get("login")
+        return Given(
+            env=dict(fields["env"]),
+            files=tuple(fields["files"]),
+            passed=dict(fields["passed"]),
+            login=login if isinstance(login, str) else None,
+        )
     except FileNotFoundError:
         return Given()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         path = home.variables(name)
         raise UsageError(
             "The handler's variables cannot be read.", where=str(path), hint="Launch it again, with its --env."
@@ -128,8 +133,7 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
     else:
         write_whole(mark, json.dumps({"started": record.started, "variables": before and before.decode()}).encode())
     try:
-        empty = given == Given()
-        _write(path, None if empty else json.dumps({"env": given.env, "files": list(given.files), "passed": given.passed}).encode())
+        _write(path, None if given == Given() else json.dumps(asdict(given)).encode())
         yield
     except BaseException:
         _write(path, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nectar import __version__
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.environment import Environment
     from nectar.manage.prepare import Prepared
+    from nectar.manage.source import Source
     from nectar.manage.turns import Attempt
 
 
@@ -58,6 +59,7 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     with turns.starting(home, name, report=report) as attempt:
         _require_stopped(home, name)
         attachments.check(home, handlers.records(home), order.aliases, name=name)
+        order = replace(order, source=_with_kept_login(home, name, order.source))
         built = environment.provide(home, order.source, report=report)
         return _serve(home, name, order, built, attempt)
 
@@ -89,26 +91,22 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
 
 
 def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[str], None]) -> Launched:
-    record = handlers.require(home, name)
+    record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
-    source = recall(record.source)
+    source = recall(record.source, login=kept.login)
     built = environment.recorded(home, source, record.environment)
     if built is None:
         report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
-    order = Order(
-        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
-    )
+    order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     return _serve(home, name, order, built, attempt, chosen=(record.handler_name, record.entry))
 
 
 def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
-    record = handlers.require(home, name)
-    source = reopen(record.source)
+    record, kept = handlers.require(home, name), given.read(home, name)
+    source = reopen(record.source, login=kept.login)
     built = environment.provide(home, source, upgrade=upgrade, report=report)
-    order = Order(
-        source=source, entry=record.asked_entry, settings=record.settings, given=given.read(home, name), created=record.created
-    )
+    order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     try:
         return _serve(home, name, order, built, attempt, replaced=record)
     except _StoppedInVainError as failed:
@@ -162,6 +160,14 @@ def _serve(
                         raise
                 problems = attachments.problems_of(home, name, written.attached_aliases)
     return Launched(name=name, record=written, problems=problems)
+
+
+def _with_kept_login(home: Home, name: str, source: Source) -> Source:
+    """A requirement as ``view`` shows it, with ``***``, together with the login that its handler has."""
+    record = registry.read(home).get(name)
+    if source.login or not source.requirement or record is None or record.source.get("requirement") != source.requirement:
+        return source
+    return replace(source, login=given.read(home, name).login)
 
 
 def _record(prepared: Prepared, pid: int) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nectar import processes
@@ -75,7 +75,7 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """
     entry = chosen or environment.choose_entry(built, order.entry)
     settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
-    given = order.given.passing(settings.pass_env, os.environ)
+    given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
     loading = environment.loading(home, built, order.source, entry, process)
     return Prepared(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
+from nectar.manage.logins import redacted
 from nectar.manage.writing import write_whole
 from nectar.settings import Settings
 
@@ -92,12 +93,19 @@ class Record:
         aliases = [alias for alias in known.pop("attached_aliases", ()) if isinstance(alias, str)]
         for name in ("status", "desired"):
             known[name] = "running" if known.get(name, fields.get("status")) == "running" else "stopped"
+        if "handler" in known:
+            known["handler"] = redacted(known["handler"])  # 0.1.0 kept a login in it
         other = {name: value for name, value in fields.items() if name not in _KINDS}
         return cls(**known, attached_aliases=tuple(aliases), other=other)
 
     def to_mapping(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _KINDS}
         return {**own, "attached_aliases": list(self.attached_aliases), **self.other}
+
+    def to_show(self) -> dict[str, Any]:
+        """The same for anybody's eyes."""
+        source = {name: redacted(value) if isinstance(value, str) else value for name, value in self.source.items()}
+        return {**self.to_mapping(), "source": source}
 
     def but(self, **changes: Any) -> Record:
         """The same record with some fields changed."""

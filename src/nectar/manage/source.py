@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
-from nectar.manage import artifact, package, project, single_file
+from nectar.manage import artifact, logins, package, project, single_file
 from nectar.manage.plan import Plan
 from nectar.settings import Settings
 
@@ -25,7 +26,8 @@ class Source:
     :ivar path: absolute; of a requirement, nothing that is there.
     :ivar name: the default name for it: the project's, or a file's stem.
     :ivar settings: from ``[tool.nectar]``.
-    :ivar requirement: of a requirement, its text.
+    :ivar requirement: of a requirement, its text, with ``***`` in place of a login.
+    :ivar login: that one; it is kept where the handler's variables are.
     :ivar python: what ``--python`` asked for.
     :ivar downloads: whether uv may fetch a Python.
     :ivar offline: whether uv must do without a network.
@@ -36,6 +38,7 @@ class Source:
     name: str
     settings: Settings = field(default_factory=Settings)
     requirement: str | None = None
+    login: str | None = field(default=None, repr=False)
     python: str | None = None
     downloads: bool = False
     offline: bool = False
@@ -53,7 +56,7 @@ class Source:
         return self.requirement or str(self.path)
 
     def to_mapping(self) -> dict[str, Any]:
-        """What :func:`reopen` opens again; it holds no content."""
+        """What :func:`reopen` opens again; it holds no content, and no login."""
         return {
             "kind": self.kind,
             "path": str(self.path),
@@ -98,7 +101,8 @@ def open_source(
         if handler is not None:
             raise UsageError("Give a path or --requirement, not both.")
         name = artifact.requirement_name(requirement)
-        return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, **options)
+        requirement, login = logins.part(requirement, os.environ)
+        return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
     if handler is None:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
     path = _absolute(Path(handler))
@@ -119,21 +123,26 @@ def open_source(
     )
 
 
-def reopen(record: dict[str, Any]) -> Source:
-    """Open again, as it is now, what a record of :meth:`Source.to_mapping` names."""
+def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
+    """Open again, as it is now, what a record of :meth:`Source.to_mapping` names.
+
+    :param login: what was kept beside it.
+    """
     requirement = record.get("requirement")
-    return open_source(
+    opened = open_source(
         None if requirement is not None else record.get("path"),
         requirement=requirement,
         python=record.get("python"),
         downloads=record.get("downloads", False),
         offline=record.get("offline", False),
     )
+    return replace(opened, login=opened.login or login)  # 0.1.0 wrote it into the record
 
 
-def recall(record: dict[str, Any]) -> Source:
+def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
     """What a record of :meth:`Source.to_mapping` names, without a look at what is there now; its settings are not known.
 
+    :param login: what was kept beside it.
     :raises UsageError: it is of no kind that this version knows.
     """
     try:
@@ -141,7 +150,11 @@ def recall(record: dict[str, Any]) -> Source:
         path = Path(record["path"])
     except (KeyError, TypeError):
         raise UsageError("What it was launched from is not recorded.", hint="Launch it again.") from None
-    return Source(path=path, name=_name(path.stem), **options)
+    if isinstance(options["requirement"], str):
+        with suppress(UsageError):  # what cannot be read now was built once
+            options["requirement"], own = logins.part(options["requirement"], os.environ)
+            login = own or login
+    return Source(path=path, name=_name(path.stem), login=login, **options)
 
 
 def _absolute(path: Path) -> Path:

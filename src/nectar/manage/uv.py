@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
+from nectar.manage.logins import redacted
 from nectar.manage.python import search_path
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ _GRACE = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of uv ended."""
+    """How a run of uv ended.
+
+    :ivar errors: its words, without the logins in them.
+    """
 
     code: int
     output: str
@@ -66,7 +70,7 @@ class Uv:
         :param quiet: its words are kept to the outcome and the log.
         """
         command = [self.binary, *map(str, arguments)]
-        self.log("$ " + " ".join(command))
+        self.log(redacted("$ " + " ".join(command)))
         process = subprocess.Popen(
             command,
             cwd=_directory(),
@@ -96,7 +100,7 @@ class Uv:
         reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""), daemon=True)
         reader.start()
         errors = []
-        for line in process.stderr:
+        for line in map(redacted, process.stderr):
             errors.append(line)
             self.log(line.rstrip("\n"))
             if not quiet:

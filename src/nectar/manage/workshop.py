@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from nectar.errors import EnvironmentFailedError
-from nectar.manage import configuration, python
+from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.manage import configuration, logins, python
 from nectar.manage.locking import Busy, held, is_free
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
@@ -120,6 +121,7 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
 
             uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,))
             try:
+                uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
                 yield Workshop(source, directory, log, uv, downloads)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
@@ -149,6 +151,22 @@ def _variables(home: Home, source: Source, environ: Mapping[str, str]) -> tuple[
     # uv's cache shares it with every other environment, and whoever edits one of them edits them all.
     kept["UV_LINK_MODE"] = "copy"
     return kept, downloads
+
+
+def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
+    """Have uv find the login of a requirement; the variables that say where.
+
+    :raises UsageError: it has one, and that is not kept.
+    """
+    requirement = source.requirement or ""
+    if not logins.has_one(requirement):
+        return {}
+    if source.login is None:
+        raise UsageError(
+            "The login for this requirement is not kept.", where=requirement, hint=f"Launch it with the login for {logins.HIDDEN}."
+        )
+    others = Path(uv.run("auth", "dir", quiet=True).output.strip() or os.devnull)
+    return logins.to_uv(requirement, source.login, directory, others, uv.variables)
 
 
 def sweep(home: Home) -> list[Path]:
