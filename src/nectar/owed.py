@@ -199,26 +199,59 @@ class Owed:
     def _write(self, answer: _Answer) -> None:
         """Write an answer aside and rename it onto its claim."""
         question, claims = answer.question, self._place.claims
-        name = f"{secrets.token_hex(8)}.answer"
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims)
+        name = _write_aside(claims, answer.result.to_json(), question)
         try:
-            try:
-                left = memoryview(answer.result.to_json())
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                _give(descriptor, question)
-            finally:
-                os.close(descriptor)
             # The claim must still be there: renaming onto a name that is gone would make one up.
             if question.claim not in self._homeless:
                 self._require(question.claim)
             os.rename(name, question.claim.name, src_dir_fd=claims, dst_dir_fd=claims)
         except BaseException:
-            try:
-                os.unlink(name, dir_fd=claims)
-            except OSError:  # the next process removes it
-                pass
+            _remove(name, claims)
             raise
+
+
+def copy_onto(claims: int, question: Question, status: os.stat_result) -> None:
+    """Put a copy in the place of a question that is claimed: a file that nobody else has open.
+
+    :param claims: descriptor of the directory of claims.
+    :param status: of the question.
+    :raises OSError: it is as it was.
+    """
+    name = _write_aside(claims, question.raw, question)
+    try:
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=claims, follow_symlinks=False)
+        os.rename(name, question.claim.name, src_dir_fd=claims, dst_dir_fd=claims)
+    except BaseException:
+        _remove(name, claims)
+        raise
+
+
+def _write_aside(claims: int, data: bytes, question: Question) -> str:
+    """Write what is to be renamed onto a question's claim, with its mode and its group.
+
+    :returns: the name of the file; the next process removes it where this one dies.
+    """
+    name = f"{secrets.token_hex(8)}.answer"
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims)
+    try:
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            _give(descriptor, question)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        _remove(name, claims)
+        raise
+    return name
+
+
+def _remove(name: str, claims: int) -> None:
+    try:
+        os.unlink(name, dir_fd=claims)
+    except OSError:  # the next process removes it
+        pass
 
 
 def _give(descriptor: int, question: Question) -> None:

@@ -137,6 +137,13 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    @property
+    def shared(self) -> bool:
+        """Whether others than this user may put files into the directory. A user's own group, as most systems give one, is the user."""
+        found = os.fstat(self.directory)
+        by_group = found.st_mode & stat.S_IWGRP and (found.st_mode & stat.S_ISGID or found.st_gid != os.getegid())
+        return found.st_uid != os.geteuid() or bool(by_group or found.st_mode & stat.S_IWOTH)
+
     def changed(self) -> int:
         """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
         return os.fstat(self.directory).st_mtime_ns
@@ -198,6 +205,11 @@ def _try_renames(path: Path, directory: int, claims: int) -> None:
     try:
         for made in (name, name + _MOVED):
             os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims))
+        owner = os.stat(name, dir_fd=claims, follow_symlinks=False).st_uid
+        if owner != os.geteuid():  # by which an answer is known
+            raise SpoolUnusableError(
+                f"{path / CLAIMS}: its file system gives files that are made user {owner}; mount it so that they are user {os.geteuid()}'s"
+            )
         try:
             os.rename(name + _MOVED, f".{name}", src_dir_fd=claims, dst_dir_fd=directory)
             os.rename(f".{name}", name, src_dir_fd=directory, dst_dir_fd=claims)  # onto another, as an answer is onto its claim

@@ -4,8 +4,9 @@ A question is one file, moved through its states by renames, so that at any mome
 
     {id}.pending ──claim──▶ .nectar/{id}.{n}.{token} ──answer renamed onto it──▶ same name ──publish──▶ {id}.complete
 
-``n`` says which try it is, ``token`` is fresh and random. The answer repeats the token in its field ``claim``, and only that makes
-a claim's content an answer: a question can contain anything. Whoever comes after a process that died finds claims: one with an
+``n`` says which try it is, ``token`` is fresh and random. The answer repeats the token in its field ``claim``, and is a file of this
+user's that nobody else has open; only that makes a claim's content an answer: a question can contain anything, and its writer may
+write in it still. Whoever comes after a process that died finds claims: one with an
 answer inside is published, one with a question inside is run again as try ``n + 1``, and after three tries answered with an error.
 So an answer is given exactly once, and a run happens at least once. A process that lets go in order says so of its claims (see
 :mod:`nectar.released`), and these are run again as the try that they are.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 from nectar.claims import Claim, Later, Question
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.listing import Listed, portions, questions
-from nectar.owed import Owed, Settled
+from nectar.owed import Owed, Settled, copy_onto
 from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing
 from nectar.reading import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
 from nectar.released import Released
@@ -191,6 +192,7 @@ class Spool:
             claimed = os.stat(claim.name, dir_fd=self._claims, follow_symlinks=False)
             if (claimed.st_ino, claimed.st_size, claimed.st_mtime_ns) != content.signature:
                 return self.resume(claim, now)
+            self._keep(claim, content)
         except OSError as error:
             return Later(1.0, claim, error)
         return self._question(claim, content, computation, problem)
@@ -218,7 +220,7 @@ class Spool:
             self._lose(claim, f"its claim was replaced: {error}")
             return None
         self._missed.discard(claim)
-        answer = self._answer_in(content.raw, claim)
+        answer = self._answer_in(content, claim)
         if answer is not None:
             self._owed.owe(self._question(claim, content, None, None), answer, written=True)
             return None
@@ -227,6 +229,7 @@ class Spool:
         if isinstance(understood, Later):
             return Later(understood.seconds, claim)
         computation, problem = understood
+        self._keep(claim, content)
         if claim.token in self._same_try and self._released.strike(claim.token):
             return self._question(claim, content, computation, problem)
         if claim.attempt >= MAX_TRIES:
@@ -328,12 +331,23 @@ class Spool:
         self._torn.forget(name)
         return computation, problem
 
+    def _keep(self, claim: Claim, content: Content) -> None:
+        """Have a copy in a claim, instead of a question that might pass for an answer: it is this user's, and others can write in it.
+
+        They may have it open, and would learn the token by that.
+        """
+        status = content.status
+        if status.st_uid == os.geteuid() and status.st_mode & 0o022 and content.raw and self.place.shared:
+            copy_onto(self._claims, self._question(claim, content, None, None), status)
+
     @staticmethod
-    def _answer_in(raw: bytes, claim: Claim) -> ComputationResult | None:
+    def _answer_in(content: Content, claim: Claim) -> ComputationResult | None:
+        if content.status.st_uid != os.geteuid():
+            return None
         try:
-            if read_object(raw).get("claim") != claim.token:
+            if read_object(content.raw).get("claim") != claim.token:
                 return None
-            answer = ComputationResult.from_json(raw)
+            answer = ComputationResult.from_json(content.raw)
         except (NotWholeError, InvalidQuestionError):
             return None
         return answer if answer.comp_id == claim.comp_id else None
