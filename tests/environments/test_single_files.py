@@ -167,7 +167,7 @@ def test_what_is_taken_from_beside_a_file(tmp_path: Path) -> None:
     write(tmp_path / "helper/deep.py", "import third\n")
     write(tmp_path / "helper/__pycache__/x.py", "")
     write(tmp_path / "third.py", "import empty, mine\n")
-    found = {each.name: each for each in siblings.find(file)}
+    found = {each.name: each for each in siblings.find(file, lambda _: True)}
     assert sorted(found) == ["helper", "helper.deep", "lazy", "namespace", "namespace.inner", "namespace.more", "third"]
     assert found["helper"].package
     assert found["namespace"].package

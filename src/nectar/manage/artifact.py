@@ -10,7 +10,8 @@ import tomli_w
 
 from nectar.errors import UsageError
 from nectar.manage import logins
-from nectar.manage.plan import Piece, Plan
+from nectar.manage.pieces import Piece
+from nectar.manage.plan import Plan
 from nectar.manage.project import normalised
 from nectar.manage.python import Request
 
@@ -58,7 +59,7 @@ def plan_file(path: Path, *, python: str | None) -> Plan:
     name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
     made = Plan(distribution=name, python=Request(requires, python), locals_=[name])
-    made.pieces[f"given/{path.name}"] = Piece(origin=path)
+    made.put(f"given/{path.name}", Piece(origin=path))
     _wrap(made, [name], {name: {"path": f"given/{path.name}"}}, requires)
     return made
 
@@ -74,7 +75,7 @@ def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires
         },
         "tool": {"uv": {"package": False, "sources": sources}},
     }
-    made.pieces["pyproject.toml"] = Piece(content=tomli_w.dumps(project).encode())
+    made.put("pyproject.toml", Piece(content=tomli_w.dumps(project).encode()))
 
 
 def _requires_python(path: Path) -> str | None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.manage import cache_keys, configuration, trees, vcs, workspace
+from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import DECIDING, Gathering, gather
-from nectar.manage.plan import LOCK, Piece, Plan
+from nectar.manage.pieces import Piece
+from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import normalised, open_handler
 from nectar.manage.python import Request, pinned
 
@@ -42,7 +44,7 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     made.lock_of = root.directory / LOCK
     take(made, gathered, base, but)
     if (root.directory / LOCK).is_file():
-        made.pieces[made.lock] = Piece(origin=root.directory / LOCK)
+        _put(made, root.directory / LOCK, base)
     if checkout:
         made.checkout = (position(checkout.top, base), checkout)
         made.extra += checkout.describe()
@@ -82,17 +84,17 @@ def take(made: Plan, gathered: Gathering, base: Path, but: tuple[Path, ...]) -> 
     made.locals_ = sorted({*made.locals_, *(normalised(each.name) for each in gathered.whole.values())})
     for each in gathered.whole.values():
         place = position(each.directory, base)
-        made.add(place, trees.read(each.directory, but=but))
-        made.extra += cache_keys.values(each)
-        cache_keys.add_files(made, each, place)
+        also, lines = cache_keys.files(each)
+        made.add(place, trees.read(each.directory, but=but, bounds=Bounds(each.directory, base), also=also))
+        made.extra += [*cache_keys.values(each), *lines]
     for each in [*gathered.told.values(), *gathered.roots.values()]:
         if DECIDING & set(each.dynamic):
-            made.add(position(each.directory, base), trees.read(each.directory, but=but))
+            tree = trees.read(each.directory, but=but, bounds=Bounds(each.directory, base))
+            made.add(position(each.directory, base), tree)
         for name in _TOLD_BY:
-            if (each.directory / name).is_file():
-                made.pieces[position(each.directory / name, base)] = Piece(origin=each.directory / name)
+            _put(made, each.directory / name, base)
     for file in gathered.files:
-        made.pieces[position(file, base)] = Piece(origin=file)
+        _put(made, file, base)
     made.read_in_place = {position(index, base): index for index in gathered.indexes if index.is_dir()}
     dynamic = any(
         DECIDING & set(each.dynamic) or "project" not in each.table
@@ -100,3 +102,10 @@ def take(made: Plan, gathered: Gathering, base: Path, but: tuple[Path, ...]) -> 
         if each not in gathered.roots.values()
     )
     made.resolved_by = None if dynamic else sorted(name for name in made.pieces if name.rsplit("/", 1)[-1] in _TOLD_BY)
+
+
+def _put(made: Plan, file: Path, base: Path) -> None:
+    """Put one file that is there into a plan."""
+    origin = trees.content_of(file, Bounds(file.parent, base), made.left_out)
+    if origin:
+        made.put(position(file, base), Piece(origin=origin))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from nectar.manage import trees
+from nectar.errors import EnvironmentFailedError
+from nectar.manage.pieces import Copy, Piece, is_name, misplaced, parents, stays_inside
 from nectar.manage.python import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from nectar.manage.trees import Tree
     from nectar.manage.vcs import Checkout
 
 FORMAT = "1"
@@ -25,24 +27,6 @@ MARKER = "nectar.json"
 """Written last into an environment: one without it is none."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One file of a build: its content, from memory or from a file, or the target of a link within the tree."""
-
-    content: bytes | None = None
-    origin: Path | None = None
-    link: str | None = None
-
-    def read(self) -> bytes:
-        """The content (a link's target)."""
-        if self.origin is not None:
-            return self.origin.read_bytes()
-        return self.content if self.content is not None else (self.link or "").encode(errors="surrogateescape")
-
-    def executable(self) -> bool:
-        return self.origin is not None and bool(self.origin.stat().st_mode & stat.S_IXUSR)
-
-
 @dataclass(kw_only=True)
 class Plan:
     """A build, before it is one.
@@ -50,7 +34,7 @@ class Plan:
     :ivar distribution: the name of the handler's own distribution.
     :ivar project: where its project lies, relative to the tree (``""`` is the tree itself).
     :ivar lock: where its ``uv.lock`` is or would be, relative to the tree.
-    :ivar pieces: path relative to the tree, to its file.
+    :ivar left_out: what of the source was not taken, each a line for a person.
     :ivar locals_: names of the distributions that are built from the tree.
     :ivar python: the Python that is asked for.
     :ivar outside: why the resolution cannot be kept for the project, or None: its sources lie elsewhere.
@@ -67,7 +51,7 @@ class Plan:
     distribution: str
     project: str = ""
     lock: str = LOCK
-    pieces: dict[str, Piece] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     locals_: list[str] = field(default_factory=list)
     python: Request = field(default_factory=Request)
     outside: str | None = None
@@ -79,57 +63,95 @@ class Plan:
     lock_of: Path | None = None
     extra: list[str] = field(default_factory=list)
     checkout: tuple[str, Checkout] | None = None
+    _pieces: dict[str, Piece] = field(default_factory=dict)
+    _directories: set[str] = field(default_factory=set)
 
-    def add(self, position: str, tree: trees.Tree) -> None:
+    @property
+    def pieces(self) -> Mapping[str, Piece]:
+        """Path relative to the tree, to its file; :meth:`put` is the way in."""
+        return MappingProxyType(self._pieces)
+
+    def put(self, name: str, piece: Piece) -> None:
+        """Have a piece, in place of what had its name. What lies below a name counts more than a link of that name.
+
+        :raises EnvironmentFailedError: no copy can have it there.
+        """
+        if not is_name(name):
+            raise misplaced(name)
+        if name in self._directories:
+            if piece.link is None:
+                raise misplaced(name)
+            return
+        for parent in parents(name):
+            if parent in self._directories:
+                break
+            if parent in self._pieces and self._pieces.pop(parent).link is None:
+                raise misplaced(name)
+            self._directories.add(parent)
+        self._pieces[name] = piece
+
+    def add(self, position: str, tree: Tree) -> None:
         """Put a tree of files at a position in the build's."""
         prefix = f"{position}/" if position else ""
         for name, origin in tree.files.items():
-            self.pieces[prefix + name] = Piece(origin=origin)
+            self.put(prefix + name, Piece(origin=origin))
         for name, target in tree.links.items():
-            self.pieces[prefix + name] = Piece(link=target)
+            self.put(prefix + name, Piece(link=target))
+        self.left_out += [line for line in tree.left_out if line not in self.left_out]
 
     @property
     def has_lock(self) -> bool:
         return self.lock in self.pieces
 
     def copy(self, into: Path) -> dict[str, str]:
-        """Write the tree and return its digests, taken of what was written."""
+        """Write the tree and return its digests, taken of what was written.
 
-        def write(name: str, piece: Piece, content: bytes, executable: bool) -> None:
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if piece.link is not None:
-                target.symlink_to(piece.link)
-                return
-            target.write_bytes(content)
-            if executable:
-                target.chmod(0o755)
-            if piece.origin is not None:
-                times = piece.origin.stat()
-                os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+        :raises EnvironmentFailedError: a link leads out of it, or the file system takes two names to be the same.
+        """
+        copy = Copy(into)
 
+        def write(name: str, piece: Piece, content: bytes) -> None:
+            if piece.link is None:
+                copy.write(name, content, like=piece.origin.stat() if piece.origin else None)
+            else:
+                copy.link(name, piece.link)
+
+        elsewhere = {name: place for name, place in self.read_in_place.items() if name and name not in self._taken()}
+        self._refuse_links_out(elsewhere)
         digests = self._digests(write)
-        for name, origin in self.read_in_place.items():
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not os.path.lexists(target):
-                target.symlink_to(origin, target_is_directory=True)
+        for name, place in elsewhere.items():
+            copy.link(name, str(place))
+        copy.finish()
         if self.checkout:
             position, checkout = self.checkout
             checkout.reproduce(into / position)
         return digests
 
+    def _taken(self) -> set[str]:
+        return {*self._pieces, *self._directories}
+
+    def _refuse_links_out(self, elsewhere: Mapping[str, Path]) -> None:
+        """Refuse a link that leads out of the copy, by whatever other links there will be in it."""
+        targets = {name: str(place) for name, place in elsewhere.items()}
+        targets |= {name: piece.link for name, piece in self._pieces.items() if piece.link is not None}
+        for name in targets.keys() - elsewhere.keys():
+            if not stays_inside(name, targets.get):
+                raise EnvironmentFailedError(
+                    f"The source has a link that would lead out of a copy of it: {name!r} -> {targets[name]!r}.",
+                    hint="Put what it leads to in its place, or leave it out.",
+                )
+
     def digests(self) -> dict[str, str]:
         """The digests of the content by part: ``project``, ``source``, ``lock`` and ``python``."""
         return self._digests(None)
 
-    def _digests(self, seen: Callable[[str, Piece, bytes, bool], None] | None) -> dict[str, str]:
+    def _digests(self, seen: Callable[[str, Piece, bytes], None] | None) -> dict[str, str]:
         parts = {"project": hashlib.sha256(), "source": hashlib.sha256(), "lock": hashlib.sha256()}
         for name in sorted(self.pieces):
             piece = self.pieces[name]
             content, executable = piece.read(), piece.executable()
             if seen:
-                seen(name, piece, content, executable)
+                seen(name, piece, content)
             kind = "lock" if name in (self.lock, self.script_lock) else "project" if name.endswith("pyproject.toml") else "source"
             mode = "link" if piece.link is not None else "executable" if executable else "plain"
             parts[kind].update(f"{len(name)} {name} {mode} {len(content)}\n".encode(errors="surrogateescape"))

@@ -15,7 +15,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import configuration
 from nectar.manage.authored import CODE, read_toml
 from nectar.manage.locking import held
-from nectar.manage.plan import Piece
+from nectar.manage.pieces import Piece, rewrite
 from nectar.manage.writing import write_whole
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def use_kept(home: Home, plan: Plan, index: str) -> bool:
         return False
     with suppress(OSError):
         os.utime(place)  # `gc` goes by when it was used last
-    plan.pieces[plan.lock] = Piece(content=content)
+    plan.put(plan.lock, Piece(content=content))
     return True
 
 
@@ -64,7 +64,7 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
         shop.copy(plan)
         content = _from_script(plan, shop) if plan.script_lock else _lock(plan, shop, upgrade=upgrade)
         write_whole(place, content, synced=True)
-    plan.pieces[plan.lock] = Piece(content=content)
+    plan.put(plan.lock, Piece(content=content))
     if not plan.script_lock and content.count(b"\n[[package]]") > 1:
         shop.uv.report("There is no lock beside the handler: its dependencies were resolved, and that is kept for the next time.")
 
@@ -107,7 +107,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
         raise shop.failure("The lock beside the file cannot be used.", checked)
     given = read_toml(place, CODE)
     seed = {name: value for name, value in given.items() if name != "manifest"}
-    (shop.tree / plan.lock).write_bytes(tomli_w.dumps(seed).encode())
+    rewrite(shop.tree, plan.lock, tomli_w.dumps(seed).encode())
     made = tomllib.loads(_lock(plan, shop).decode())
     theirs = {(each["name"], each.get("version")): each for each in given.get("package", [])}
     packages = [theirs.get((each["name"], each.get("version")), each) for each in made.get("package", [])]

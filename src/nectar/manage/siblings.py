@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _IMPORT = re.compile(r"^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([\w.]+)[ \t]+import\b)", re.MULTILINE)
 _NOT_TAKEN = sys.stdlib_module_names | {"nectar", "__main__"}
@@ -34,11 +34,13 @@ class Module:
         return self.origin.read_bytes() if self.origin.exists() else b""
 
 
-def find(file: Path) -> list[Module]:
+def find(file: Path, may_be_taken: Callable[[Path], bool]) -> list[Module]:
     """All modules beside a file that it imports, directly or through them, sorted by name.
 
     Names of the standard library are never taken from there, nor is ``nectar``. A package comes whole. A file that cannot be
     parsed is searched line by line: what is wrong with it is told by the process that loads it.
+
+    :param may_be_taken: says it of a file, which may be a link.
     """
     file = file.resolve()  # Python looks beside what a link leads to
     found: dict[str, Module] = {}
@@ -48,8 +50,11 @@ def find(file: Path) -> list[Module]:
             if name in found or name in _NOT_TAKEN or (name == file.stem and (file.parent / f"{name}.py") == file):
                 continue
             for module in _at(file.parent, name):
+                there = module.origin.exists()
+                if there and not may_be_taken(module.origin):
+                    continue
                 found[module.name] = module
-                if module.origin.exists():
+                if there:
                     waiting.append(module.origin)
     return [found[name] for name in sorted(found)]
 
@@ -67,8 +72,9 @@ def _at(directory: Path, name: str) -> list[Module]:
 def _inside(directory: Path, name: str) -> Iterator[Module]:
     yield Module(name, directory / "__init__.py", package=True)
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
-        if entry.is_file() and entry.name.endswith(".py") and entry.name != "__init__.py":
-            yield Module(f"{name}.{entry.name[:-3]}", Path(entry.path), package=False)
+        stem, ending = os.path.splitext(entry.name)
+        if entry.is_file() and ending == ".py" and stem != "__init__" and all(stem.split(".")):
+            yield Module(f"{name}.{stem}", Path(entry.path), package=False)
         elif entry.is_dir(follow_symlinks=False) and entry.name.isidentifier() and entry.name not in _SKIPPED:
             inside = list(_inside(Path(entry.path), f"{name}.{entry.name}"))
             if any(module.origin.exists() for module in inside):

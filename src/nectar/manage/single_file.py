@@ -14,9 +14,11 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import configuration, metadata, package, siblings
+from nectar.manage import configuration, metadata, package, siblings, trees
+from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import Gathering, gather
-from nectar.manage.plan import LOCK, Piece, Plan
+from nectar.manage.pieces import Piece
+from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
 from nectar.manage.python import Request, pinned
 
@@ -57,9 +59,9 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
 
     made = Plan(distribution=distribution, project=project, lock=place(LOCK), locals_=[distribution], python=_request(said, python))
     package.take(made, around, base, but)
-    made.pieces[place("pyproject.toml")] = Piece(content=tomli_w.dumps(table).encode())
-    for name, content in _snapshot(file, module).items():
-        made.pieces[place(f"src/{SNAPSHOT}/{name}")] = Piece(content=content)
+    made.put(place("pyproject.toml"), Piece(content=tomli_w.dumps(table).encode()))
+    for name, content in _snapshot(file, module, made.left_out).items():
+        made.put(place(f"src/{SNAPSHOT}/{name}"), Piece(content=content))
     if not said.uv:
         made.configured_by, made.configured_beside = configuration.uv_toml(directory), True
     if made.resolved_by is not None:
@@ -68,8 +70,8 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     if lock.is_file():
         made.script_lock = place(lock.name)
         made.lock_of = lock
-        made.pieces[place(file.name)] = Piece(content=file.read_bytes())
-        made.pieces[made.script_lock] = Piece(content=lock.read_bytes())
+        made.put(place(file.name), Piece(content=file.read_bytes()))
+        made.put(made.script_lock, Piece(content=lock.read_bytes()))
         if made.resolved_by is not None:
             made.resolved_by.append(made.script_lock)
     elif around.whole or around.files:
@@ -77,11 +79,16 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     return made
 
 
-def _snapshot(file: Path, module: str) -> dict[str, bytes]:
-    """The files of the package that holds the handler, by their names in it."""
+def _snapshot(file: Path, module: str, left_out: list[str]) -> dict[str, bytes]:
+    """The files of the package that holds the handler, by their names in it.
+
+    :param left_out: gets a line for each module that is a link to what is not taken.
+    """
+    bounds = Bounds(file.resolve().parent)
+    beside = siblings.find(file, lambda each: trees.content_of(each, bounds, left_out) is not None)
     manifest: dict[str, Any] = {"entry": module, "modules": {}}
     files = {"__init__.py": b""}
-    for each in [siblings.Module(module, file, package=False), *(each for each in siblings.find(file) if each.name != module)]:
+    for each in [siblings.Module(module, file, package=False), *(each for each in beside if each.name != module)]:
         name = "modules/" + each.name.replace(".", "/") + ("/__init__.py" if each.package else ".py")
         manifest["modules"][each.name] = {"file": name, "origin": str(each.origin), "package": each.package}
         files[name] = each.read()

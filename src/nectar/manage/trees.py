@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import git
+from nectar.manage.bounds import Bounds, is_below, is_virtual
+from nectar.manage.pieces import is_name, parents, stays_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MEBIBYTE = 1024 * 1024
 LIMIT = 1024 * MEBIBYTE
 """Bytes of source that are taken into an environment."""
+FILES = 500_000
+"""Files that are looked at in a directory that no git lists."""
 
 ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 """Taken even where git ignores them."""
@@ -47,55 +51,164 @@ class Tree:
     :ivar files: path relative to the directory, with ``/``, to the file that holds the content (elsewhere than in the directory
         where a link leads out of it).
     :ivar links: links that stay within the directory: relative path to the target as it is written.
+    :ivar left_out: what was not taken, each a line for a person.
     """
 
-    files: dict[str, Path]
-    links: dict[str, str]
+    files: dict[str, Path] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
 
-def read(directory: Path, *, but: tuple[Path, ...] = ()) -> Tree:
+def read(directory: Path, *, but: tuple[Path, ...] = (), bounds: Bounds | None = None, also: Iterable[str] = ()) -> Tree:
     """List the source in a directory.
 
     :param but: directories that are no source where they lie in this one (the data dir).
+    :param bounds: where its links may lead to; by default into it and its working copy of git.
+    :param also: files in it that are taken although git ignores them, with their content where they are links.
     :raises EnvironmentFailedError: it is larger than :data:`LIMIT`; it says by what, and how to leave that out.
     """
+    directory = directory.resolve()
     names = _by_git(directory)
-    listed = names if names is not None else list(_walk(directory))
-    listed += [name for name in ALWAYS if name not in listed and (directory / name).is_file()]
-    tree = Tree({}, {})
-    inside = os.path.realpath(directory) + os.sep
-    excluded = [place for place in map(os.path.realpath, but) if place.startswith(inside)]
-    for name in sorted(set(listed)):
-        _take(tree, directory, name, excluded)
-    _refuse_large(directory, tree, by_git=names is not None)
-    return tree
+    listed = set(names) if names is not None else set(_walk(directory))
+    listed.update(name for name in ALWAYS if (directory / name).is_file())
+    taking = _Taking(directory, bounds or Bounds(directory), [os.path.realpath(place) for place in but])
+    for name in sorted(listed):
+        taking.take(name)
+    for name in also:
+        taking.take_content(name)
+    _refuse_large(directory, taking.sizes, by_git=names is not None)
+    return taking.tree
 
 
-def _take(tree: Tree, directory: Path, name: str, excluded: list[str]) -> None:
-    path = directory / name
+def content_of(path: Path, bounds: Bounds, left_out: list[str]) -> Path | None:
+    """The file to read for one that is taken by its name; None where it is none, or leads to what is not taken.
+
+    :param path: absolute; where it is not the real one, it is a link or lies below one.
+    :param left_out: gets a line where a link leads to what is not taken.
+    """
     real = os.path.realpath(path)
-    if any(real == place or real.startswith(place + os.sep) for place in excluded):
-        return
+    refusal = bounds.refusal(real) if real != str(path) else None
+    if refusal:
+        left_out.append(_line(path, refusal))
+        return None
+    return Path(real) if os.path.isfile(real) and not is_virtual(os.stat(real).st_dev) else None
+
+
+class _Taking:
+    """What is taken of a directory, name by name.
+
+    :ivar sizes: of the files, in bytes.
+    """
+
+    def __init__(self, directory: Path, bounds: Bounds, excluded: list[str]) -> None:
+        self.tree = Tree()
+        self.sizes: dict[str, int] = {}
+        self._top = str(directory)
+        self._bounds = bounds
+        self._excluded = [place for place in excluded if place != self._top and is_below(place, self._top)]
+        self._plain = {""}
+
+    def take(self, name: str) -> None:
+        """Take what has a name, unless it lies below a link: that is what is taken there."""
+        if not is_name(name):
+            self.tree.left_out.append(f"Left out: {name!r}, which is no name of a file in {self._top}.")
+            return
+        path = f"{self._top}/{name}"
+        try:
+            if not self._lies_plainly(name):
+                return
+            found = os.lstat(path)
+        except OSError:
+            return  # listed by git, and deleted
+        if self._is_excluded(path):
+            return
+        if stat.S_ISLNK(found.st_mode):
+            self._take_link(name, path)
+        elif stat.S_ISDIR(found.st_mode):  # a submodule
+            inside = _by_git(Path(path))
+            for inner in inside if inside is not None else _walk(Path(path)):
+                self.take(f"{name}/{inner}")
+        else:
+            self._take_file(name, path, found)
+
+    def take_content(self, name: str) -> None:
+        """Take a file, unless that is taken already, where it really lies; a link's content, where that may be taken."""
+        path = f"{self._top}/{name}"
+        parent = os.path.realpath(os.path.dirname(path))
+        if name in self.tree.files or name in self.tree.links or not is_below(parent, self._top):
+            return
+        path = os.path.join(parent, os.path.basename(path))
+        name = os.path.relpath(path, self._top)
+        if not is_name(name) or name in self.tree.files or name in self.tree.links or self._is_excluded(os.path.realpath(path)):
+            return
+        real = content_of(Path(path), self._bounds, self.tree.left_out)
+        if real:
+            self._take_file(name, str(real), real.stat())
+
+    def _take_file(self, name: str, path: str, found: os.stat_result) -> None:
+        if stat.S_ISREG(found.st_mode) and not is_virtual(found.st_dev):
+            self.tree.files[name] = Path(path)
+            self.sizes[name] = found.st_size
+
+    def _take_link(self, name: str, path: str) -> None:
+        if stays_inside(name, lambda inner: _target(f"{self._top}/{inner}")):
+            self.tree.links[name] = os.readlink(path)
+            return
+        real = os.path.realpath(path)
+        refusal = self._bounds.refusal(real)
+        if not refusal and is_below(self._top, real):
+            refusal = "which the source itself lies in"
+        if refusal:
+            self.tree.left_out.append(_line(Path(path), refusal))
+        elif os.path.isdir(real):
+            self._take_directory(name, real)
+        elif not self._is_excluded(real):
+            self._take_file(name, real, os.lstat(real))
+
+    def _take_directory(self, name: str, real: str) -> None:
+        """Take what lies in a directory that a link leads to; a link in it only where it stays in there."""
+        for inner in _walk(Path(real)):
+            path = f"{real}/{inner}"
+            if self._is_excluded(path):
+                continue
+            if os.path.islink(path):
+                if stays_inside(inner, lambda each: _target(f"{real}/{each}")):
+                    self.tree.links[f"{name}/{inner}"] = os.readlink(path)
+                else:
+                    self.tree.left_out.append(_line(Path(path), "which lies outside of what a link led to"))
+            elif self._bounds.refusal(path) is None:
+                self._take_file(f"{name}/{inner}", path, os.lstat(path))
+
+    def _is_excluded(self, real: str) -> bool:
+        return any(is_below(real, place) for place in self._excluded)
+
+    def _lies_plainly(self, name: str) -> bool:
+        """Whether no link is on the way to a name.
+
+        :raises OSError: there is no way.
+        """
+        for parent in parents(name):
+            if parent in self._plain:
+                break
+            if not stat.S_ISDIR(os.lstat(f"{self._top}/{parent}").st_mode):
+                return False
+        self._plain.update(parents(name))
+        return True
+
+
+def _target(path: str) -> str | None:
+    """What a link leads to, as it is written; None for what is none."""
     try:
-        mode = path.lstat().st_mode
+        return os.readlink(path)
     except OSError:
-        return  # listed by git, and deleted
-    if stat.S_ISLNK(mode):
-        inside = os.path.realpath(directory) + os.sep
-        if not os.path.isabs(os.readlink(path)) and real.startswith(inside):
-            tree.links[name] = os.readlink(path)
-        elif os.path.isfile(real):
-            tree.files[name] = Path(real)
-        elif os.path.isdir(real) and not (os.path.realpath(directory) + os.sep).startswith(real + os.sep):
-            for inner in _walk(Path(real)):
-                if not (Path(real) / inner).is_symlink():
-                    tree.files[f"{name}/{inner}"] = Path(real) / inner
-    elif stat.S_ISDIR(mode):  # a submodule
-        inner_tree = _by_git(path)
-        for inner in inner_tree if inner_tree is not None else _walk(path):
-            _take(tree, directory, f"{name}/{inner}", excluded)
-    elif stat.S_ISREG(mode):
-        tree.files[name] = path
+        return None
+
+
+def _line(path: Path, refusal: str) -> str:
+    return (
+        f"Left out: {path} leads to {_target(str(path)) or os.path.realpath(path)}, {refusal}. What the build needs of it has to lie in the project "
+        "(or its working copy of git); the handler runs in the project's directory, and can still open it there."
+    )
 
 
 def _by_git(directory: Path) -> list[str] | None:
@@ -111,19 +224,44 @@ def _by_git(directory: Path) -> list[str] | None:
     return names if any(name == "pyproject.toml" or name.endswith(".py") for name in names) else None
 
 
-def _walk(directory: Path, prefix: str = "") -> Iterator[str]:
-    with os.scandir(directory) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
+def _walk(directory: Path) -> Iterator[str]:
+    """All files and links below a directory but what is never source.
+
+    :raises EnvironmentFailedError: there are more than :data:`FILES`.
+    """
+    waiting, count = [""], 0
+    while waiting:
+        prefix = waiting.pop()
+        try:
+            with os.scandir(directory / prefix) as entries:
+                found = list(entries)
+        except PermissionError:
+            if prefix:
+                continue
+            raise
+        count += len(found)
+        if count > FILES:
+            raise EnvironmentFailedError(
+                f"More than {FILES:,} files lie in a directory of the handler's source.",
+                where=str(directory),
+                hint="Make it a git repository and name them in .gitignore, or move them elsewhere.",
+            )
+        for entry in found:
             name = prefix + entry.name
             if _never(entry.name) or (not prefix and _is_output(directory, entry.name)):
                 continue
             if not entry.is_dir(follow_symlinks=False):
                 yield name
-            elif not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
-                try:
-                    yield from _walk(Path(entry.path), name + "/")
-                except PermissionError:
-                    continue
+            elif is_walked(entry):
+                waiting.append(f"{name}/")
+
+
+def is_walked(entry: os.DirEntry[str]) -> bool:
+    """Whether a thing in a directory is a directory itself, on a disk, and one that can be source."""
+    if _never(entry.name) or not entry.is_dir(follow_symlinks=False):
+        return False
+    device = entry.stat(follow_symlinks=False).st_dev
+    return not is_virtual(device) and not os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
 
 
 def _never(part: str) -> bool:
@@ -135,8 +273,7 @@ def _is_output(directory: Path, name: str) -> bool:
     return top in _OUTPUT and not (directory / top / "__init__.py").exists() and (directory / top).is_dir()
 
 
-def _refuse_large(directory: Path, tree: Tree, *, by_git: bool) -> None:
-    sizes = {name: path.stat().st_size for name, path in tree.files.items() if path.exists()}
+def _refuse_large(directory: Path, sizes: dict[str, int], *, by_git: bool) -> None:
     total = sum(sizes.values())
     if total <= LIMIT:
         return

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.manage import configuration, logins, python
 from nectar.manage.locking import Busy, held, is_free
+from nectar.manage.pieces import rewrite
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
@@ -35,13 +36,17 @@ _TALK = ("Using CPython", "Resolved ", "Creating virtual environment", "Activate
 
 @dataclass
 class Workshop:
-    """A place to build in, which is gone afterwards, and the uv that works in it."""
+    """A place to build in, which is gone afterwards, and the uv that works in it.
+
+    :ivar left_out: what of the source is not in the tree, as lines that were reported; an error of the build repeats them.
+    """
 
     source: Source
     directory: Path
     log: Path
     uv: Uv
     downloads: bool
+    left_out: list[str] = field(default_factory=list)
     _python: str | None = None
     _copied: dict[str, str] = field(default_factory=dict)
 
@@ -63,14 +68,30 @@ class Workshop:
         """Have the plan's files in the tree, and return the digests of what is there."""
         if not self._copied:
             self._fence(plan)
-            self.tree.mkdir()
+            self.tree.mkdir(mode=0o700)
+            self._tell_left_out(plan)
             self._copied = plan.copy(self.tree)
             if plan.configured_by and plan.configured_beside:
-                (self.tree / plan.project / "uv.toml").write_bytes(configuration.moved(plan.configured_by))
+                rewrite(self.tree, f"{plan.project}/uv.toml".removeprefix("/"), configuration.moved(plan.configured_by))
         elif plan.has_lock:
-            (self.tree / plan.lock).write_bytes(plan.pieces[plan.lock].read())
+            rewrite(self.tree, plan.lock, plan.pieces[plan.lock].read())
             self._copied = {**self._copied, "lock": plan.digests()["lock"]}
         return self._copied
+
+    def _tell_left_out(self, plan: Plan) -> None:
+        for line in plan.left_out:
+            if line not in self.left_out:
+                self.left_out.append(line)
+                self.uv.report(line)
+
+    @contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Have an error of the build say what was left out, which may be its reason."""
+        try:
+            yield
+        except EnvironmentFailedError as error:
+            error.detail = "\n".join([*filter(None, [error.detail]), *self.left_out]) or None
+            raise
 
     def _fence(self, plan: Plan) -> None:
         """Put an empty workspace above the tree, so that uv looks no further up, and in it the settings that are above the project."""
@@ -122,7 +143,9 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
             uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,))
             try:
                 uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
-                yield Workshop(source, directory, log, uv, downloads)
+                shop = Workshop(source, directory, log, uv, downloads)
+                with shop.repeating():
+                    yield shop
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
     except OSError as error:

@@ -1,0 +1,114 @@
+"""What ``tool.uv.cache-keys`` brings into a build, and what it does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nectar.errors import EnvironmentFailedError
+from nectar.manage import cache_keys, package
+from nectar.manage.project import Project
+from tests.environments.workbench import Bench, write
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    place = tmp_path / "1" / "project"
+    for name in ("a.txt", "x/b.txt", "x/y/c.txt", "x/y/d.md", "real/e.txt", ".git/HEAD", "node_modules/f.txt", "env/pyvenv.cfg"):
+        write(place / name, f"{name}\n")
+    write(tmp_path / "outside.txt", "outside\n")
+    (place / "link").symlink_to("real")
+    (place / "away").symlink_to("../..")
+    (place / "kernel").symlink_to("/proc/self")
+    os.mkfifo(place / "pipe")
+    return place
+
+
+def files(directory: Path, *keys: Any) -> tuple[list[str], list[str]]:
+    return cache_keys.files(Project(directory, {"tool": {"uv": {"cache-keys": list(keys)}}}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("a.txt", ["a.txt"]),
+        ("./a.txt", ["a.txt"]),
+        ("x/../a.txt", ["a.txt"]),
+        ("*.txt", ["a.txt"]),
+        ("**/*.txt", ["a.txt", "real/e.txt", "x/b.txt", "x/y/c.txt"]),
+        ("**/**/**/c.txt", ["x/y/c.txt"]),
+        ("x/**", ["x/b.txt", "x/y/c.txt", "x/y/d.md"]),
+        ("x/**/*.md", ["x/y/d.md"]),
+        ("x/*/c.*", ["x/y/c.txt"]),
+        ("[ax].txt", ["a.txt"]),
+        ("link/*.txt", []),
+        ("away/**/*.txt", []),
+        ("kernel/**", []),
+        ("kernel/environ", []),
+        ("x/../../../**/*", []),
+        (".", []),
+        ("..", []),
+        ("x", []),
+        ("pipe", []),
+        ("", []),
+        ("/etc/passwd", []),
+        ("/**", []),
+        ("a\0b", []),
+        ("n" * 5000, []),
+        ("*/" * 5000, []),
+        ("a/" * 5000 + "b", []),
+        ("[", []),
+        ("***", ["a.txt"]),
+    ],
+)
+def test_the_files_that_a_pattern_names(directory: Path, pattern: str, names: list[str]) -> None:
+    assert files(directory, {"file": pattern}) == (names, [])
+    assert files(directory, pattern) == (names, [])
+
+
+@pytest.mark.parametrize(
+    "pattern", ["../../outside.txt", "x/../../../outside.txt", "../../1/../outside.txt", ".git/HEAD", ".git/H*"]
+)
+def test_a_file_that_no_copy_holds_counts_by_its_digest(directory: Path, pattern: str) -> None:
+    names, lines = files(directory, {"file": pattern})
+    assert names == []
+    assert lines[0].startswith(f"file {pattern} ")
+    write(directory / ".git" / "HEAD", "another\n")
+    write(directory.parent.parent / "outside.txt", "another\n")
+    assert files(directory, {"file": pattern})[1] != lines
+
+
+@pytest.mark.parametrize(
+    "key", [None, 1, [], {}, {"file": 1}, {"file": ["a.txt"]}, {"dir": "x\0"}, {"dir": "d" * 5000}, {"env": ""}]
+)
+def test_a_key_of_an_odd_kind(directory: Path, key: Any) -> None:
+    assert files(directory, key) == ([], [])
+    cache_keys.values(Project(directory, {"tool": {"uv": {"cache-keys": [key]}}}))
+
+
+def test_a_pattern_over_too_many_files(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_keys, "LOOKED_AT", 5)
+    assert files(directory, {"file": "x/*.txt"})[0] == ["x/b.txt"]
+    for pattern in ("**/*", "**/a/**/b/**/c"):
+        with pytest.raises(EnvironmentFailedError, match="More than 5 files"):
+            files(directory, {"file": pattern})
+
+
+def test_a_key_is_taken_where_it_really_lies(bench: Bench) -> None:
+    write(bench.directory / "secret", "secret\n")
+    place = bench.project(
+        more='[tool.uv]\ncache-keys = [{file = "link/made.txt"}, {file = "away/secret"}, {file = "key"}, {file = "made"}]\n'
+    )
+    write(place / ".gitignore", "real/\nlink\naway\nkey\nmade\n")
+    write(place / "real" / "made.txt", "made\n")
+    for name, target in (("link", "real"), ("away", ".."), ("key", "../secret"), ("made", "real/made.txt")):
+        (place / name).symlink_to(target)
+    (place / ".git").mkdir()
+    made = package.plan(place, python=None, but=())
+    names = {name: piece.read() for name, piece in made.pieces.items() if piece.link is None}
+    assert names["real/made.txt"] == b"made\n"
+    assert b"secret\n" not in names.values()
+    assert any(str(place / "key") in line for line in made.left_out)
