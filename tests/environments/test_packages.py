@@ -214,20 +214,6 @@ def test_a_wheel_as_a_path_source_and_a_directory_as_an_index(bench: Bench) -> N
     assert set(installed(bench.provide(by_index))) == {"demo", "nectar-test-library"}
 
 
-def test_a_version_from_git(bench: Bench) -> None:
-    project = bench.project(
-        build='[build-system]\nrequires = ["setuptools>=77", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n'
-    )
-    text = (project / "pyproject.toml").read_text()
-    write(project / "pyproject.toml", text.replace('version = "1.0"\n', 'dynamic = ["version"]\n') + "[tool.setuptools_scm]\n")
-    write(bench.directory / "unrelated.txt", "in the same repository\n")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"], ["tag", "v2.5"]):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(project), *command], check=True)
-    before = snapshot(project)
-    assert installed(bench.provide(project)) == {"demo": "2.5"}
-    assert snapshot(project) == before
-
-
 def test_nothing_there(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         bench.open(bench.directory / "nothing")

@@ -202,7 +202,8 @@ def test_what_belongs_to_a_third_user_is_left_out(directory: Path, tmp_path: Pat
     "name", ["../x", "a/../../x", "/etc/x", "", ".", "a//x", "src/./x", ".git/config", "a/.GIT/config", "a/" * 300]
 )
 def test_a_name_that_no_copy_can_have_is_not_taken(directory: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manage_git, "names", lambda _: (["pyproject.toml", name], []))
+    git(directory, "init", "-q")
+    monkeypatch.setattr(manage_git.Repository, "names", lambda *_: (["pyproject.toml", name], []))
     found = trees.read(directory)
     assert set(found.files) == {"pyproject.toml"}
     assert repr(name) in found.left_out[0]

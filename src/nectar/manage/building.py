@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import extras, installed, python, stale, steering
+from nectar.manage import installed, python, stale, steering
 from nectar.manage.plan import LOCK, MARKER
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
 from nectar.manage.workshop import ASIDE
@@ -80,7 +80,6 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     # cannot be combined with working offline.
     outcome = shop.uv.run(
         *("sync", "--locked", "--no-default-groups", "--no-editable"),
-        *(f"--extra={name}" for name in plan.extras if not plan.wrapped),
         *(*project, "--python", shop.venv / "bin" / "python"),
         variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
     )
@@ -140,7 +139,6 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
             where=str(shop.source.shown),
             hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
         )
-    extras.require(plan.extras, own.extras, where=shop.source.shown)
     if shop.source.kind != "file":  # whose module is in the snapshot
         installed.refuse_lost_entries(shop.venv, entries)
     for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,6 @@ class Distribution:
     version: str
     files: list[tuple[str, str | None, int | None]]
     entries: dict[str, list[tuple[str, str]]]
-    extras: list[str] = field(default_factory=list)
 
 
 def site_packages(venv: Path) -> Path:
@@ -68,8 +67,7 @@ def distributions(venv: Path) -> list[Distribution]:
             (str(PurePosixPath(file)), f"{file.hash.mode}={file.hash.value}" if file.hash else None, file.size)
             for file in each.files or []
         ]
-        extras = [str(name) for name in each.metadata.get_all("Provides-Extra") or []]
-        found.append(Distribution(normalised(each.metadata["Name"] or ""), each.version, files, entries, extras))
+        found.append(Distribution(normalised(each.metadata["Name"] or ""), each.version, files, entries))
     return sorted(found, key=lambda each: each.name)
 
 

@@ -212,11 +212,11 @@ def _line(path: Path, refusal: str) -> str:
 
 
 def _by_git(directory: Path) -> list[str] | None:
-    """What git lists in a directory: tracked files, and those that are neither tracked nor ignored. None where it cannot say."""
-    found = git.names(directory)
-    if found is None:
+    """What git lists in a directory: tracked files, and those that are neither tracked nor ignored. None where there is no git."""
+    repository = git.find(directory)
+    if repository is None:
         return None
-    tracked, others = found
+    tracked, others = repository.names(directory)
     names = tracked + [
         name for name in others if not any(_never(part) for part in name.split("/")) and not _is_output(directory, name)
     ]

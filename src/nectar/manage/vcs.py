@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.manage import git
 from nectar.manage.project import list_of_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nectar.manage.git import Repository
     from nectar.manage.project import Project
 
 _BY_GIT = re.compile(
@@ -24,44 +26,39 @@ _BY_GIT = re.compile(
 class Checkout:
     """A working copy of git's.
 
-    :ivar top: the directory with ``.git``.
-    :ivar common: the repository itself.
+    :ivar head: its commit, None before the first.
     """
 
-    top: Path
-    common: Path
-    head: str
+    repository: Repository
+    head: str | None
+
+    @property
+    def top(self) -> Path:
+        return self.repository.top
 
     def describe(self) -> list[str]:
-        """The commit, the tags that lead to it, and whether something is not committed: what a version is made of."""
-        described = git.ask(self.top, "describe", "--tags", "--long", "--always")
-        # Not `describe --dirty`, which writes the index.
-        changed = git.ask(self.top, "status", "--porcelain", "--untracked-files=no")
-        return [f"git {self.head} {described}{' and changes' if changed else ''}"]
+        """The commit, and the tags that lead to it: what a version is made of, beside the files that are copied."""
+        return [f"git {self.head} {self.repository.described()}"] if self.head else ["git"]
 
     def reproduce(self, copy: Path) -> None:
         """Make a copy of the files a working copy at the same commit, in which files that were not copied do not count as missing."""
-        repository = copy / ".git"
-        if git.ask(copy, "init", "--quiet", ".") is None:
+        made = git.create(copy, self.head)
+        place = made.directory
+        (place / "objects" / "info" / "alternates").write_bytes(os.fsencode(self.repository.common / "objects") + b"\n")
+        (place / "info" / "exclude").write_text("uv.lock\n", encoding="utf-8")
+        shallow = self.repository.shallow()
+        if shallow is not None:
+            (place / "shallow").write_bytes(shallow)
+        (place / "packed-refs").write_bytes(b"".join(os.fsencode(line) + b"\n" for line in self.repository.tags()))
+        branch = self.repository.branch()
+        if branch:
+            (place / "HEAD").write_bytes(b"ref: " + os.fsencode(branch) + b"\n")
+        if not self.head:
             return
-        (repository / "objects" / "info" / "alternates").write_text(f"{self.common / 'objects'}\n", encoding="utf-8")
-        if (self.common / "shallow").exists():
-            shutil.copy(self.common / "shallow", repository / "shallow")
-        refs = git.ask(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags") or ""
-        packed = "".join(f"{line}\n" for line in sorted(refs.splitlines(), key=lambda line: line.split(" ", 1)[1]))
-        (repository / "packed-refs").write_text(packed, encoding="utf-8")
-        branch = git.ask(self.top, "symbolic-ref", "--quiet", "HEAD")
-        if branch and branch.startswith("refs/heads/"):
-            (repository / "HEAD").write_text(f"ref: {branch}\n", encoding="utf-8")
-            (repository / branch).parent.mkdir(parents=True, exist_ok=True)
-            (repository / branch).write_text(f"{self.head}\n", encoding="utf-8")
-        else:
-            (repository / "HEAD").write_text(f"{self.head}\n", encoding="utf-8")
-        git.ask(copy, "read-tree", "HEAD")
-        missing = (git.ask(copy, "ls-files", "-z", "--deleted") or "").split("\0")
-        git.ask(copy, "update-index", "-z", "--skip-worktree", "--stdin", given="\0".join(name for name in missing if name))
-        with (repository / "info" / "exclude").open("a", encoding="utf-8") as stream:
-            stream.write("uv.lock\n")
+        commit = place / (branch or "HEAD")
+        commit.parent.mkdir(parents=True, exist_ok=True)
+        commit.write_text(f"{self.head}\n", encoding="utf-8")
+        made.fill()
 
 
 def names_version(project: Project) -> bool:
@@ -71,7 +68,9 @@ def names_version(project: Project) -> bool:
 
 
 def checkout(project: Project) -> Checkout | None:
-    """The working copy that a project is in, with at least one commit."""
-    found = git.ask(project.directory, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir", "HEAD")
-    lines = (found or "").splitlines()
-    return Checkout(Path(lines[0]), Path(lines[1]), lines[2]) if len(lines) == 3 else None
+    """The working copy that a project is in.
+
+    :raises EnvironmentFailedError: git cannot say.
+    """
+    found = git.find(project.directory)
+    return Checkout(found, found.head()) if found else None
