@@ -10,7 +10,7 @@
         │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log
         ├── builds/{name}.log        what uv said while an environment was built
-        ├── envs/{key}/              virtual environments by content
+        ├── envs/{key}/              virtual environments by content; {key}.2 where somebody changed the first
         ├── resolutions/{key}.lock   what was resolved for projects that have no lock of their own
         ├── uv-cache/                uv's, only for a user without a home directory to keep it in
         └── runtime/{tag}/           nectar's own side of a handler's process

@@ -117,7 +117,7 @@ def test_a_base_that_vanished_is_noticed_and_mended(bench: Bench, monkeypatch: p
     assert any("Python has vanished" in problem for problem in state.check(bench.home, first.key))
     monkeypatch.setenv("PATH", pythons.path_with("3.11"))
     second = bench.provide(project)
-    assert second.key == first.key
+    assert second.key == f"{first.key}.2", "nothing is mended in its place, where a daemon may run from it"
     assert second.python.exists()
     assert state.check(bench.home, second.key) == []
 

@@ -19,6 +19,7 @@ STEERING = [
     "../../../PyVenv.cfg",
     "../../../nectar.json",
     "../../../.nectar.json",
+    "../../../nectar.files",
     "../../../lib64",
     "../../../bin/python._pth",
     "../../../bin/python3._pth",

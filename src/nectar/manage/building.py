@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import shutil
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import installed, python, stale, steering
-from nectar.manage.plan import LOCK, MARKER
+from nectar.manage import generations, installed, notes, python, stale, steering
+from nectar.manage.marker import Marker
+from nectar.manage.plan import LOCK, key_of
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
-from nectar.manage.workshop import ASIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +30,10 @@ class LockMismatchError(EnvironmentFailedError):
     """The lock is not that of the project."""
 
 
-def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, str]) -> bool:
-    """Build the environment of a plan, under a lock on its key, and put it in its place.
+def build(home: Home, plan: Plan, shop: Workshop, digests: dict[str, str], rebuilt: dict[str, float]) -> bool:
+    """Build the environment of a plan, under a lock on its key, and put it in its place, finished.
 
+    :param rebuilt: for which files this is done again, as the marker says it.
     :returns: False where the source is no longer what the key was made of.
     :raises EnvironmentFailedError: it cannot be built.
     """
@@ -44,22 +42,10 @@ def build(home: Home, plan: Plan, shop: Workshop, key: str, digests: dict[str, s
         shop.clear()
         return False
     made = _install(plan, shop)
-    marker = _inspect(plan, shop, made)
-    target = home.envs / key
-    if target.exists():  # without a marker, or with a Python that has vanished
-        old = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
-        target.rename(old / "old")
-        shutil.rmtree(old, ignore_errors=True)
-    shop.venv.rename(target)
-    base = os.path.realpath(target / "bin" / "python")
-    marker |= {"schema": 1, "key": key, "digests": digests, "base_python": base, "settings": shop.source.settings.to_mapping()}
-    marker |= {"source": shop.source.shown, "created": time.time(), "nectar": __version__}
-    aside = target / f".{MARKER}"
-    with aside.open("w", encoding="utf-8") as stream:
-        json.dump(marker, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.rename(target / MARKER)
+    key = key_of(digests)
+    marker = replace(_inspect(plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
+    marker.write(shop.venv)
+    shop.venv.rename(home.envs / generations.next_name(home, key))
     return True
 
 
@@ -114,19 +100,21 @@ def command_to_lock(plan: Plan, shop: Workshop) -> str:
     return f"uv lock --project {shlex.quote(str(plan.lock_of.parent if plan.lock_of else shop.source.directory))}"
 
 
-def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]]) -> dict[str, Any]:
-    """Check the venv and say what is in it.
+def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]]) -> Marker:
+    """Check the venv, note what is in it, and say what it is.
 
     :param made: what steered its Python before anything was installed.
     """
     found = installed.distributions(shop.venv)
     steering.refuse(shop.venv, made, found)
-    broken = list(installed.mismatches(shop.venv, found, content=False))
+    installed.refuse_outside(shop.venv, found)
+    noted = notes.take(shop.venv)
+    broken = list(installed.mismatches(shop.venv, found, digests={path: str(note[-1]) for path, note in noted.items()}))
     if broken:
         raise EnvironmentFailedError(
             "What uv installed is not what the distributions' records say: " + "; ".join(broken[:3]) + ".",
             where=f"the whole log is {shop.log}",
-            hint=f"A damaged copy may lie in uv's cache: uv cache clean {broken[0].split(':')[0]}",
+            hint=f"A damaged or edited copy may lie in uv's cache: uv cache clean {broken[0].split(':')[0]}",
         )
     installed.refuse_ours(found)
     own = next((each for each in found if each.name == plan.distribution), None)
@@ -145,12 +133,20 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
         shop.uv.report(
             f"warning: the installed {path} is not the one in the source; either the build backend changes it, or it took an old copy."
         )
+    notes.write(shop.venv, noted)
     manifest = installed.site_packages(shop.venv) / SNAPSHOT / MANIFEST
-    return {
-        "python_version": installed.version_of(shop.venv),
-        "distribution": f"{own.name} {own.version}",
-        "entries": entries,
-        "plugins": installed.plugins(found),
-        "distributions": [[each.name, each.version] for each in found],
-        "snapshot": str(manifest.relative_to(shop.venv)) if shop.source.kind == "file" else None,
-    }
+    return Marker(
+        python_version=installed.version_of(shop.venv),
+        distribution=f"{own.name} {own.version}",
+        entries=entries,
+        plugins=[list(each) for each in installed.plugins(found)],
+        distributions=[[each.name, each.version] for each in found],
+        settings=shop.source.settings.to_mapping(),
+        digests={},
+        snapshot=str(manifest.relative_to(shop.venv)) if shop.source.kind == "file" else None,
+        base_python=os.path.realpath(shop.venv / "bin" / "python"),
+        source=shop.source.shown,
+        created=time.time(),
+        nectar=__version__,
+        noted=True,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage import environment, given, handlers, liveness, state
+from nectar.manage import generations, given, handlers, liveness, state
 from nectar.protocol import ask
 from nectar.settings import Settings
 
@@ -49,7 +49,7 @@ class Detail:
 def look(home: Home, name: str) -> Detail:
     """:raises NotFoundError: there is no such handler."""
     record = handlers.require(home, name)
-    marker = environment.marker_of(home, record.environment) if record.environment else None
+    marker = generations.marker_of(home, record.environment) if record.environment else None
     daemon, silent = (None, None) if record.status != "running" else (None, ROBBED) if _robbed(home, name) else _ask(home, name)
     settings = {**dataclasses.asdict(Settings()), **record.effective}
     del settings["env"]
@@ -57,8 +57,8 @@ def look(home: Home, name: str) -> Detail:
         name=name,
         record=record,
         environment=home.envs / record.environment,
-        python_version=marker["python_version"] if marker else None,
-        distributions=marker["distributions"] if marker else [],
+        python_version=marker.python_version if marker else None,
+        distributions=marker.distributions if marker else [],
         settings=settings,
         variables=_variables(home, name),
         daemon=daemon,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import configuration, resolution, variables
+from nectar.manage import configuration, generations, resolution, variables
 from nectar.manage.locking import held
-from nectar.manage.plan import MARKER, key_of, platform
+from nectar.manage.plan import key_of, platform
 from nectar.protocol import Loading
 from nectar.settings import Settings
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nectar.home import Home
+    from nectar.manage.marker import Marker
     from nectar.manage.plan import Plan
     from nectar.manage.source import Source
     from nectar.manage.workshop import Workshop
@@ -32,7 +32,7 @@ _ATTEMPTS = 4
 class Environment:
     """A finished environment; nothing in it changes any more.
 
-    :ivar key: the hash of its content, and its name on disk.
+    :ivar key: its name on disk: the hash of its content, and a number where another one of that content was changed.
     :ivar python_version: as in ``"3.12.1"``.
     :ivar distribution: the handler's own, name and version, as in ``"my-handler 1.0"``.
     :ivar entries: its entry points for handlers, name to value.
@@ -54,7 +54,7 @@ class Environment:
 
 
 def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None) -> Environment | None:
-    """The environment of what the source is now, where it has been built and its Python is still there. Runs no uv.
+    """The environment of what the source is now, where it is as it was built and its Python is still there. Runs no uv.
 
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
@@ -98,7 +98,7 @@ def _attempt(
     home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, last: bool
 ) -> Environment | None:
     """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
-    from nectar.manage import building
+    from nectar.manage import building, edits
 
     plan = source.plan(but=data(home))
     own_lock = plan.has_lock
@@ -110,11 +110,15 @@ def _attempt(
     with held(
         home.envs / ".locks" / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
     ):
-        found = _known(home, source, key)
-        if found:
-            return found
+        newest = generations.newest(home, key)
+        if newest and not newest.changed:
+            return _environment(source, newest.name, newest.path, newest.marker)
+        rebuilt = {}
+        if newest:
+            rebuilt = edits.remember(newest, source, plan)
+            shop.uv.report(edits.tell(newest, source, plan))
         try:
-            return _known(home, source, key) if building.build(home, plan, shop, key, parts) else None
+            return _known(home, source, key) if building.build(home, plan, shop, parts, rebuilt) else None
         except building.LockMismatchError:
             if own_lock or last:
                 raise
@@ -152,44 +156,51 @@ def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str
 
 
 def _known(home: Home, source: Source, key: str) -> Environment | None:
-    path = home.envs / key
-    try:
-        marker = json.loads((path / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return None
-    python = path / "bin" / "python"
-    if not python.exists():  # its base has vanished
-        return None
-    snapshot = path / marker["snapshot"] if marker["snapshot"] else None
+    found = generations.newest(home, key)
+    return None if found is None or found.changed else _environment(source, found.name, found.path, found.marker)
+
+
+def _environment(source: Source, name: str, path: Path, marker: Marker) -> Environment:
     return Environment(
-        key=key,
+        key=name,
         path=path,
-        python=python,
-        python_version=marker["python_version"],
-        distribution=marker["distribution"],
-        entries=marker["entries"],
-        plugins=[(name, value) for name, value in marker["plugins"]],
+        python=path / "bin" / "python",
+        python_version=marker.python_version,
+        distribution=marker.distribution,
+        entries=marker.entries,
+        plugins=[(name, value) for name, value in marker.plugins],
         directory=source.directory,
-        snapshot=snapshot,
+        snapshot=path / marker.snapshot if marker.snapshot else None,
         settings=source.settings,
     )
 
 
-def recorded(home: Home, source: Source, key: str) -> Environment | None:
-    """The environment that a handler was launched in, with the settings of then; None where it, or its Python, is gone."""
-    found, marker = _known(home, source, key), marker_of(home, key)
-    if not found or not marker:
+def recorded(home: Home, source: Source, name: str) -> Environment | None:
+    """The environment that a handler was launched in, changed or not, with the settings of then; None where it, or its Python, is
+    gone.
+    """
+    found = generations.at(home, name)
+    if found is None:
         return None
-    return replace(found, settings=Settings.from_mapping(marker["settings"]))
+    return replace(_environment(source, name, home.envs / name, found), settings=Settings.from_mapping(found.settings))
 
 
-def marker_of(home: Home, key: str) -> dict[str, Any] | None:
-    """What an environment says of itself, or None where there is no finished one of that name."""
-    try:
-        found: dict[str, Any] = json.loads((home.envs / key / MARKER).read_bytes())
-    except (OSError, ValueError):
+def unchanged(home: Home, source: Source, name: str) -> Environment | None:
+    """One of the same content as that, which is as it was built; None where there is none."""
+    found = generations.newest(home, generations.key_of(name))
+    if found is None or found.changed:
         return None
-    return found
+    return replace(
+        _environment(source, found.name, found.path, found.marker), settings=Settings.from_mapping(found.marker.settings)
+    )
+
+
+def lost(home: Home, name: str) -> str:
+    """Why there is no environment of the same content any more that is as it was built, to stand behind its name."""
+    found = generations.newest(home, generations.key_of(name))
+    if found is None or not found.changed:
+        return ", or its Python, is gone"
+    return f" was changed after it had been built: {found.path / found.changed[0]}"
 
 
 def choose_entry(environment: Environment, handler: str | None) -> tuple[str, str]:

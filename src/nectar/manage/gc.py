@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nectar.manage import given, registry
 from nectar.manage.dev import developed
+from nectar.manage.generations import key_of
 from nectar.manage.locking import Busy, held
 from nectar.manage.workshop import ASIDE, abandoned
 from nectar.manage.writing import aside_of
@@ -77,7 +78,7 @@ def _remove(home: Home, each: Unused) -> bool:
     locks = home.envs / ".locks"
     with ExitStack() as stack:
         wanted = {
-            "environment": [locks / each.path.name, locks / f"{each.path.name}.use"],
+            "environment": [locks / key_of(each.path.name), locks / f"{each.path.name}.use"],
             "build": [each.path / "lock"],
         }.get(each.kind, [])
         try:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import base64
+import csv
+import functools
 import hashlib
+import os
 import re
+import stat
 import sys
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.manage import authored
 from nectar.manage.project import GROUP, PLUGINS, normalised
+from nectar.regular import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+_METADATA = 64 * authored.MEBIBYTE
+"""Bytes of a file that says what a distribution is: the RECORD of one with 100,000 files has some 15 MiB."""
+_HASHES = ("sha256", "sha384", "sha512")
 _OURS = re.compile(r"nectar(/.*|\.py|\..*\.so|\.so|\.pyd)", re.DOTALL)
 
 
@@ -55,20 +64,41 @@ def version_of(venv: Path) -> str:
 
 
 def distributions(venv: Path) -> list[Distribution]:
-    """What is installed, sorted by name."""
-    import importlib.metadata  # which is slow to import, and not needed for what has been built
-
-    found = []
-    for each in importlib.metadata.distributions(path=[str(site_packages(venv))]):
-        entries: dict[str, list[tuple[str, str]]] = {}
-        for entry in each.entry_points:
-            entries.setdefault(entry.group, []).append((entry.name, entry.value))
-        files = [
-            (str(PurePosixPath(file)), f"{file.hash.mode}={file.hash.value}" if file.hash else None, file.size)
-            for file in each.files or []
-        ]
-        found.append(Distribution(normalised(each.metadata["Name"] or ""), each.version, files, entries))
+    """What is installed, sorted by name. What cannot be read of one, it does not have."""
+    found = [_distribution(place) for place in site_packages(venv).glob("*.dist-info")]
     return sorted(found, key=lambda each: each.name)
+
+
+def _distribution(place: Path) -> Distribution:
+    from email.parser import HeaderParser  # which is slow to import, and not needed for what has been built
+
+    said = HeaderParser().parsestr(_text(place / "METADATA"))
+    files, entries = list(_record(_text(place / "RECORD"))), _entry_points(_text(place / "entry_points.txt"))
+    return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries)
+
+
+def _entry_points(text: str) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    group: list[tuple[str, str]] = []  # what stands before the first group is in none
+    for line in map(str.strip, text.splitlines()):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if line.startswith("[") and line.endswith("]"):
+            group = found.setdefault(line[1:-1], [])
+        elif equals and not line.startswith("#"):
+            group.append((name, value))
+    return found
+
+
+def _record(text: str) -> Iterator[tuple[str, str | None, int | None]]:
+    for path, digest, size in (row for row in csv.reader(text.splitlines()) if len(row) == 3):
+        yield path, digest or None, int(size) if size.isdecimal() else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return authored.read_bytes(file, _METADATA).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def entries(found: list[Distribution], name: str) -> dict[str, str]:
@@ -118,31 +148,74 @@ def _is_module(packages: Path, parts: list[str]) -> bool:
     return (place / parts[-1]).is_dir() or (place / f"{parts[-1]}.py").is_file() or any(place.glob(f"{parts[-1]}.*.so"))
 
 
-def mismatches(venv: Path, found: list[Distribution], *, content: bool) -> Iterator[str]:
-    """The files that are not as their distribution's RECORD says, each with what is wrong.
+def refuse_outside(venv: Path, found: list[Distribution]) -> None:
+    """Refuse a distribution that claims a file elsewhere as its own.
 
-    :param content: compare hashes too, not only presence and size.
+    :raises EnvironmentFailedError: one does.
     """
     packages = site_packages(venv)
+    inside = _Inside(venv)
+    for each in found:
+        for path, _, _ in each.files:
+            if not inside.holds(packages / path):
+                raise EnvironmentFailedError(
+                    f"The RECORD of the distribution {each.name} {each.version} names a file outside of its environment.",
+                    where=path,
+                    hint=f"Do without {each.name}: no honest build makes such a thing.",
+                )
+
+
+class _Inside:
+    """What lies in an environment, and is not reached through a link that leads out of it."""
+
+    def __init__(self, venv: Path) -> None:
+        self._root = os.path.realpath(venv)
+        self._real = functools.cache(os.path.realpath)
+
+    def holds(self, file: Path) -> bool:
+        if file.name == ".." or "\0" in str(file):
+            return False
+        return os.path.commonpath([self._root, self._real(file.parent)]) == self._root
+
+
+def mismatches(venv: Path, found: list[Distribution], *, digests: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The files that are not as their distribution's RECORD says, each with what is wrong.
+
+    :param digests: the SHA-256 of files, by path relative to the environment, where somebody has just read them.
+    """
+    packages = site_packages(venv)
+    inside = _Inside(venv)
     for each in found:
         if not each.files:
             yield f"{each.name}: no RECORD"
         for path, digest, size in each.files:
-            problem = _problem(packages / path, digest if content else None, size)
-            if problem and not path.endswith(".pyc"):
+            if path.endswith(".pyc"):
+                continue
+            file = packages / path
+            known = (digests or {}).get(os.path.relpath(os.path.normpath(file), venv))
+            problem = _problem(file, digest, size, known) if inside.holds(file) else "lies outside of the environment"
+            if problem:
                 yield f"{each.name}: {path} {problem}"
 
 
-def _problem(file: Path, digest: str | None, size: int | None) -> str | None:
+def _problem(file: Path, digest: str | None, size: int | None, known: str | None) -> str | None:
     try:
-        there = file.stat().st_size
+        there = file.lstat()
     except OSError:
         return "is missing"
-    if size is not None and there != size:
-        return f"has {there} bytes instead of {size}"
-    if digest and digest.startswith("sha256="):
-        with file.open("rb") as stream:
-            actual = hashlib.file_digest(stream, "sha256").digest()
-        if base64.urlsafe_b64encode(actual).rstrip(b"=").decode() != digest.removeprefix("sha256="):
-            return "has another content"
+    if not stat.S_ISREG(there.st_mode):
+        return "is no regular file"
+    if size is not None and there.st_size != size:
+        return f"has {there.st_size} bytes instead of {size}"
+    name, _, wanted = (digest or "").partition("=")
+    if name in _HASHES and base64.urlsafe_b64encode(_hash(file, name, known)).rstrip(b"=").decode() != wanted.rstrip("="):
+        return "has another content"
     return None
+
+
+def _hash(file: Path, name: str, known: str | None) -> bytes:
+    if known is not None and name == "sha256":
+        return bytes.fromhex(known)
+    descriptor, _ = open_regular(file, follow=False)
+    with open(descriptor, "rb") as stream:
+        return hashlib.file_digest(stream, name).digest()

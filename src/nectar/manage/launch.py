@@ -94,9 +94,10 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
     source = recall(record.source, login=kept.login)
-    built = environment.recorded(home, source, record.environment)
+    built = environment.unchanged(home, source, record.environment)
     if built is None:
-        report(f"The environment of {name!r}, or its Python, is gone. It is built again, from the source as it is now.")
+        what = environment.lost(home, record.environment)
+        report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     return _serve(home, name, order, built, attempt, chosen=(record.handler_name, record.entry))

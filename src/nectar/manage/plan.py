@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 FORMAT = "1"
 """Part of every key: raised when the same content would be built otherwise."""
 LOCK = "uv.lock"
-MARKER = "nectar.json"
-"""Written last into an environment: one without it is none."""
 
 
 @dataclass(kw_only=True)

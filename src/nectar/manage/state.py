@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import environment, source
+from nectar.manage import environment, generations, notes, source
 from nectar.manage.locking import held
 
 if TYPE_CHECKING:
@@ -31,26 +31,29 @@ def check(home: Home, key: str) -> list[str]:
     from nectar.manage import installed  # which a launch does not need
 
     path = home.envs / key
-    marker = environment.marker_of(home, key)
+    marker = generations.marker_of(home, key)
     if marker is None:
         return [f"{path}: it was never finished"]
     problems = []
     if not (path / "bin" / "python").exists():
-        problems.append(f"its Python has vanished: {marker['base_python']}")
+        problems.append(f"its Python has vanished: {marker.base_python}")
     found = installed.distributions(path)
     names = [[each.name, each.version] for each in found]
-    if names != marker["distributions"]:
+    if names != marker.distributions:
         problems.append("its distributions are not those that it was built with")
-    return [*problems, *installed.mismatches(path, found, content=True)]
+    problems += installed.mismatches(path, found)
+    if not problems and marker.noted:
+        problems += [f"{path / each} was changed after it had been built" for each in notes.changed(path)]
+    return problems
 
 
 def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:
     """What is no longer as it was when a handler's environment was built: some of ``source``, ``settings``, ``project``, ``lock``,
-    ``Python``, ``uv's settings``, or what makes it impossible to say.
+    ``Python``, ``uv's settings``, ``environment (…)`` where somebody changed that, or what makes it impossible to say.
 
     :param record: the handler's in the registry.
     """
-    marker = environment.marker_of(home, record.environment)
+    marker = generations.marker_of(home, record.environment)
     if marker is None:
         return ["environment (it is gone)"]
     try:
@@ -59,15 +62,15 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         now = environment.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
     except NectarError as error:
         return [f"source ({error.message})"]
-    then = marker["digests"]
-    changed = [name for part, name in _NAMES.items() if part in now and now[part] != then[part]]
+    changed = [name for part, name in _NAMES.items() if part in now and now[part] != marker.digests.get(part)]
     if not plan.has_lock and "lock" in changed:  # nothing is resolved for it yet, because something else changed
         changed.remove("lock")
-    if given.settings.to_mapping() != marker["settings"]:
+    if given.settings.to_mapping() != marker.settings:
         changed = (
             ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]
         )
-    return changed
+    edited = notes.changed(home.envs / record.environment) if marker.noted else []
+    return [*changed, *(f"environment ({path})" for path in edited[:1])]
 
 
 @contextmanager
@@ -77,6 +80,6 @@ def in_use(home: Home, key: str) -> Iterator[None]:
     :raises EnvironmentFailedError: it has just been removed.
     """
     with held(home.envs / ".locks" / f"{key}.use", shared=True):
-        if environment.marker_of(home, key) is None:
+        if generations.marker_of(home, key) is None:
             raise EnvironmentFailedError("The environment has just been removed.", where=str(home.envs / key), hint="Do it again.")
         yield

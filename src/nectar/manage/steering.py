@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.installed import site_packages
-from nectar.manage.plan import MARKER
+from nectar.manage.marker import MARKER
+from nectar.manage.notes import NOTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from nectar.manage.installed import Distribution
 
 _STEERING = re.compile(
-    rf"\.?{re.escape(MARKER)}|pyvenv\.cfg|lib|lib64"
+    rf"\.?({re.escape(MARKER)}|{re.escape(NOTES)})|pyvenv\.cfg|lib|lib64"
     r"|bin|bin/(pyvenv\.cfg|pybuilddir\.txt|Modules(/.*)?|[^/]*\._pth|(python|pypy|graalpy)w?[0-9.]*t?)"
     r"|lib/libpython[^/]*|lib/(python|pypy)[0-9.]*t?(\.zip|/(?!site-packages(/|$)).*)?",
     re.DOTALL | re.IGNORECASE,  # which some file systems of macOS ignore, too
