@@ -14,6 +14,7 @@ import stat
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from nectar.approach import StrangeLinkError, enter, look
 from nectar.home import CLAIMS
 
 if TYPE_CHECKING:
@@ -61,10 +62,13 @@ class Place:
 
         :param path: the alias's computation directory.
         :raises SpoolBusyError: another process holds it.
-        :raises SpoolUnusableError: it is not there, cannot be written, or its ``.nectar`` is not this user's alone.
+        :raises SpoolUnusableError: it is not there, its path leads through another user's link, it cannot be written, or its
+            ``.nectar`` is not this user's alone.
         """
         try:
-            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = enter(path)
+        except StrangeLinkError as error:
+            raise SpoolUnusableError(error.message) from None
         except OSError as error:
             raise SpoolUnusableError(f"{path}: {error.strerror}") from None
         try:
@@ -123,9 +127,11 @@ class Place:
         :raises OSError: it cannot be told now.
         """
         try:
-            return self.identity == _identity(path.stat()) and _identity(os.fstat(self.claims)) == _identity(
-                (path / CLAIMS).lstat()
-            )
+            there = look(path)
+            claims = os.stat(CLAIMS, dir_fd=self.directory, follow_symlinks=False)
+            return self.identity == _identity(there) and _identity(os.fstat(self.claims)) == _identity(claims)
+        except StrangeLinkError:
+            return False
         except OSError as error:
             if error.errno in (errno.EIO, errno.ENOMEM):
                 raise
@@ -133,8 +139,8 @@ class Place:
 
     def _is_at_its_path(self) -> bool:
         try:
-            return _identity(self._path.stat()) == self.identity
-        except (FileNotFoundError, NotADirectoryError):
+            return _identity(look(self._path)) == self.identity
+        except (FileNotFoundError, NotADirectoryError, StrangeLinkError):
             return False
 
     @property

@@ -32,6 +32,7 @@ class Settings:
         is replaced, and a run that takes more is ended (Linux); None sets no limit.
     :ivar max_question_bytes: a larger question gets an error answer.
     :ivar keep_answers: seconds that an answer which nobody reads stays.
+    :ivar extras: names of the project's optional dependencies that its environment has too.
     :ivar env: variables to set in the handler's process.
     :ivar pass_env: names of variables to let through from the launching shell.
     """
@@ -45,6 +46,7 @@ class Settings:
     memory_limit: int | str | None = None
     max_question_bytes: int = 2 * MEBIBYTE
     keep_answers: float = 24 * 3600
+    extras: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     pass_env: list[str] = field(default_factory=list)
 
@@ -133,6 +135,11 @@ def _names(value: object) -> str | None:
     return None if fits else "a list of names of variables"
 
 
+def _extras(value: object) -> str | None:
+    fits = isinstance(value, list) and all(isinstance(item, str) and _EXTRA.fullmatch(item) for item in value)
+    return None if fits else "a list of names in [project.optional-dependencies]"
+
+
 def variable_name(name: str) -> bool:
     """Whether the environment can hold a variable of this name."""
     return bool(name) and "=" not in name and "\0" not in name
@@ -140,6 +147,7 @@ def variable_name(name: str) -> bool:
 
 _DAY = 86400
 _SIZE = re.compile(r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE | re.ASCII)
+_EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
@@ -153,6 +161,7 @@ _CHECKS = {
     "memory_limit": _memory,
     "max_question_bytes": _count(1024, 1024 * MEBIBYTE),
     "keep_answers": _seconds(1, 10 * 365 * _DAY),
+    "extras": _extras,
     "env": _variables,
     "pass_env": _names,
 }

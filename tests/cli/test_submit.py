@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.world import until
+from tests.world import PATIENCE, until
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
     from tests.world import World
 
 QUERIES = """
@@ -104,3 +110,87 @@ def test_an_answer_that_cannot_be_read(world: World) -> None:
     aside.rename(pending.with_suffix(".complete"))
     assert process.wait(60) == 1
     assert "cannot be read" in process.communicate()[1]
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
+@pytest.mark.parametrize(("directory", "expected"), [(0o777, 0o600), (0o2775, 0o660)], ids=["plain", "setgid"])
+def test_a_question_is_its_writer_s_and_the_handler_s(world: World, directory: int, mask: int, expected: int) -> None:
+    world.node().chmod(directory)
+    before = os.umask(mask)
+    try:
+        comp_id = world.run("submit", "alice", "q", "--no-wait").stdout.strip()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((world.node() / f"{comp_id}.pending").stat().st_mode) == expected
+
+
+@pytest.mark.uv
+def test_so_is_its_answer(answering: World) -> None:
+    comp_id = answering.run("submit", "alice", "6 * 7", "--no-wait").stdout.strip()
+    complete = answering.node() / f"{comp_id}.complete"
+    until(complete.exists, "the answer is there")
+    assert stat.S_IMODE(complete.stat().st_mode) == 0o600
+
+
+def _stranger(path: Path) -> None:
+    path.write_bytes(ANSWER.replace(b"ID", path.stem.encode()))
+    os.chown(path, 12345, 12345)
+
+
+ANSWER = b'{"comp_id": "ID", "status": "success", "result": {"value": 666}, "error": null, "execution_time": null}'
+IN_THE_WAY: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pipe": (os.mkfifo, "not a regular file"),
+    "a directory": (Path.mkdir, "not a regular file"),
+    "a link": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "another user's": (_stranger, "it belongs to user 12345, and user 0 answers here"),
+}
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) -> None:
+    """It hangs nobody, is not read, and the answer may still come and replace it."""
+    if kind == "another user's" and os.geteuid() != 0:
+        pytest.skip("only root can make what belongs to another user")
+    put, reason = IN_THE_WAY[kind]
+    node = world.node()
+    (node / ".nectar").mkdir(mode=0o700)
+
+    def in_the_way(deadline: int) -> tuple[subprocess.Popen[str], Path]:
+        process = world.begin("submit", "alice", "q", "--deadline", str(deadline))
+        until(lambda: list(node.glob("*.pending")), "the question is there")
+        (pending,) = node.glob("*.pending")
+        pending.unlink()
+        complete = pending.with_suffix(".complete")
+        put(complete)
+        return process, complete
+
+    process, complete = in_the_way(2)
+    assert process.wait(PATIENCE) == 6
+    assert reason in process.communicate()[1]
+    if kind == "a directory":
+        complete.rmdir()
+    process, complete = in_the_way(600)
+    if kind == "a directory":
+        complete.rmdir()
+    aside = node / "aside"
+    aside.write_bytes(ANSWER.replace(b"ID", complete.stem.encode()))
+    aside.rename(complete)
+    assert process.wait(PATIENCE) == 0
+    assert process.communicate()[0] == "666\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b" " * (1 << 20) + ANSWER, "larger than 65536 bytes"), (b"[" * 60_000, "not"), (b'{"a":' * 10_000, "not")],
+)
+def test_an_answer_without_measure(world: World, content: bytes, reason: str) -> None:
+    node = world.node()
+    process = world.begin("submit", "alice", "q")
+    until(lambda: list(node.glob("*.pending")), "the question is there")
+    (pending,) = node.glob("*.pending")
+    (node / "aside").write_bytes(content)
+    (node / "aside").rename(pending.with_suffix(".complete"))
+    assert process.wait(PATIENCE) == 1
+    said = process.communicate()[1]
+    assert "The answer cannot be read" in said
+    assert reason in said

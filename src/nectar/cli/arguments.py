@@ -8,6 +8,7 @@ import click
 
 from nectar.errors import NectarError
 from nectar.manage import handlers
+from nectar.manage.extras import check as check_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+extra_option = click.option(
+    "--extra",
+    "extras",
+    type=check_extra,
+    multiple=True,
+    metavar="NAME",
+    help="One of the project's optional dependencies, too; may be repeated.",
+)
 entry_option = click.option(
     "--handler", "entry", metavar="EP", help="Which entry point of the group nectar.handlers, where there are several."
 )

@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage import logins
+from nectar.manage import extras, logins
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
 from nectar.manage.project import normalised
@@ -49,22 +49,26 @@ def sdist_name(path: Path) -> str:
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
     """What the environment of something on the index is made of; a login is no part of it."""
     name = normalised(requirement_name(requirement))
-    made = Plan(distribution=name, python=Request(None, python))
+    made = Plan(distribution=name, python=Request(None, python), extras=extras.together(extras.of_requirement(requirement)))
     _wrap(made, [logins.without(requirement)], {}, None)
     return made
 
 
-def plan_file(path: Path, *, python: str | None) -> Plan:
-    """What the environment of a wheel or an sdist is made of: the file itself, and what it depends on."""
+def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -> Plan:
+    """What the environment of a wheel or an sdist is made of: the file itself, and what it depends on.
+
+    :param chosen: extras.
+    """
     name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
-    made = Plan(distribution=name, python=Request(requires, python), locals_=[name])
+    made = Plan(distribution=name, python=Request(requires, python), extras=chosen, locals_=[name])
     made.put(f"given/{path.name}", Piece(origin=path))
-    _wrap(made, [name], {name: {"path": f"given/{path.name}"}}, requires)
+    _wrap(made, [extras.added(name, chosen)], {name: {"path": f"given/{path.name}"}}, requires)
     return made
 
 
 def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires: str | None) -> None:
+    made.wrapped = True
     wanted = _MINOR.fullmatch(made.python.wanted or "")
     project = {
         "project": {

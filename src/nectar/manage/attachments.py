@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from nectar.approach import look
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import CLAIMS
 from nectar.manage import handlers, registry, turns
@@ -29,10 +30,10 @@ def check(home: Home, records: dict[str, registry.Record], aliases: tuple[str, .
     """Whether a handler could be attached to all of these.
 
     :raises NotFoundError: one does not exist.
-    :raises ConflictError: one has another handler.
+    :raises ConflictError: one has another handler, or its path leads through a link that is not to be followed.
     """
     for alias in aliases:
-        home.require_alias(alias)
+        look(home.require_alias(alias))
     registry.require_free(records, aliases, name=name)
 
 

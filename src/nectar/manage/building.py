@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import generations, installed, notes, python, stale, steering
+from nectar.manage import extras, generations, installed, notes, python, stale, steering
 from nectar.manage.marker import Marker
 from nectar.manage.plan import LOCK, key_of
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
@@ -66,6 +66,7 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     # cannot be combined with working offline.
     outcome = shop.uv.run(
         *("sync", "--locked", "--no-default-groups", "--no-editable"),
+        *(f"--extra={name}" for name in plan.extras if not plan.wrapped),
         *(*project, "--python", shop.venv / "bin" / "python"),
         variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
     )
@@ -127,6 +128,7 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
             where=str(shop.source.shown),
             hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
         )
+    extras.require(plan.extras, own.extras, where=shop.source.shown)
     if shop.source.kind != "file":  # whose module is in the snapshot
         installed.refuse_lost_entries(shop.venv, entries)
     for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:

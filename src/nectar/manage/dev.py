@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import package, python, riding
+from nectar.manage import extras, package, python, riding
 from nectar.manage.project import Project, open_project
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
@@ -27,15 +27,17 @@ PTH = "nectar-dev.pth"
 _ASK = "import json, sysconfig; print(json.dumps([sysconfig.get_python_version(), sysconfig.get_path('purelib')]))"
 
 
-def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
+def prepare(home: Home, path: Path, *, chosen: tuple[str, ...] = (), report: Callable[[str], None]) -> Path:
     """Make a project's ``.venv`` with its dev group, and put nectar's API on its path.
 
     ``pyproject.toml`` and ``uv.lock`` stay as they are, except that a project without a lock gets one.
 
+    :param path: the project's, with extras behind it or not.
+    :param chosen: more extras.
     :returns: the ``.venv``, the workspace's where the project is in one.
     :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
     """
-    directory = absolute(path)
+    directory, behind = extras.of_path(absolute(path))
     if directory.is_file():
         raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {path}")
     if not directory.is_dir():
@@ -45,7 +47,8 @@ def prepare(home: Home, path: Path, *, report: Callable[[str], None]) -> Path:
     root = _root(project)
     venv = root / ".venv"
     uv = Uv(find_uv(), cached(filtered(os.environ), home.uv_cache), report, lambda _line: None)
-    arguments = ["sync", "--project", str(directory)]
+    wanted = package.require_extras(project, (*behind, *chosen))
+    arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")
     if not (venv / "bin" / "python").exists():

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Distribution:
     version: str
     files: list[tuple[str, str | None, int | None]]
     entries: dict[str, list[tuple[str, str]]]
+    extras: list[str] = field(default_factory=list)
 
 
 def site_packages(venv: Path) -> Path:
@@ -74,7 +75,7 @@ def _distribution(place: Path) -> Distribution:
 
     said = HeaderParser().parsestr(_text(place / "METADATA"))
     files, entries = list(_record(_text(place / "RECORD"))), _entry_points(_text(place / "entry_points.txt"))
-    return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries)
+    return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
 
 
 def _entry_points(text: str) -> dict[str, list[tuple[str, str]]]:

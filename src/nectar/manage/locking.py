@@ -80,7 +80,7 @@ def _opened(path: Path) -> int:
 def is_free(path: Path) -> bool:
     """Whether nobody holds a lock. A file that is not there is held by nobody."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a node may have put a pipe there
     except FileNotFoundError:
         return True
     try:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from nectar.approach import enter
 from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, UnresponsiveError
+from nectar.home import CLAIMS
+from nectar.reading import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nectar.home import Home
+    from nectar.reading import Content
 
 _POLL = 0.01
 
@@ -23,26 +30,33 @@ def ask(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str
 
     :param deadline: seconds.
     :raises NotFoundError: the alias does not exist.
+    :raises ConflictError: its path leads through a link that is not to be followed.
     :raises UnresponsiveError: there was no answer in time. A question that nobody has begun to answer is taken back.
     """
-    directory = home.require_alias(alias)
-    comp_id = put(home, alias, query, deadline=deadline, metadata=metadata)
-    pending, complete = (directory / f"{comp_id}.{suffix}" for suffix in ("pending", "complete"))
-    end = time.monotonic() + deadline
-    try:
-        while not complete.exists():
-            if time.monotonic() > end:
-                waits = pending.exists()
-                raise UnresponsiveError(
-                    f"There was no answer within {deadline} seconds.",
-                    where=str(complete),
-                    hint="Nobody took the question: nectar view shows who answers for whom." if waits else "It is being worked on.",
-                )
-            time.sleep(_POLL)
-    except BaseException:
-        pending.unlink(missing_ok=True)
-        raise
-    return _read(complete, comp_id)
+    path = home.require_alias(alias)
+    with _entered(path) as directory:
+        comp_id = _put(directory, path, alias, query, deadline=deadline, metadata=metadata)
+        complete = path / f"{comp_id}{COMPLETE}"
+        end = time.monotonic() + deadline
+        try:
+            while (content := _look(complete.name, directory)) is None or isinstance(content, str):
+                if time.monotonic() > end:
+                    waits = "Nobody took the question: nectar view shows who answers for whom."
+                    taken = "It is being worked on." if content is None else f"What lies there is no answer: {content}."
+                    raise UnresponsiveError(
+                        f"There was no answer within {deadline} seconds.",
+                        where=str(complete),
+                        hint=waits if _exists(f"{comp_id}{PENDING}", directory) else taken,
+                    )
+                time.sleep(_POLL)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{comp_id}{PENDING}", dir_fd=directory)
+            raise
+        answer = _understood(content, complete, comp_id)
+        with suppress(OSError):  # it has been read
+            os.unlink(complete.name, dir_fd=directory)
+    return answer
 
 
 def put(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str, Any]) -> str:
@@ -50,7 +64,25 @@ def put(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str
 
     :returns: its id.
     """
-    directory = home.require_alias(alias)
+    path = home.require_alias(alias)
+    with _entered(path) as directory:
+        return _put(directory, path, alias, query, deadline=deadline, metadata=metadata)
+
+
+@contextmanager
+def _entered(path: Path) -> Iterator[int]:
+    try:
+        directory = enter(path)
+    except OSError as error:
+        raise NectarError(f"The node's directory cannot be used: {error.strerror}.", where=str(path)) from None
+    try:
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _put(directory: int, path: Path, alias: str, query: str, *, deadline: int, metadata: dict[str, Any]) -> str:
+    """Write a question that its writer and the handler can read, and nobody else; the answer gets the same mode."""
     comp_id = secrets.token_hex(4)
     question = Computation(
         comp_id=comp_id,
@@ -62,22 +94,56 @@ def put(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str
         timestamp=time.time(),
         metadata=metadata,
     )
-    aside = directory / f".{comp_id}.asking"
+    aside = f".{comp_id}.asking"
+    # A directory that gives its group to what is made in it is shared by that group: its node and its handler are two users.
+    mode = 0o660 if os.fstat(directory).st_mode & stat.S_ISGID else 0o600
     try:
-        aside.write_bytes(question.to_json())
-        os.rename(aside, directory / f"{comp_id}.pending")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        with open(descriptor, "wb") as stream:
+            stream.write(question.to_json())
+            with suppress(OSError):  # not every file system can
+                os.fchmod(descriptor, mode)
+        os.rename(aside, f"{comp_id}{PENDING}", src_dir_fd=directory, dst_dir_fd=directory)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise NectarError(f"The question cannot be written: {error.strerror}.", where=str(directory)) from None
+        with suppress(OSError):
+            os.unlink(aside, dir_fd=directory)
+        raise NectarError(f"The question cannot be written: {error.strerror}.", where=str(path)) from None
     return comp_id
 
 
-def _read(complete: Path, comp_id: str) -> ComputationResult:
+def _look(name: str, directory: int) -> Content | str | None:
+    """The answer, None where there is none, or why what has its name is none, which may yet be replaced by it."""
     try:
-        answer = ComputationResult.from_json(complete.read_bytes())
+        content = read(name, directory, MAX_ANSWER)
+    except FileNotFoundError:
+        return None
+    except NotAQuestionError as error:
+        return str(error)
+    owner = content.status.st_uid
+    try:
+        answering = os.stat(CLAIMS, dir_fd=directory, follow_symlinks=False).st_uid
+    except FileNotFoundError:  # it is no nectar that answers here
+        return content
+    return content if owner in (answering, os.geteuid(), 0) else f"it belongs to user {owner}, and user {answering} answers here"
+
+
+def _understood(content: Content, complete: Path, comp_id: str) -> ComputationResult:
+    """:raises NectarError: it is no answer, or one to another question; it stays where it is."""
+    problem = f"it is larger than {MAX_ANSWER} bytes" if content.too_large else content.closed
+    try:
+        if problem is not None:
+            raise InvalidQuestionError(problem)
+        answer = ComputationResult.from_json(content.raw)
     except (NotWholeError, InvalidQuestionError) as error:
         raise NectarError(f"The answer cannot be read: {error}.", where=str(complete)) from None
-    complete.unlink(missing_ok=True)
     if answer.comp_id != comp_id:
         raise NectarError(f"The answer is to another question, {answer.comp_id!r}.", where=str(complete))
     return answer
+
+
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

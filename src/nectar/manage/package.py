@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.manage import cache_keys, configuration, trees, vcs, workspace
+from nectar.manage import cache_keys, configuration, extras, trees, vcs, workspace
 from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import DECIDING, Gathering, gather
 from nectar.manage.pieces import Piece
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 _TOLD_BY = ("pyproject.toml", "uv.toml", ".python-version")
 
 
-def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
+def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), but: tuple[Path, ...]) -> Plan:
     """What the environment of a project is made of.
 
     :param python: what ``--python`` asked for.
+    :param chosen: extras, beyond those that the project chooses itself.
     :param but: directories that are never source.
     :raises EnvironmentFailedError: it is no handler, or names what cannot be taken along.
     """
@@ -40,6 +41,7 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     made = Plan(
         distribution=normalised(project.name), project=position(project.directory, base), python=_request(project, space, python)
     )
+    made.extras = require_extras(project, chosen)
     made.lock = position(root.directory / LOCK, base)
     made.lock_of = root.directory / LOCK
     take(made, gathered, base, but)
@@ -53,6 +55,17 @@ def plan(directory: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     made.outside = str(min(outside)) if outside else None
     return made
+
+
+def require_extras(project: Project, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The extras that a project and a person chose.
+
+    :raises UsageError: the project has no such one.
+    """
+    wanted = extras.together((*project.settings.extras, *chosen))
+    if "optional-dependencies" not in project.dynamic:  # else a build will tell
+        extras.require(wanted, project.section("project", "optional-dependencies"), where=str(project.file))
+    return wanted
 
 
 def request(project: Project, python: str | None) -> Request:

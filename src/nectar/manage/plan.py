@@ -33,6 +33,8 @@ class Plan:
     :ivar project: where its project lies, relative to the tree (``""`` is the tree itself).
     :ivar lock: where its ``uv.lock`` is or would be, relative to the tree.
     :ivar left_out: what of the source was not taken, each a line for a person.
+    :ivar extras: of the handler's distribution, as they are compared.
+    :ivar wrapped: whether the project is none of the author's, and has nothing but the distribution, with its extras, as a dependency.
     :ivar locals_: names of the distributions that are built from the tree.
     :ivar python: the Python that is asked for.
     :ivar outside: why the resolution cannot be kept for the project, or None: its sources lie elsewhere.
@@ -50,6 +52,8 @@ class Plan:
     project: str = ""
     lock: str = LOCK
     left_out: list[str] = field(default_factory=list)
+    extras: tuple[str, ...] = ()
+    wrapped: bool = False
     locals_: list[str] = field(default_factory=list)
     python: Request = field(default_factory=Request)
     outside: str | None = None
@@ -154,6 +158,8 @@ class Plan:
             mode = "link" if piece.link is not None else "executable" if executable else "plain"
             parts[kind].update(f"{len(name)} {name} {mode} {len(content)}\n".encode(errors="surrogateescape"))
             parts[kind].update(hashlib.sha256(content).digest())
+        if self.extras and not self.wrapped:
+            parts["project"].update(f"extras {' '.join(self.extras)}\n".encode())
         for line in self.extra:
             parts["source"].update(f"{line}\n".encode(errors="surrogateescape"))
         digests = {name: part.hexdigest() for name, part in parts.items()}

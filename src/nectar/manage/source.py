@@ -7,13 +7,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
-from nectar.manage import artifact, logins, package, project, single_file
+from nectar.manage import artifact, extras, logins, package, project, single_file
 from nectar.manage.plan import Plan
 from nectar.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Kind = Literal["package", "file", "wheel", "sdist", "requirement"]
 _SDISTS = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
@@ -27,6 +30,7 @@ class Source:
     :ivar name: the default name for it: the project's, or a file's stem.
     :ivar settings: from ``[tool.nectar]``.
     :ivar requirement: of a requirement, its text, with ``***`` in place of a login.
+    :ivar extras: what a person chose beyond what ``[tool.nectar]`` does; of a requirement, they stand in its text.
     :ivar login: that one; it is kept where the handler's variables are.
     :ivar python: what ``--python`` asked for.
     :ivar downloads: whether uv may fetch a Python.
@@ -38,6 +42,7 @@ class Source:
     name: str
     settings: Settings = field(default_factory=Settings)
     requirement: str | None = None
+    extras: tuple[str, ...] = ()
     login: str | None = field(default=None, repr=False)
     python: str | None = None
     downloads: bool = False
@@ -53,11 +58,14 @@ class Source:
     @property
     def shown(self) -> str:
         """The handler as a person named it."""
-        return self.requirement or str(self.path)
+        chosen = f"[{','.join(self.extras)}]" if self.extras else ""
+        return self.requirement or f"{self.path}{chosen}"
 
     def to_mapping(self) -> dict[str, Any]:
         """What :func:`reopen` opens again; it holds no content, and no login."""
+        chosen = {"extras": list(self.extras)} if self.extras else {}
         return {
+            **chosen,
             "kind": self.kind,
             "path": str(self.path),
             "requirement": self.requirement,
@@ -73,25 +81,27 @@ class Source:
         :raises EnvironmentFailedError: it cannot be said.
         """
         if self.kind == "package":
-            return package.plan(self.path, python=self.python, but=but)
+            return package.plan(self.path, python=self.python, chosen=self.extras, but=but)
         if self.kind == "file":
             return single_file.plan(self.path, python=self.python, but=but)
         if self.kind == "requirement":
             return artifact.plan_requirement(self.requirement or "", python=self.python)
-        return artifact.plan_file(self.path, python=self.python)
+        return artifact.plan_file(self.path, python=self.python, chosen=self.extras)
 
 
 def open_source(
     handler: str | Path | None,
     *,
     requirement: str | None = None,
+    chosen: Iterable[str] = (),
     python: str | None = None,
     downloads: bool = False,
     offline: bool = False,
 ) -> Source:
     """Say what it is that a person pointed at.
 
-    :param handler: a path, or None with ``requirement``.
+    :param handler: a path, with extras behind it or not, or None with ``requirement``.
+    :param chosen: more extras.
     :raises NotFoundError: nothing is there, or a directory without ``pyproject.toml``.
     :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
     :raises UsageError: it is none of what can be a handler, or its settings are wrong.
@@ -101,18 +111,29 @@ def open_source(
         if handler is not None:
             raise UsageError("Give a path or --requirement, not both.")
         name = artifact.requirement_name(requirement)
-        requirement, login = logins.part(requirement, os.environ)
+        requirement, login = logins.part(extras.added(requirement, chosen), os.environ)
         return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
     if handler is None:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
-    path = _absolute(Path(handler))
+    path, behind = extras.of_path(absolute(handler))
+    path = _absolute(path)
+    options["extras"] = extras.together((*behind, *chosen))
     if path.is_dir():
         found = project.open_handler(path)
         return Source(kind="package", path=path, name=_name(found.name), settings=found.settings, **options)
+    if not path.exists() and "://" in str(handler):  # and is not repeated: a password may be in it
+        raise UsageError("This is an address, and no path.", hint="Give it as a requirement: --requirement 'NAME @ ADDRESS'.")
     if not path.exists():
         raise NotFoundError("There is nothing at this path.", where=str(path), hint="nectar new makes a handler to begin with.")
     if path.suffix == ".py":
-        return Source(kind="file", path=path, name=_name(path.stem), settings=single_file.read_metadata(path).settings, **options)
+        settings = single_file.read_metadata(path).settings
+        if settings.extras or options["extras"]:
+            raise UsageError(
+                "A single file has no extras.",
+                where=str(path),
+                hint="What it needs is listed as dependencies in its inline metadata.",
+            )
+        return Source(kind="file", path=path, name=_name(path.stem), settings=settings, **options)
     if path.suffix == ".whl":
         return Source(kind="wheel", path=path, name=_name(artifact.wheel_name(path)), **options)
     if path.name.endswith(_SDISTS):
@@ -132,6 +153,7 @@ def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
     opened = open_source(
         None if requirement is not None else record.get("path"),
         requirement=requirement,
+        chosen=project.list_of_text(record.get("extras")),
         python=record.get("python"),
         downloads=record.get("downloads", False),
         offline=record.get("offline", False),
@@ -154,7 +176,8 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
         with suppress(UsageError):  # what cannot be read now was built once
             options["requirement"], own = logins.part(options["requirement"], os.environ)
             login = own or login
-    return Source(path=path, name=_name(path.stem), login=login, **options)
+    chosen = tuple(project.list_of_text(record.get("extras")))  # of which 0.1.0 knew nothing
+    return Source(path=path, name=_name(path.stem), extras=chosen, login=login, **options)
 
 
 def _absolute(path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nectar.cli.arguments import entry_option
+from nectar.cli.arguments import entry_option, extra_option
 from nectar.cli.render import launched
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
@@ -25,6 +25,7 @@ from nectar.manage.source import open_source
     "--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated."
 )
 @entry_option
+@extra_option
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
 @click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
 @click.option(
@@ -42,7 +43,7 @@ from nectar.manage.source import open_source
 def command(session: Session, /, **options: Any) -> None:
     """Run HANDLER as a daemon called NAME.
 
-    HANDLER is a project's directory, a .py file, a wheel or an sdist. It gets a virtual environment of its own; the command
+    HANDLER is a project's directory, a .py file, a wheel or an sdist; with extras as in '.[fast]'. It gets a virtual environment of its own; the command
     returns when a worker has loaded the handler. Without NAME it is called as the project or the file is.
     """
     handler: str | None = options["handler"]
@@ -52,6 +53,7 @@ def command(session: Session, /, **options: Any) -> None:
     source = open_source(
         handler,
         requirement=options["requirement"],
+        chosen=options["extras"],
         python=options["python"],
         downloads=options["downloads"],
         offline=options["offline"],
