@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import cache_keys, package
-from nectar.manage.project import Project
+from nectar.manage import cache_keys, package, searching, workspace
+from nectar.manage.project import Project, open_project
 from tests.environments.workbench import Bench, write
 
 
@@ -90,11 +90,42 @@ def test_a_key_of_an_odd_kind(directory: Path, key: Any) -> None:
 
 
 def test_a_pattern_over_too_many_files(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_keys, "LOOKED_AT", 5)
+    monkeypatch.setattr(searching, "LOOKED_AT", 5)
     assert files(directory, {"file": "x/*.txt"})[0] == ["x/b.txt"]
     for pattern in ("**/*", "**/a/**/b/**/c"):
         with pytest.raises(EnvironmentFailedError, match="More than 5 files"):
             files(directory, {"file": pattern})
+
+
+def test_members_of_a_workspace_are_looked_for_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "space/packages/one",
+        "space/packages/two",
+        "space/packages/.hidden",
+        "beside",
+        "elsewhere/three",
+        "space/node_modules/x",
+    ):
+        write(tmp_path / name / "pyproject.toml", f'[project]\nname = "{Path(name).name.strip(".")}"\n')
+    (tmp_path / "space" / "linked").symlink_to("../elsewhere")
+    (tmp_path / "space" / "packages" / "link").symlink_to("../../beside")
+
+    def members(*patterns: str) -> set[str]:
+        listed = ", ".join(repr(pattern) for pattern in patterns)
+        write(tmp_path / "space" / "pyproject.toml", f"[tool.uv.workspace]\nmembers = [{listed}]\n")
+        found = workspace.of(open_project(tmp_path / "space"))
+        assert found
+        return {str(each.relative_to(tmp_path)) for each in found.members}
+
+    assert members("packages/*") == {"space/packages/one", "space/packages/two", "beside"}
+    assert members("./packages/one/") == {"space/packages/one"}
+    assert members("packages/t*", "../beside") == {"space/packages/two", "beside"}
+    assert members("linked/*") == {"elsewhere/three"}
+    assert members("**/*") == {"space/packages/one", "space/packages/two", "beside"}
+    assert members("a\0b", "/*", "n" * 5000, "*/" * 5000) == set()
+    monkeypatch.setattr(searching, "LOOKED_AT", 5)
+    with pytest.raises(EnvironmentFailedError, match="More than 5 files"):
+        members("../../**")
 
 
 def test_a_key_is_taken_where_it_really_lies(bench: Bench) -> None:

@@ -252,3 +252,24 @@ def test_the_data_dir_is_no_source(directory: Path) -> None:
     write(directory / "sandbox" / "alice" / "data" / "computation" / "x.pending", "{}")
     assert set(trees.read(directory, but=(directory / "sandbox", directory / "sandbox" / "nectar")).files) == SOURCE
     assert set(trees.read(directory, but=(directory, directory.parent, directory / "sandbox")).files) == SOURCE
+
+
+def test_the_data_dir_is_no_source_by_way_of_a_link_either(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    write(tmp_path / "sandbox" / "nectar" / "handlers" / "other.env", SECRET)
+    write(tmp_path / "sandbox" / "notes.txt", "x\n")
+    (directory / "sandbox").symlink_to("../sandbox")
+    (directory / "env").rename(directory / "old")
+    (directory / "env").symlink_to("../sandbox/nectar/handlers/other.env")
+    found = trees.read(directory, but=(tmp_path / "sandbox" / "nectar",)).files
+    assert {name for name, path in found.items() if "sandbox" in str(path)} == {"sandbox/notes.txt"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_a_directory_that_cannot_be_read_is_left_out(directory: Path) -> None:
+    write(directory / "closed" / "x.txt", "x\n")
+    (directory / "closed").chmod(0)
+    found = trees.read(directory)
+    (directory / "closed").chmod(0o700)
+    assert set(found.files) == SOURCE
+    assert found.left_out == [f"Left out: {directory}/closed/, which cannot be read."]

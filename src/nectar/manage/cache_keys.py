@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
-from nectar.errors import EnvironmentFailedError
-from nectar.manage import authored, trees, vcs
+from nectar.manage import authored, searching, vcs
 from nectar.manage.bounds import is_virtual
-from nectar.manage.pieces import DEPTH, is_name
+from nectar.manage.pieces import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from nectar.manage.project import Project
-
-LOOKED_AT = 100_000
-"""Files that one pattern may have looked at."""
-_WILD = re.compile(r"[*?[]")
-_REPEATED = re.compile(r"(?<![^/])(?:\*\*/+)+")
 
 
 def values(project: Project) -> list[str]:
@@ -56,65 +48,14 @@ def _files(project: Project) -> Iterator[tuple[str, str]]:
         pattern = key.get("file")
         if not isinstance(pattern, str) or not pattern or os.path.isabs(pattern) or "\0" in pattern:
             continue
-        parts = os.path.normpath(_REPEATED.sub("**/", pattern)).split("/")
-        if parts[0] == ".." or not _WILD.search(pattern):
-            names = ["/".join(parts)]
-        else:
-            names = sorted(_Search(project.directory, pattern).names("", parts))
+        plain = os.path.normpath(pattern)
+        where = f"[tool.uv] cache-keys in {project.file}"
+        names = [plain] if plain.split("/")[0] == ".." else searching.matching(project.directory, plain, where=where)
         yield from ((pattern, name) for name in names if _is_data(project.directory / name))
 
 
 def _is_data(file: Path) -> bool:
     return os.path.isfile(file) and not is_virtual(file.stat().st_dev)
-
-
-class _Search:
-    """A search for what a pattern matches: in no directory by way of a link, and in none that is never source."""
-
-    def __init__(self, directory: Path, pattern: str) -> None:
-        self._directory = directory
-        self._pattern = pattern
-        self._left = LOOKED_AT
-
-    def names(self, prefix: str, parts: list[str]) -> set[str]:
-        """What matches parts of a pattern below a directory, relative to the top."""
-        if not parts or max(len(parts), prefix.count("/")) > DEPTH:
-            return set()
-        first, rest = parts[0], parts[1:]
-        if not _WILD.search(first):
-            name = prefix + first
-            return self.names(f"{name}/", rest) if rest else {name}
-        found: set[str] = set()
-        if first == "**":
-            found |= self.names(prefix, rest)
-        for name, is_directory in self._entries(prefix):
-            if first == "**":
-                found |= self.names(f"{prefix}{name}/", parts) if is_directory else set() if rest else {prefix + name}
-            elif fnmatch.fnmatchcase(name, first):
-                found |= {prefix + name} if not rest else self.names(f"{prefix}{name}/", rest) if is_directory else set()
-        return found
-
-    def _entries(self, prefix: str) -> Iterator[tuple[str, bool]]:
-        """What lies in a directory, each with whether it is one to look into."""
-        place = self._directory / prefix
-        try:
-            if os.path.realpath(place) != str(place):
-                return
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    self._left -= 1
-                    if self._left < 0:
-                        raise self._too_many()
-                    yield entry.name, trees.is_walked(entry)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return
-
-    def _too_many(self) -> EnvironmentFailedError:
-        return EnvironmentFailedError(
-            f"More than {LOOKED_AT:,} files would have to be looked at for the cache key {self._pattern!r}.",
-            where=f"[tool.uv] cache-keys in {self._directory / 'pyproject.toml'}",
-            hint="Begin the pattern with a directory that holds fewer.",
-        )
 
 
 def _keys(project: Project) -> Iterator[dict[str, Any]]:

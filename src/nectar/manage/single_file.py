@@ -67,11 +67,12 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     if made.resolved_by is not None:
         made.resolved_by.append(place("pyproject.toml"))
     lock = file.with_name(f"{file.name}.lock")
-    if lock.is_file():
+    locked = trees.content_of(lock, Bounds(directory), made.left_out)
+    if locked:
         made.script_lock = place(lock.name)
         made.lock_of = lock
         made.put(place(file.name), Piece(content=file.read_bytes()))
-        made.put(made.script_lock, Piece(content=lock.read_bytes()))
+        made.put(made.script_lock, Piece(origin=locked))
         if made.resolved_by is not None:
             made.resolved_by.append(made.script_lock)
     elif around.whole or around.files:

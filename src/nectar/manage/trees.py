@@ -69,9 +69,9 @@ def read(directory: Path, *, but: tuple[Path, ...] = (), bounds: Bounds | None =
     """
     directory = directory.resolve()
     names = _by_git(directory)
-    listed = set(names) if names is not None else set(_walk(directory))
-    listed.update(name for name in ALWAYS if (directory / name).is_file())
     taking = _Taking(directory, bounds or Bounds(directory), [os.path.realpath(place) for place in but])
+    listed = set(names if names is not None else taking.walk(str(directory)))
+    listed.update(name for name in ALWAYS if (directory / name).is_file())
     for name in sorted(listed):
         taking.take(name)
     for name in also:
@@ -105,8 +105,40 @@ class _Taking:
         self.sizes: dict[str, int] = {}
         self._top = str(directory)
         self._bounds = bounds
-        self._excluded = [place for place in excluded if place != self._top and is_below(place, self._top)]
+        self._excluded = [place for place in excluded if not is_below(self._top, place)]
         self._plain = {""}
+
+    def walk(self, directory: str) -> Iterator[str]:
+        """All files and links below a directory but what is never source.
+
+        :raises EnvironmentFailedError: there are more than :data:`FILES`.
+        """
+        waiting, count = [""], 0
+        while waiting:
+            prefix = waiting.pop()
+            try:
+                with os.scandir(f"{directory}/{prefix}") as entries:
+                    found = list(entries)
+            except PermissionError:
+                if not prefix:
+                    raise
+                self.tree.left_out.append(f"Left out: {directory}/{prefix}, which cannot be read.")
+                continue
+            count += len(found)
+            if count > FILES:
+                raise EnvironmentFailedError(
+                    f"More than {FILES:,} files lie in a directory of the handler's source.",
+                    where=directory,
+                    hint="Make it a git repository and name them in .gitignore, or move them elsewhere.",
+                )
+            for entry in found:
+                name = prefix + entry.name
+                if _never(entry.name) or (not prefix and _is_output(Path(directory), entry.name)):
+                    continue
+                if not entry.is_dir(follow_symlinks=False):
+                    yield name
+                elif is_walked(entry):
+                    waiting.append(f"{name}/")
 
     def take(self, name: str) -> None:
         """Take what has a name, unless it lies below a link: that is what is taken there."""
@@ -126,7 +158,7 @@ class _Taking:
             self._take_link(name, path)
         elif stat.S_ISDIR(found.st_mode):  # a submodule
             inside = _by_git(Path(path))
-            for inner in inside if inside is not None else _walk(Path(path)):
+            for inner in inside if inside is not None else self.walk(path):
                 self.take(f"{name}/{inner}")
         else:
             self._take_file(name, path, found)
@@ -167,7 +199,7 @@ class _Taking:
 
     def _take_directory(self, name: str, real: str) -> None:
         """Take what lies in a directory that a link leads to; a link in it only where it stays in there."""
-        for inner in _walk(Path(real)):
+        for inner in self.walk(real):
             path = f"{real}/{inner}"
             if self._is_excluded(path):
                 continue
@@ -222,38 +254,6 @@ def _by_git(directory: Path) -> list[str] | None:
     ]
     # A project in a directory that git ignores has no list of its own.
     return names if any(name == "pyproject.toml" or name.endswith(".py") for name in names) else None
-
-
-def _walk(directory: Path) -> Iterator[str]:
-    """All files and links below a directory but what is never source.
-
-    :raises EnvironmentFailedError: there are more than :data:`FILES`.
-    """
-    waiting, count = [""], 0
-    while waiting:
-        prefix = waiting.pop()
-        try:
-            with os.scandir(directory / prefix) as entries:
-                found = list(entries)
-        except PermissionError:
-            if prefix:
-                continue
-            raise
-        count += len(found)
-        if count > FILES:
-            raise EnvironmentFailedError(
-                f"More than {FILES:,} files lie in a directory of the handler's source.",
-                where=str(directory),
-                hint="Make it a git repository and name them in .gitignore, or move them elsewhere.",
-            )
-        for entry in found:
-            name = prefix + entry.name
-            if _never(entry.name) or (not prefix and _is_output(directory, entry.name)):
-                continue
-            if not entry.is_dir(follow_symlinks=False):
-                yield name
-            elif is_walked(entry):
-                waiting.append(f"{name}/")
 
 
 def is_walked(entry: os.DirEntry[str]) -> bool:

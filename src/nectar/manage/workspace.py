@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from nectar.manage import searching
 from nectar.manage.project import Project, list_of_text, normalised, open_project
 
 if TYPE_CHECKING:
@@ -50,18 +52,22 @@ def _member_directories(root: Project) -> Iterator[Path]:
     table = root.section("tool", "uv", "workspace")
     excluded = list_of_text(table.get("exclude"))
     for pattern in list_of_text(table.get("members")):
-        for found in _expand(root.directory, pattern):
+        for found in _expand(root, pattern):
             inside = PurePath(os.path.relpath(found, root.directory))
             hidden = found.name.startswith(".")
             if (found / "pyproject.toml").is_file() and not hidden and not any(_matches(inside, each) for each in excluded):
                 yield found
 
 
-def _expand(directory: Path, pattern: str) -> list[Path]:
-    try:
-        return [found.resolve() for found in directory.glob(pattern.removeprefix("./").rstrip("/") or ".") if found.is_dir()]
-    except (ValueError, NotImplementedError):
+def _expand(root: Project, pattern: str) -> list[Path]:
+    if "\0" in pattern or os.path.isabs(pattern):
         return []
+    parts = os.path.normpath(pattern).split("/")
+    fixed = list(itertools.takewhile(lambda part: not searching.is_wild(part), parts))
+    base = Path(os.path.realpath(root.directory.joinpath(*fixed)))
+    rest = "/".join(parts[len(fixed) :])
+    found = searching.matching(base, rest, where=f"[tool.uv.workspace] in {root.file}") if rest else ["."]
+    return [(base / name).resolve() for name in found if os.path.isdir(base / name)]
 
 
 def _matches(path: PurePath, pattern: str) -> bool:
