@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 LIMIT = 1024 * MEBIBYTE
 """Bytes of source that are taken into an environment."""
-FILES = 500_000
+FILES = 200_000
 """Files that are looked at in a directory that no git lists."""
 
 ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
@@ -119,9 +119,11 @@ class _Taking:
             try:
                 with os.scandir(f"{directory}/{prefix}") as entries:
                     found = list(entries)
-            except PermissionError:
+            except (FileNotFoundError, PermissionError) as error:
                 if not prefix:
                     raise
+                if isinstance(error, FileNotFoundError):  # deleted meanwhile
+                    continue
                 self.tree.left_out.append(f"Left out: {directory}/{prefix}, which cannot be read.")
                 continue
             count += len(found)
