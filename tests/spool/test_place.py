@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nectar.claims import Question
 from nectar.computation import ComputationResult
+from nectar.manage.locking import is_free
 from nectar.place import SpoolUnusableError
 from nectar.spool import Spool
 from tests.soak.ground import mounted
 from tests.spool.conftest import MAX_BYTES, names, put
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 def refused(directory: Path) -> str:
@@ -77,3 +79,37 @@ def test_what_a_kill_leaves_of_a_trial_is_removed(directory: Path) -> None:
     Spool.open(directory, max_bytes=MAX_BYTES).close()
     assert names(directory) == foreign
     assert sorted(os.listdir(claims)) == [f"{3:016x}.trials"]
+
+
+def _theirs(claims: Path) -> None:
+    claims.mkdir(mode=0o700)
+    os.chown(claims, 12345, 12345)
+
+
+def _open(claims: Path) -> None:
+    claims.mkdir()
+    claims.chmod(0o750)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda claims: claims.symlink_to(claims.parent.parent), "Not a directory"),
+        (lambda claims: claims.symlink_to("nowhere"), "Not a directory"),
+        (os.mkfifo, "Not a directory"),
+        (Path.touch, "Not a directory"),
+        (_open, "belongs to, or is open to, somebody else"),
+        (_theirs, "belongs to, or is open to, somebody else"),
+    ],
+    ids=["link", "link to nothing", "pipe", "file", "open", "theirs"],
+)
+def test_claims_that_a_node_has_made(directory: Path, make: Callable[[Path], object], reason: str) -> None:
+    if make is _theirs and os.geteuid() != 0:
+        pytest.skip("only root can make what belongs to another user")
+    claims = directory / ".nectar"
+    make(claims)
+    before = (claims.lstat().st_ino, claims.lstat().st_mode)
+    assert reason in refused(directory)
+    assert is_free(claims), "nobody holds it, and a look at it hangs nobody"
+    assert (claims.lstat().st_ino, claims.lstat().st_mode) == before
+    assert os.listdir(directory.parent) == ["computation"]

@@ -119,6 +119,8 @@ def _look(name: str, directory: int) -> Content | str | None:
         return None
     except NotAQuestionError as error:
         return str(error)
+    except OSError as error:  # as where its owner has a lease on it
+        return f"it cannot be opened ({error.strerror})"
     owner = content.status.st_uid
     try:
         answering = os.stat(CLAIMS, dir_fd=directory, follow_symlinks=False).st_uid
