@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import extras, package, python, riding
+from nectar.manage import extras, package, python, riding, workspace
 from nectar.manage.project import Project, open_project
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
@@ -39,9 +39,10 @@ def prepare(home: Home, path: Path, *, chosen: tuple[str, ...] = (), report: Cal
     """
     directory, behind = extras.of_path(absolute(path))
     if directory.is_file():
-        raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {path}")
+        raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {directory}")
     if not directory.is_dir():
         raise NotFoundError("There is nothing at this path.", where=str(directory))
+    directory = directory.resolve()  # as uv and workspaces go by it
     project = open_project(directory)
     home.create()
     root = _root(project)
@@ -58,7 +59,7 @@ def prepare(home: Home, path: Path, *, chosen: tuple[str, ...] = (), report: Cal
         raise EnvironmentFailedError(
             "The project's .venv could not be made.",
             where=str(directory),
-            hint=f"If its lock is not up to date: uv lock --project {path}" if "--locked" in arguments else None,
+            hint=f"If its lock is not up to date: uv lock --project {directory}" if "--locked" in arguments else None,
             detail=outcome.errors.strip(),
         )
     minor, packages = _ask(venv)
@@ -89,11 +90,9 @@ def _users(runtime: Path) -> Path:
 
 
 def _root(project: Project) -> Path:
-    """Where the lock and the ``.venv`` are: the project's directory, or that of the workspace that it is in."""
-    for directory in (project.directory, *project.directory.parents):
-        if (directory / "pyproject.toml").is_file() and open_project(directory).section("tool", "uv", "workspace"):
-            return directory
-    return project.directory
+    """Where the lock and the ``.venv`` are: the project's directory, or that of the workspace that names it, as uv sees it."""
+    space = workspace.of(project)
+    return space.root.directory if space else project.directory
 
 
 def _ask(venv: Path) -> tuple[str, str]:
