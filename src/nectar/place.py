@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ VANISHED = frozenset({errno.ENOENT, errno.ENOTCONN, errno.ESTALE})
 """What is said of a directory that is there no more, or whose network's file system has gone."""
 
 
+_ACL = "system.posix_acl_access"
 _TRIAL = ".trial"
 _MOVED = ".moved"
 _TRIED = re.compile(r"[0-9a-f]{16}\.trial")
@@ -147,8 +149,11 @@ class Place:
     def shared(self) -> bool:
         """Whether others than this user may put files into the directory. A user's own group, as most systems give one, is the user."""
         found = os.fstat(self.directory)
-        by_group = found.st_mode & stat.S_IWGRP and (found.st_mode & stat.S_ISGID or found.st_gid != os.getegid())
-        return found.st_uid != os.geteuid() or bool(by_group or found.st_mode & stat.S_IWOTH)
+        if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
+            return True
+        if not found.st_mode & stat.S_IWGRP:  # which an access control list is no more than
+            return False
+        return bool(found.st_mode & stat.S_ISGID) or found.st_gid != os.getegid() or _ACL in _attributes(self.directory)
 
     def changed(self) -> int:
         """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
@@ -245,6 +250,13 @@ def _remove_trial(name: str, directory: int, claims: int) -> None:
             continue
         except IsADirectoryError:
             os.rmdir(left, dir_fd=where)
+
+
+def _attributes(directory: int) -> list[str]:
+    try:
+        return os.listxattr(directory) if sys.platform == "linux" else []
+    except OSError:
+        return []
 
 
 def _removed(directory: int) -> bool:
