@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_a_key_is_taken_where_it_really_lies(bench: Bench) -> None:
     write(place / "real" / "made.txt", "made\n")
     for name, target in (("link", "real"), ("away", ".."), ("key", "../secret"), ("made", "real/made.txt")):
         (place / name).symlink_to(target)
-    (place / ".git").mkdir()
+    subprocess.run(["git", "init", "-q", place], check=True)
     made = package.plan(place, python=None, but=())
     names = {name: piece.read() for name, piece in made.pieces.items() if piece.link is None}
     assert names["real/made.txt"] == b"made\n"

@@ -31,7 +31,7 @@ def project(place: Path, *, requires: str = FITS, more: str = "", package: str =
 @pytest.fixture
 def user(fresh: World) -> Path:
     """A user's home, in which the data dir, the project and all else lie."""
-    write(fresh.directory / ".bashrc", "the user's own\n")
+    write(fresh.directory / ".bashrc", "alias the-users-own-settings\n")
     fresh.home.create()
     write(fresh.home.registry, '{"schema": 1, "handlers": {}}\n')
     return fresh.directory
@@ -91,7 +91,7 @@ def test_the_shell_s_secrets_come_into_no_environment(fresh: World, user: Path) 
         assert "the handler runs in the project's directory" in line
     files = [path for path in fresh.home.nectar.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if path.name == "own.txt"]
-    for secret in (SECRET, "the user's own"):
+    for secret in (SECRET, "the-users-own-settings"):
         assert not [path for path in files if secret.encode() in path.read_bytes()]
     # What fails says it again: the reason may be there.
     write(place / "pyproject.toml", (place / "pyproject.toml").read_text().replace('"demo:answer"', '"demo.missing:answer"'))

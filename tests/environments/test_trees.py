@@ -82,7 +82,7 @@ def test_a_hook_s_variables_do_not_lead_git_astray(directory: Path, monkeypatch:
 
 
 def test_links(directory: Path, tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()  # so that all of this is one checkout
+    git(tmp_path, "init", "-q")  # so that all of this is one checkout
     write(tmp_path / "outside.txt", "from elsewhere\n")
     write(tmp_path / "elsewhere" / "deep" / "x.txt", "x\n")
     (tmp_path / "elsewhere" / "short").symlink_to("deep/x.txt")
@@ -158,7 +158,7 @@ SECRET = "a secret\n"
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel are Linux's")
 def test_a_link_that_leads_to_what_is_nobody_s_source_is_left_out(directory: Path, tmp_path: Path, target: str, why: str) -> None:
-    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    git(tmp_path, "init", "-q", "checkout")
     place = directory.rename(tmp_path / "checkout" / "project")
     write(tmp_path / "secret", SECRET)
     write(tmp_path / "home" / "secret", SECRET)
@@ -175,7 +175,7 @@ def test_a_link_that_leads_to_what_is_nobody_s_source_is_left_out(directory: Pat
 
 
 def test_what_holds_the_whole_home_is_no_checkout(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".git").mkdir()
+    git(tmp_path, "init", "-q")
     write(tmp_path / ".ssh" / "id", SECRET)
     (directory / "key").symlink_to("../.ssh/id")
     assert "key" in trees.read(directory).files
@@ -186,7 +186,7 @@ def test_what_holds_the_whole_home_is_no_checkout(directory: Path, tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="files of another user are made by root")
 def test_what_belongs_to_a_third_user_is_left_out(directory: Path, tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
+    git(tmp_path, "init", "-q")
     for name, owner in (("authors", 54321), ("third", 54322)):
         os.chown(write(tmp_path / name, "x\n"), owner, owner)
         (directory / name).symlink_to(f"../{name}")
@@ -255,7 +255,7 @@ def test_the_data_dir_is_no_source(directory: Path) -> None:
 
 
 def test_the_data_dir_is_no_source_by_way_of_a_link_either(directory: Path, tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
+    git(tmp_path, "init", "-q")
     write(tmp_path / "sandbox" / "nectar" / "handlers" / "other.env", SECRET)
     write(tmp_path / "sandbox" / "notes.txt", "x\n")
     (directory / "sandbox").symlink_to("../sandbox")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nectar.home import user_home
+from nectar.manage import git
 
 _VIRTUAL = frozenset(
     {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "pstore"}
@@ -34,6 +35,7 @@ class Bounds:
         """Why something that a link leads to is not taken; None where it may be.
 
         :param real: its path, without links.
+        :raises EnvironmentFailedError: the working copy that the source is in cannot be used.
         """
         try:
             found = os.lstat(real)
@@ -53,18 +55,11 @@ class Bounds:
 
     @functools.cached_property
     def _tops(self) -> tuple[str, ...]:
-        checkout = next((place for place in (self.source, *self.source.parents) if self._is_checkout(place)), None)
+        repository = git.find(self.source)
         home = user_home(os.environ)
         kept = os.path.realpath(home) if home else os.sep
-        wider = (str(place) for place in (checkout, self.base) if place is not None and not is_below(kept, str(place)))
+        wider = (str(place) for place in (repository and repository.top, self.base) if place and not is_below(kept, str(place)))
         return (str(self.source), *wider)
-
-    def _is_checkout(self, directory: Path) -> bool:
-        """Whether a directory is the top of a working copy of somebody whose files count."""
-        try:
-            return (directory / ".git").lstat().st_uid in self._owners
-        except OSError:
-            return False
 
 
 def is_below(path: str, top: str) -> bool:
