@@ -43,10 +43,11 @@ def test_it_is_built_anew_under_another_name(bench: Bench) -> None:
     assert state.changed_since(bench.home, record(bench, project, first)) == [
         f"environment ({module(first).relative_to(first.path)})"
     ]
+    edit(first.path / "CACHEDIR.TAG")
     second = bench.provide(project)
     assert second.key == f"{first.key}.2"
     told = next(line for line in bench.said if "not in use" in line)
-    assert str(module(first)) in told and str(project / "src" / "demo" / "__init__.py") in told
+    assert f"{module(first)} (and 1 more)" in told and str(project / "src" / "demo" / "__init__.py") in told
     assert "# edited" in module(first).read_text(), "whoever runs from it has it as it is"
     assert "# edited" not in module(second).read_text()
     assert bench.provide(project) == second == bench.find(project)
@@ -159,6 +160,7 @@ def test_on_the_command_line(fresh: World) -> None:
     copy = next((fresh.home.envs / first).glob("lib/*/site-packages/_nectar_file/modules/mine.py"))
     copy.write_text(copy.read_text().replace("1", "2"))
     assert "_nectar_file/modules/mine.py" in "".join(fresh.json("view", "mine")["changed"])
+    assert str(copy) in fresh.run("exec", "mine", "--", "python", "-c", "").stderr
     fresh.run("stop", "mine")
     said = fresh.run("start", "mine").stderr
     assert str(copy) in said and f"edit {file}" in said

@@ -23,13 +23,14 @@ _MANY = 100
 
 
 def tell(generation: Generation, source: Source, plan: Plan) -> str:
-    """What has been changed, and where it is to be changed instead."""
-    path, *others = generation.changed
-    more = f" (and {len(others)} more)" if others else ""
+    """What has been changed, and where it is to be changed instead; of several files, one of the author's."""
+    origins = _origins(generation, source, plan)
+    path = next(iter(origins), generation.changed[0])
+    more = f" (and {len(generation.changed) - 1} more)" if len(generation.changed) > 1 else ""
     done = "changed" if (generation.path / path).exists() else "removed"
     return (
         f"{generation.path / path}{more} was {done} after the environment had been built. "
-        f"That is not in use: the environment is built anew. {_instead(generation, path, source, plan)}"
+        f"That is not in use: the environment is built anew. {_instead(origins.get(path))}"
     )
 
 
@@ -45,25 +46,29 @@ def remember(generation: Generation, source: Source, plan: Plan) -> dict[str, fl
         raise EnvironmentFailedError(
             "The environment was built anew because a file in it had been changed, and within an hour the same file is changed again.",
             where=str(generation.path / again),
-            hint=f"If the handler does that, have it write elsewhere. {_instead(generation, again, source, plan)}",
+            hint=f"If the handler does that, have it write elsewhere. {_instead(_origins(generation, source, plan).get(again))}",
         )
     return lately | dict.fromkeys(generation.changed[:_MANY], now)
 
 
-def _instead(generation: Generation, path: str, source: Source, plan: Plan) -> str:
-    _, _, module = path.partition("/site-packages/")
-    origin = source.path if module.startswith(f"{SNAPSHOT}/") else _origin(generation, module, plan)
+def _instead(origin: Path | None) -> str:
     if origin is None:
         return "To change a dependency, let the handler depend on a copy of it."
     return f"To change the handler, edit {origin}."
 
 
-def _origin(generation: Generation, module: str, plan: Plan) -> Path | None:
-    """The author's file that a file of an environment was made from, where it looks like one of the plan's."""
+def _origins(generation: Generation, source: Source, plan: Plan) -> dict[str, Path]:
+    """For each changed file that was made from one of the author's, that one, as far as it can be told."""
     try:
         found = installed.distributions(generation.path)
     except EnvironmentFailedError:
-        return None
+        return {}
     own = {path for each in found if each.name in plan.locals_ for path, _, _ in each.files}
-    origins = [piece.origin for name, piece in sorted(plan.pieces.items()) if f"/{name}".endswith(f"/{module}")]
-    return origins[0] if module in own and origins else None
+    origins = {}
+    for path in generation.changed:
+        _, _, module = path.partition("/site-packages/")
+        made_from = (piece.origin for name, piece in sorted(plan.pieces.items()) if f"/{name}".endswith(f"/{module}"))
+        origin = source.path if module.startswith(f"{SNAPSHOT}/") else next(made_from, None) if module in own else None
+        if origin is not None:
+            origins[path] = origin
+    return origins

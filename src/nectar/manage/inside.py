@@ -7,12 +7,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
-from nectar.manage import environment, given, handlers, riding, variables
+from nectar.manage import environment, given, handlers, riding, state, variables
 from nectar.manage.source import recall
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from nectar.home import Home
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 _TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
 
 
-def execute(home: Home, name: str, words: Sequence[str]) -> NoReturn:
+def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[str], None]) -> NoReturn:
     """Become a command in the environment of a handler, running or not.
 
     It has the handler's variables, finds the environment's commands first, and nectar's API behind the environment's packages.
 
+    :param report: is told when it is not as it was built.
     :raises NotFoundError: there is no such handler, or no such command.
     :raises EnvironmentFailedError: its environment is gone.
     """
@@ -32,6 +33,8 @@ def execute(home: Home, name: str, words: Sequence[str]) -> NoReturn:
     built = environment.recorded(home, recall(record.source), record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")
+    for path in state.edited(home, record.environment)[:1]:
+        report(f"{built.path / path} was changed after the environment had been built: nectar restart {name} builds it anew.")
     settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activated(built.path, process)

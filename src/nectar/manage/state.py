@@ -42,9 +42,7 @@ def check(home: Home, key: str) -> list[str]:
     if names != marker.distributions:
         problems.append("its distributions are not those that it was built with")
     problems += installed.mismatches(path, found)
-    if not problems and marker.noted:
-        problems += [f"{path / each} was changed after it had been built" for each in notes.changed(path)]
-    return problems
+    return problems or [f"{path / each} was changed after it had been built" for each in edited(home, key)]
 
 
 def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:
@@ -69,8 +67,13 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         changed = (
             ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]
         )
-    edited = notes.changed(home.envs / record.environment) if marker.noted else []
-    return [*changed, *(f"environment ({path})" for path in edited[:1])]
+    return [*changed, *(f"environment ({path})" for path in edited(home, record.environment)[:1])]
+
+
+def edited(home: Home, key: str) -> list[str]:
+    """The files, relative to an environment, that were changed after it had been built, as far as its notes tell."""
+    marker = generations.marker_of(home, key)
+    return notes.changed(home.envs / key) if marker is not None and marker.noted else []
 
 
 @contextmanager

@@ -15,4 +15,4 @@ from nectar.manage import inside
 @click.pass_obj
 def command(session: Session, *, name: str, words: tuple[str, ...]) -> None:
     """Run a command in the environment of the handler NAME, with the variables that the handler has, and nectar's API."""
-    inside.execute(session.home, name, words)
+    inside.execute(session.home, name, words, report=session.output.warn)
