@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,15 +66,59 @@ class SnapshotFinder(MetaPathFinder):
         )
 
 
-def install(manifest: str) -> None:
+class SecondName(MetaPathFinder, Loader):
+    """Finds a module that has another name: by that of its file, as the modules beside it import it."""
+
+    def __init__(self, names: set[str], module: str) -> None:
+        self._names = names
+        self._module = module
+        self._spec: ModuleSpec | None = None
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: types.ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(fullname, self) if fullname in self._names else None
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        module = importlib.import_module(self._module)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__spec__ = self._spec  # which the import system has replaced
+
+
+def install(manifest: str, name: str | None = None) -> dict[str, str]:
     """Make the modules of a manifest importable: the handler's own before all others, its siblings behind all others.
 
     So the file that was asked for is the one that is loaded, whatever its name; and a ``queue.py`` beside it is in nobody's way.
+    Nor is the file itself: where the environment has a module of its name, as for a ``requests.py`` that needs requests, it gets
+    another.
+
+    :param name: the one that it has got in the process that started this one.
+    :returns: the module of the entry point, to the name that it has got.
     """
     path = Path(manifest)
     fields = json.loads(path.read_bytes())
     modules, entry = fields["modules"], fields["entry"]
-    sys.meta_path.insert(0, SnapshotFinder(path.parent, {entry: modules[entry]}))
-    sys.meta_path.append(SnapshotFinder(path.parent, modules))
+    name = name or _free(entry, modules)
+    stem = Path(modules[entry]["origin"]).stem
+    siblings = {each: module for each, module in modules.items() if each != entry}
+    sys.meta_path.insert(0, SnapshotFinder(path.parent, {name: modules[entry]}))
+    sys.meta_path.append(SnapshotFinder(path.parent, siblings))
+    sys.meta_path.append(SecondName({entry, stem} - {name}, name))
     # For processes that the code starts with multiprocessing, see start.py.
-    os.environ["NECTAR_SNAPSHOT"] = manifest
+    os.environ["NECTAR_SNAPSHOT"] = f"{name}:{manifest}"
+    return {entry: name}
+
+
+def _free(entry: str, modules: dict[str, dict[str, object]]) -> str:
+    """A name that hides no module of the environment's. Those of the standard library are known when the snapshot is taken."""
+    places = [place for place in sys.path if place != os.path.dirname(os.__file__)]
+    name = entry
+    while (name != entry and name in modules) or PathFinder.find_spec(name, places) is not None:
+        name = f"{name}_file"
+    return name

@@ -37,4 +37,5 @@ elif __name__ == "__mp_main__" and "NECTAR_SNAPSHOT" in os.environ:
     # what it is to do from the handler's file.
     from nectar.runtime.snapshot import install
 
-    install(os.environ["NECTAR_SNAPSHOT"])
+    name, _, manifest = os.environ["NECTAR_SNAPSHOT"].partition(":")
+    install(manifest, name)

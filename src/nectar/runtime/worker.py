@@ -150,14 +150,16 @@ class Worker:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         sys.argv = [order["handler"]]
+        entry = order["entry"]
         try:
             if order["snapshot"] is not None:
                 from nectar.runtime import snapshot
 
-                snapshot.install(order["snapshot"])
+                module, colon, attribute = entry.partition(":")
+                entry = snapshot.install(order["snapshot"]).get(module, module) + colon + attribute
             from nectar.runtime.loader import load
 
-            handler = load(order["entry"], [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
+            handler = load(entry, [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
             handler.started()
         except NectarError as error:
             self._send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
