@@ -62,11 +62,11 @@ class Settings:
             if key in NOT_BUILT:
                 raise UsageError(f"The setting {key!r} is not supported yet.", where=where, hint=f"Leave {key!r} out.")
             if key not in known:
-                raise UsageError(f"There is no setting {key!r}.", where=where, hint=_nearest(key, known))
+                raise UsageError(f"There is no setting {_shown(key)}.", where=where, hint=_nearest(key, known))
         for key, value in table.items():
             problem = _CHECKS[key](value)
             if problem:
-                shown = f", not {value!r}" if key != "env" else ""  # values of variables may be secrets
+                shown = f", not {_shown(value)}" if key != "env" else ""  # values of variables may be secrets
                 raise UsageError(f"The setting {key!r} must be {problem}{shown}.", where=where)
         return cls(**table)
 
@@ -90,6 +90,12 @@ def in_bytes(size: int | str) -> int | None:
         return size
     matched = _SIZE.fullmatch(size.strip())
     return None if matched is None else int(matched[1]) * _UNITS[matched[2].lower()]
+
+
+def _shown(value: object) -> str:
+    """A value in a message, where nobody wants to read a whole one."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _nearest(key: str, known: set[str]) -> str:
@@ -146,6 +152,7 @@ def variable_name(name: str) -> bool:
 
 
 _DAY = 86400
+_MOST_SHOWN = 80
 _SIZE = re.compile(r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE | re.ASCII)
 _EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNITS = {"": 1, "b": 1}

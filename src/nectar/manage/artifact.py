@@ -9,13 +9,14 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage import extras, logins
+from nectar.manage import archive, extras, logins
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
-from nectar.manage.project import normalised
+from nectar.manage.project import NAME, normalised
 from nectar.manage.python import Request
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
+_SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)
 _WRAPPER = "nectar-environment"
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 
@@ -36,14 +37,26 @@ def requirement_name(requirement: str) -> str:
 
 
 def wheel_name(path: Path) -> str:
-    """The distribution in a wheel, from its file name."""
-    return path.name.split("-", 1)[0]
+    """The distribution in a wheel, from its file name.
+
+    :raises UsageError: it is not the name of one.
+    """
+    return _named(path.name.split("-", 1)[0], path, "a wheel", "my_handler-1.0-py3-none-any.whl")
 
 
 def sdist_name(path: Path) -> str:
-    """The distribution in an sdist, from its file name."""
+    """The distribution in an sdist, from its file name.
+
+    :raises UsageError: it is not the name of one.
+    """
     stem = re.sub(r"\.(tar\.\w+|tgz|zip)$", "", path.name)
-    return re.split(r"-(?=\d)", stem, maxsplit=1)[0]
+    return _named(re.split(r"-(?=\d)", stem, maxsplit=1)[0], path, "an sdist", "my_handler-1.0.tar.gz")
+
+
+def _named(name: str, path: Path, what: str, example: str) -> str:
+    if not NAME.fullmatch(name):
+        raise UsageError(f"This is not the name of {what}.", where=str(path), hint=f"One looks like {example}.")
+    return name
 
 
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
@@ -84,25 +97,9 @@ def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires
 
 def _requires_python(path: Path) -> str | None:
     """What a wheel's or sdist's own metadata says of Python; None where it says nothing, or cannot be read (uv will say why)."""
-    import email.parser  # which, and what follows, other handlers do not need
-    import lzma
-    import tarfile
-    import zipfile
-    import zlib
+    import email.parser  # which other handlers do not need
 
-    damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError, StopIteration, OSError)
-    unknown = (RuntimeError, NotImplementedError)  # a password, and a method of compression that Python does not have
-    try:
-        if path.suffix == ".whl":
-            with zipfile.ZipFile(path) as archive:
-                name = next(each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each))
-                text = archive.read(name)
-        else:
-            with tarfile.open(path) as tar:
-                member = next(each for each in tar if re.fullmatch(r"[^/]+/PKG-INFO", each.name))
-                stream = tar.extractfile(member)
-                text = stream.read() if stream else b""
-    except (*damaged, *unknown):
-        return None
-    found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"]
-    return str(found) if found else None
+    text = archive.read_metadata(path)
+    found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"] if text else None
+    said = " ".join(str(found).split()) if found else ""
+    return said if _SPECIFIERS.fullmatch(said) else None

@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,18 @@ _OTHERS = {
 }
 
 
+@contextmanager
+def needed(path: Path) -> Iterator[None]:
+    """Turn what the block cannot read into an error that names it.
+
+    :raises EnvironmentFailedError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentFailedError(f"{path.name} cannot be read: {error.strerror}.", where=str(path)) from None
+
+
 def read_bytes(path: Path, limit: int) -> bytes:
     """A file's content.
 
@@ -65,10 +78,8 @@ def read_toml(path: Path, limit: int = SETTINGS) -> dict[str, Any]:
 
     :raises EnvironmentFailedError: it cannot be read, or is not TOML.
     """
-    try:
+    with needed(path):
         text = read_text(path, limit)
-    except OSError as error:
-        raise EnvironmentFailedError(f"{path.name} cannot be read: {error.strerror}.", where=str(path)) from None
     try:
         return parse_toml(text)
     except ValueError as error:

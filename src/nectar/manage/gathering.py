@@ -106,16 +106,21 @@ def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gath
             hint=f'{name} = {{ path = "{os.path.relpath(path, base)}" }}',
         )
     place = Path(os.path.normpath(base / path)).resolve()
-    if place.is_dir():
+    if os.path.isdir(place):
         found = open_project(place) if (place / "pyproject.toml").is_file() else Project(place, {})
         gather(found, gathered, whole=whole or bool(DECIDING & set(found.dynamic)) or "project" not in found.table)
-    elif place.is_file():
+    elif os.path.isfile(place):
         gathered.files.add(place)
 
 
 def _local(url: object) -> str | None:
     """The path in a URL of a file."""
-    return unquote(urlsplit(url).path) if isinstance(url, str) and url.startswith("file:") else None
+    if not isinstance(url, str) or not url.startswith("file:"):
+        return None
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError:  # of a host that is none; uv says so
+        return None
 
 
 def _refuse_urls(project: Project) -> None:
@@ -154,5 +159,5 @@ def _indexes(table: dict[str, Any], base: Path) -> Iterator[Path]:
     indexes = table.get("index")
     urls = [index.get("url") for index in indexes if isinstance(index, dict)] if isinstance(indexes, list) else []
     for url in (*urls, *list_of_text(table.get("find-links")), table.get("index-url"), *list_of_text(table.get("extra-index-url"))):
-        if isinstance(url, str) and "://" not in url and not os.path.isabs(url):
+        if isinstance(url, str) and "://" not in url and not os.path.isabs(url) and os.path.isdir(base / url):
             yield Path(os.path.normpath(base / url))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.project import list_of_text, section
+from nectar.manage import authored
+from nectar.manage.project import list_of_text, section, settings_in
 from nectar.settings import Settings
 
-_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)[ \t]*$\s(?P<content>(^#(| .*)$\s)+)^# ///[ \t]*$")
+_OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
+_CLOSING = re.compile(r"# ///[ \t]*")
+_POSITION = re.compile(r"line (\d+), column (\d+)")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Metadata:
 
     @property
     def settings(self) -> Settings:
-        return Settings.from_mapping(section(self.table, "tool", "nectar"), where=f"[tool.nectar] in {self.file}")
+        return settings_in(self.table, self.file)
 
     @property
     def uv(self) -> dict[str, Any]:
@@ -45,29 +48,74 @@ def read(file: Path) -> Metadata:
 
     :raises EnvironmentFailedError: the file cannot be read; it has two blocks; a block is not TOML or does not say what it should.
     """
-    try:
-        text = file.read_bytes().decode("utf-8", errors="replace").replace("\r\n", "\n")
-    except OSError as error:
-        raise EnvironmentFailedError(f"The file cannot be read: {error.strerror}.", where=str(file)) from None
-    blocks = [found for found in _BLOCK.finditer(text if text.endswith("\n") else text + "\n") if found["type"] == "script"]
-    if len(blocks) > 1:
+    with authored.needed(file):
+        content = authored.read_bytes(file, authored.CODE)
+    # The code's encoding may be another; what is said here is UTF-8, as the specification has it.
+    lines = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = [block for block in blocks(lines) if block.type == "script"]
+    if len(found) > 1:
         raise EnvironmentFailedError(
-            "The file has two blocks of inline metadata.", where=str(file), hint="Leave one `# /// script`."
+            "The file has two blocks of inline metadata.",
+            where=f"{file}, line {found[1].line}",
+            hint="Leave one `# /// script`.",
         )
-    if not blocks:
-        if re.search(r"^# /// script[ \t]*$", text, re.MULTILINE):
+    if not found:
+        opened = next((number for number, line in enumerate(lines, 1) if _type(line) == "script"), None)
+        if opened is not None:
             raise EnvironmentFailedError(
                 "The file's inline metadata is not closed.",
-                where=str(file),
+                where=f"{file}, line {opened}",
                 hint="Every line of it begins with `# `, and the last one is `# ///`.",
             )
         return Metadata(file)
-    lines = (line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines())
+    return Metadata(file, _table(file, found[0]))
+
+
+@dataclass(frozen=True)
+class Block:
+    """:ivar line: the number of its first line in the file."""
+
+    type: str
+    line: int
+    content: list[str]
+
+
+def blocks(lines: list[str]) -> Iterator[Block]:
+    """The blocks of any type: each from a line that opens one to the last of the comment that closes one."""
+    opened, closed = None, 0
+    for number, line in enumerate([*lines, ""]):
+        if line == "#" or line.startswith("# "):
+            if opened is None and _type(line) is not None:
+                opened, closed = number, 0
+            elif opened is not None and number > opened + 1 and _CLOSING.fullmatch(line):
+                closed = number
+        else:
+            if opened is not None and closed:
+                yield Block(_type(lines[opened]) or "", opened + 1, lines[opened + 1 : closed])
+            opened = None
+
+
+def _type(line: str) -> str | None:
+    found = _OPENING.fullmatch(line)
+    return found[1] if found else None
+
+
+def _table(file: Path, block: Block) -> dict[str, Any]:
+    """What a block says.
+
+    :raises EnvironmentFailedError: it is not TOML, or does not say what it should.
+    """
+    if any("\N{REPLACEMENT CHARACTER}" in line for line in block.content):
+        raise EnvironmentFailedError("The file's inline metadata is not UTF-8.", where=str(file))
     try:
-        table = tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
-        raise EnvironmentFailedError(f"The file's inline metadata cannot be parsed: {error}.", where=str(file)) from None
+        table = authored.parse_toml("\n".join(line[2:] for line in block.content))
+    except ValueError as error:
+        said = _POSITION.sub(lambda found: f"line {int(found[1]) + block.line}, column {int(found[2]) + len('# ')}", str(error))
+        said = said.replace("end of document", f"its end, line {block.line + len(block.content) + 1}")
+        raise EnvironmentFailedError(f"The file's inline metadata cannot be parsed: {said}.", where=str(file)) from None
     dependencies = table.get("dependencies", [])
     if not isinstance(dependencies, list) or len(list_of_text(dependencies)) != len(dependencies):
         raise EnvironmentFailedError("`dependencies` in the inline metadata is not a list of strings.", where=str(file))
-    return Metadata(file, table)
+    if not isinstance(table.get("requires-python", ""), str):
+        raise EnvironmentFailedError("`requires-python` in the inline metadata is not a string.", where=str(file))
+    return table

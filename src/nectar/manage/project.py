@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nectar.errors import EnvironmentFailedError, NotFoundError
-from nectar.manage.authored import read_toml
+from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
+from nectar.manage.authored import SETTINGS, read_text, read_toml
 from nectar.settings import Settings
 
 GROUP = "nectar.handlers"
@@ -17,7 +18,13 @@ BUILD_SYSTEM = """\
     [build-system]
     requires = ["uv_build>=0.9,<1"]
     build-backend = "uv_build\""""
-_DECORATED = re.compile(r"^@(?:nectar\.)?handler\b[^\n]*\n(?:@[^\n]*\n)*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+!_-]*")
+_DECORATED = re.compile(r"^@(?:nectar\.)?handler\b[^\n]*\n(?:@[^\n]*\n){0,9}(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+
+
+_LOOKED_AT = 200
+"""Files in which a handler is looked for, to name it in a hint."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Project:
 
     @property
     def settings(self) -> Settings:
-        return Settings.from_mapping(self.section("tool", "nectar"), where=f"[tool.nectar] in {self.file}")
+        return settings_in(self.table, self.file)
 
     def section(self, *path: str) -> dict[str, Any]:
         """A table in the file, empty where there is none."""
@@ -67,6 +74,18 @@ def section(table: dict[str, Any], *path: str) -> dict[str, Any]:
     return table
 
 
+def settings_in(table: dict[str, Any], file: Path) -> Settings:
+    """What ``[tool.nectar]`` in a file's table says.
+
+    :raises UsageError: that is wrong.
+    """
+    where = f"[tool.nectar] in {file}"
+    said = section(table, "tool").get("nectar", {})
+    if not isinstance(said, dict):
+        raise UsageError("The settings are not a table.", where=where)
+    return Settings.from_mapping(said, where=where)
+
+
 def list_of_text(value: object) -> list[str]:
     """The strings of a list; none where it is no list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
@@ -81,16 +100,27 @@ def open_project(directory: Path) -> Project:
     """The project in a directory.
 
     :raises NotFoundError: it has no ``pyproject.toml``.
-    :raises EnvironmentFailedError: it cannot be parsed.
+    :raises EnvironmentFailedError: it cannot be parsed, or its name is none.
     """
     file = directory / "pyproject.toml"
-    if not file.is_file():
+    if not os.path.lexists(file):
+        older = [name for name in ("setup.py", "setup.cfg") if (directory / name).is_file()]
         raise NotFoundError(
             "The directory has no pyproject.toml, so it is no handler's project.",
             where=str(directory),
-            hint=f"nectar new {directory / 'my_handler'} makes one; a single .py file works too.",
+            hint=f"What {' and '.join(older)} says of it is not read. {_lines(Project(directory, {}), 'Write a pyproject.toml with')}"
+            if older
+            else f"nectar new {directory / 'my_handler'} makes one; a single .py file works too.",
         )
-    return Project(directory, read_toml(file))
+    found = Project(directory, read_toml(file))
+    name = found.section("project").get("name")
+    if isinstance(name, str) and not NAME.fullmatch(name):
+        raise EnvironmentFailedError(
+            "The project's name is no name of a distribution.",
+            where=str(file),
+            hint=f'It has letters, digits, ".", "_" and "-", as in name = "{_distribution_name(name)}".',
+        )
+    return found
 
 
 def open_handler(directory: Path) -> Project:
@@ -100,11 +130,17 @@ def open_handler(directory: Path) -> Project:
     """
     project = open_project(directory)
     table = project.section("project")
+    if not isinstance(project.table.get("project"), dict):
+        raise EnvironmentFailedError(
+            "The project has no [project] table.",
+            where=str(project.file),
+            hint=_lines(project, "Only that table is read. Add these lines to it"),
+        )
     if not isinstance(table.get("name"), str):
         raise EnvironmentFailedError(
             "The project has no name.",
             where=str(project.file),
-            hint=f'Add these lines to it:\n    [project]\n    name = "{_distribution_name(directory.name)}"\n    version = "0.1.0"',
+            hint=f'Add this line to its [project]:\n    name = "{_distribution_name(directory.name)}"',
         )
     package = project.section("tool", "uv").get("package")
     if package is False or ("build-system" not in project.table and package is not True):
@@ -128,17 +164,35 @@ def open_handler(directory: Path) -> Project:
     return project
 
 
+def _lines(project: Project, ask: str) -> str:
+    """The lines that a project without ``[project]`` lacks, with what another tool's table says of it."""
+    poetry = project.section("tool", "poetry")
+    name, version = poetry.get("name"), poetry.get("version")
+    lines = [
+        "[project]",
+        f'name = "{_distribution_name(name if isinstance(name, str) else project.directory.name)}"',
+        f'version = "{version if isinstance(version, str) and _VERSION.fullmatch(version) else "0.1.0"}"',
+        'requires-python = ">=3.11"',
+        "dependencies = []",
+        "",
+        f'[project.entry-points."{GROUP}"]',
+        _suggested_entry(project),
+    ]
+    text = "\n".join(f"    {line}".rstrip() for line in lines)
+    return f"{ask}:\n{text}" + ("" if "build-system" in project.table else f"\n\n{BUILD_SYSTEM}")
+
+
 def _distribution_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "my-handler"
+    return re.sub(r"[^A-Za-z0-9]+", "-", text[:100]).strip("-").lower() or "my-handler"
 
 
 def _suggested_entry(project: Project) -> str:
     """An entry point for the first function with ``@handler`` in the project's source, else an example."""
     for root in (project.directory / "src", project.directory):
-        for file in sorted([*root.glob("*.py"), *root.glob("*/*.py")]):
+        for file in sorted([*root.glob("*.py"), *root.glob("*/*.py")])[:_LOOKED_AT]:
             try:
-                found = _DECORATED.search(file.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError):
+                found = _DECORATED.search(read_text(file, SETTINGS))
+            except (OSError, EnvironmentFailedError):
                 continue
             if found and file.relative_to(root).parts[0] not in ("tests", "test", "examples"):
                 parts = [*file.relative_to(root).with_suffix("").parts]

@@ -6,15 +6,24 @@ import ast
 import os
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nectar.manage import authored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _IMPORT = re.compile(r"^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([\w.]+)[ \t]+import\b)", re.MULTILINE)
 _NOT_TAKEN = sys.stdlib_module_names | {"nectar", "__main__"}
+_DEEPEST = 20
+"""Levels of packages in packages."""
+_PARSED = 128 * 1024
+"""Bytes of the largest file that is parsed."""
+_SLOW = 10**9
+"""Bytes of a file times its braces, above which it is not: Python 3.11 takes the square of an f-string's length for each."""
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
@@ -31,26 +40,34 @@ class Module:
     package: bool
 
     def read(self) -> bytes:
-        return self.origin.read_bytes() if self.origin.exists() else b""
+        """:raises EnvironmentFailedError: it cannot be read."""
+        with authored.needed(self.origin):
+            return authored.read_bytes(self.origin, authored.CODE) if self.origin.is_file() else b""
 
 
 def find(file: Path, may_be_taken: Callable[[Path], bool]) -> list[Module]:
     """All modules beside a file that it imports, directly or through them, sorted by name.
 
     Names of the standard library are never taken from there, nor is ``nectar``. A package comes whole. A file that cannot be
-    parsed is searched line by line: what is wrong with it is told by the process that loads it.
+    parsed, or not soon, is searched line by line: what is wrong with it is told by the process that loads it.
 
     :param may_be_taken: says it of a file, which may be a link.
     """
     file = file.resolve()  # Python looks beside what a link leads to
     found: dict[str, Module] = {}
     waiting = [file]
+    beside = set(os.listdir(file.parent))
     while waiting:
         for name in sorted(_imported(waiting.pop())):
-            if name in found or name in _NOT_TAKEN or (name == file.stem and (file.parent / f"{name}.py") == file):
+            if (
+                beside.isdisjoint((name, f"{name}.py"))
+                or name in found
+                or name in _NOT_TAKEN
+                or (name == file.stem and (file.parent / f"{name}.py") == file)
+            ):
                 continue
             for module in _at(file.parent, name):
-                there = module.origin.exists()
+                there = os.path.isfile(module.origin)
                 if there and not may_be_taken(module.origin):
                     continue
                 found[module.name] = module
@@ -61,38 +78,40 @@ def find(file: Path, may_be_taken: Callable[[Path], bool]) -> list[Module]:
 
 def _at(directory: Path, name: str) -> list[Module]:
     """The module of that name in a directory: of a package, all that is in it."""
-    package = directory / name
-    if (package / "__init__.py").is_file() or (not (directory / f"{name}.py").is_file() and package.is_dir()):
-        inside = list(_inside(package, name))
-        return inside if any(module.origin.exists() for module in inside) else []
-    single = directory / f"{name}.py"
-    return [Module(name, single, package=False)] if single.is_file() else []
+    package, single = directory / name, directory / f"{name}.py"
+    if os.path.isfile(package / "__init__.py") or (not os.path.isfile(single) and os.path.isdir(package)):
+        return _inside(package, name)
+    return [Module(name, single, package=False)] if os.path.isfile(single) else []
 
 
-def _inside(directory: Path, name: str) -> Iterator[Module]:
-    yield Module(name, directory / "__init__.py", package=True)
-    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
-        stem, ending = os.path.splitext(entry.name)
-        if entry.is_file() and ending == ".py" and stem != "__init__" and all(stem.split(".")):
-            yield Module(f"{name}.{stem}", Path(entry.path), package=False)
-        elif entry.is_dir(follow_symlinks=False) and entry.name.isidentifier() and entry.name not in _SKIPPED:
-            inside = list(_inside(Path(entry.path), f"{name}.{entry.name}"))
-            if any(module.origin.exists() for module in inside):
-                yield from inside
+def _inside(directory: Path, name: str) -> list[Module]:
+    """The modules of a package, and the packages in it that hold one."""
+    found: list[Module] = []
+    for place, inner, files in os.walk(directory):
+        parts = (name, *Path(place).relative_to(directory).parts)
+        inner[:] = sorted(each for each in inner if each.isidentifier() and each not in _SKIPPED) if len(parts) < _DEEPEST else []
+        modules = [
+            Path(place, each)
+            for each in sorted(files)
+            if each.endswith(".py") and each != "__init__.py" and all(each[:-3].split("."))
+        ]
+        found.append(Module(".".join(parts), Path(place, "__init__.py"), package=True))
+        found += [Module(".".join((*parts, each.stem)), each, package=False) for each in modules if os.path.isfile(each)]
+    needed = {
+        ".".join(each.name.split(".")[:end]) for each in found if os.path.isfile(each.origin) for end in range(1, _DEEPEST + 2)
+    }
+    return [each for each in found if each.name in needed]
 
 
 def _imported(file: Path) -> set[str]:
     """The first parts of the names that a file imports."""
     try:
-        content = file.read_bytes()
+        content = authored.read_bytes(file, authored.CODE)
     except OSError:
         return set()
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {part.strip().split(".")[0].split(" ")[0] for part in _names_by_line(content.decode("utf-8", errors="replace"))} - {
-            ""
-        }
+    tree = _parsed(content)
+    if tree is None:
+        return {part.split(".")[0].split(" ")[0] for part in map(str.strip, _names_by_line(content))} - {""}
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -102,6 +121,17 @@ def _imported(file: Path) -> set[str]:
     return names
 
 
-def _names_by_line(text: str) -> Iterator[str]:
-    for found in _IMPORT.finditer(text):
+def _parsed(content: bytes) -> ast.Module | None:
+    if len(content) > _PARSED or len(content) * content.count(b"{") > _SLOW:
+        return None
+    try:
+        with warnings.catch_warnings():  # they are shown to who runs the code
+            warnings.simplefilter("ignore")
+            return ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _names_by_line(content: bytes) -> Iterator[str]:
+    for found in _IMPORT.finditer(content.decode("utf-8-sig", errors="replace")):
         yield from (found[1] or found[2]).split(",")

@@ -14,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import configuration, metadata, package, siblings, trees
+from nectar.manage import authored, configuration, metadata, package, siblings, trees
 from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import Gathering, gather
 from nectar.manage.pieces import Piece
@@ -26,6 +26,7 @@ SNAPSHOT = "_nectar_file"
 """The package in the environment that holds the files."""
 MANIFEST = "manifest.json"
 VERSION = "0"
+_OURS = frozenset({"__main__", "nectar", SNAPSHOT})
 
 read_metadata = metadata.read
 
@@ -34,7 +35,7 @@ def module_name(file: Path) -> str:
     """The name that the file's module gets: its stem, made one that can be imported and that is nobody else's."""
     name = re.sub(r"\W", "_", file.stem)
     name = f"_{name}" if name[:1].isdigit() else name
-    return f"{name}_file" if not name.isidentifier() or name in sys.stdlib_module_names or name in ("nectar", SNAPSHOT) else name
+    return f"{name}_file" if not name.isidentifier() or name in sys.stdlib_module_names or name in _OURS else name
 
 
 def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
@@ -71,13 +72,18 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     if locked:
         made.script_lock = place(lock.name)
         made.lock_of = lock
-        made.put(place(file.name), Piece(content=file.read_bytes()))
+        made.put(place(file.name), Piece(content=_read(file)))
         made.put(made.script_lock, Piece(origin=locked))
         if made.resolved_by is not None:
             made.resolved_by.append(made.script_lock)
     elif around.whole or around.files:
         made.outside = str(min([*around.whole, *around.files]))
     return made
+
+
+def _read(file: Path) -> bytes:
+    with authored.needed(file):
+        return authored.read_bytes(file, authored.CODE)
 
 
 def _snapshot(file: Path, module: str, left_out: list[str]) -> dict[str, bytes]:
