@@ -14,7 +14,7 @@ import pytest
 
 from nectar.protocol import MAX_LINE
 from tests.hostile.stage import resident
-from tests.soak.ground import LATE, need_root
+from tests.soak.ground import LATE, kill, need_root
 from tests.soak.table import portion
 from tests.world import until
 
@@ -206,3 +206,31 @@ def test_a_directory_of_another_user_is_not_used(stage: Stage, row: Row) -> None
     row("a nectar/ that another user has made is refused", launches=1, exit_code=ended.returncode)
     assert ended.returncode == 2
     assert "belongs to another user" in ended.stderr
+
+
+def test_a_node_that_writes_into_its_question(stage: Stage, row: Row) -> None:
+    """Another user's, who has it open, learns the token from the kernel, and then the daemon dies."""
+    need_root()
+    asker = stage.play()
+    published = 0
+    rounds = portion(30, least=2)
+    for number in range(rounds):
+        comp_id, aside = f"f{number}", asker.directory / "aside"
+        aside.write_bytes(b'{"query": "sleep 600", "proposer": "", "aggregators": [], "targets": [], "deadline": 600}')
+        os.chown(aside, NOBODY, NOBODY)
+        descriptor = os.open(aside, os.O_RDWR)
+        aside.rename(asker.directory / f"{comp_id}.pending")
+        place = f"/proc/self/fd/{descriptor}"
+        until(lambda place=place: "/.nectar/" in os.readlink(place), "it is claimed")  # type: ignore[misc]
+        forged = {"comp_id": comp_id, "status": "success", "result": {"value": 666}, "error": None, "execution_time": None}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({**forged, "claim": os.readlink(place).rpartition(".")[2]}).encode(), 0)
+        os.close(descriptor)
+        kill(stage.daemon)
+        stage.world.run("start", stage.name)
+        answer = asker.take(comp_id)
+        published += answer.value == 666
+        assert answer.status == "error"
+    row("what a node of another user writes into its question is published by no daemon", tried=rounds, published=published)
+    assert published == 0
+    assert asker.ask("number 1").value == 1
