@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import extras, generations, installed, notes, python, stale, steering
+from nectar.manage import extras, generations, installed, notes, python, stale, steering, unlisted
 from nectar.manage.marker import Marker
 from nectar.manage.plan import LOCK, key_of
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
@@ -41,12 +41,26 @@ def build(home: Home, plan: Plan, shop: Workshop, digests: dict[str, str], rebui
     if any(digests[part] != digest for part, digest in copied.items()):
         shop.clear()
         return False
+    ignored = _ignored(plan, shop)
+    shop.left_out += [unlisted.line(ignored)] if ignored else []
     made = _install(plan, shop)
     key = key_of(digests)
     marker = replace(_inspect(plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
+    lacking = unlisted.lacking(ignored, installed.paths(installed.distributions(shop.venv), plan.distribution)) if ignored else []
+    if lacking:
+        shop.uv.report(f"warning: {unlisted.line(lacking)}")
     marker.write(shop.venv)
     shop.venv.rename(home.envs / generations.next_name(home, key))
     return True
+
+
+def _ignored(plan: Plan, shop: Workshop) -> list[str]:
+    """What git ignores in the packages of the handler's project."""
+    if shop.source.kind != "package":
+        return []
+    below = f"{plan.project}/" if plan.project else ""
+    taken = [name.removeprefix(below) for name in plan.pieces if name.startswith(below)]
+    return unlisted.of_packages(shop.source.path.resolve(), taken)
 
 
 def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:

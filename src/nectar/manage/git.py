@@ -76,6 +76,16 @@ class Repository:
                 (others if mark == "?" else tracked).append(name)
         return tracked, others
 
+    def ignored(self, directory: Path, patterns: list[str]) -> list[str]:
+        """The ignored files in a directory of the working copy that match patterns, or lie below what does.
+
+        :raises EnvironmentFailedError: git cannot say.
+        """
+        wanted = [f":(glob){pattern}{below}" for pattern in patterns for below in ("", "/**")]
+        command = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *wanted)
+        listed = self._ask(*command, within=directory) or ""
+        return [name for name in listed.split("\0") if is_name(name)]
+
     def head(self) -> str | None:
         """The commit, None before the first."""
         return self._ask("rev-parse", "--verify", "--quiet", "HEAD", absent=1)

@@ -107,6 +107,11 @@ def entries(found: list[Distribution], name: str) -> dict[str, str]:
     return dict(pair for each in found if each.name == normalised(name) for pair in each.entries.get(GROUP, []))
 
 
+def paths(found: list[Distribution], name: str) -> list[str]:
+    """The files of one distribution, relative to site-packages."""
+    return [path for each in found if each.name == normalised(name) for path, _, _ in each.files]
+
+
 def plugins(found: list[Distribution]) -> list[tuple[str, str]]:
     """The entry points for plugins of all of them."""
     return [pair for each in found for pair in each.entries.get(PLUGINS, [])]

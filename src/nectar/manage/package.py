@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.manage import cache_keys, configuration, extras, trees, vcs, workspace
+from nectar.manage import cache_keys, configuration, extras, trees, unlisted, vcs, workspace
 from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import DECIDING, Gathering, gather
 from nectar.manage.pieces import Piece
@@ -98,7 +98,9 @@ def take(made: Plan, gathered: Gathering, base: Path, but: tuple[Path, ...]) -> 
     for each in gathered.whole.values():
         place = position(each.directory, base)
         also, lines = cache_keys.files(each)
-        made.add(place, trees.read(each.directory, but=but, bounds=Bounds(each.directory, base), also=also))
+        made.add(
+            place, trees.read(each.directory, but=but, bounds=Bounds(each.directory, base), also=[*also, *unlisted.named(each)])
+        )
         made.extra += [*cache_keys.values(each), *lines]
     for each in [*gathered.told.values(), *gathered.roots.values()]:
         if DECIDING & set(each.dynamic):
