@@ -90,7 +90,7 @@ class Words:
             (directory / name).unlink(missing_ok=True)
         match phase:
             case "building":
-                with held(self.home.envs / ".locks" / f"{self.key}.use"):
+                with held(self.home.env_locks / f"{self.key}.use"):
                     process = self.begin(starter)
                     until(lambda: turns.being_started(self.home, "h"), "it begins")
                     yield process

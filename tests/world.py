@@ -37,13 +37,15 @@ class World:
         self.directory = directory
         self.home = Home(directory / "bee-hive")
         self._started: list[subprocess.Popen[str]] = []
+        self._shared: Path | None = None
 
     def share(self, directory: Path) -> None:
-        """Keep what is named by its content in a directory that other worlds use too."""
+        """Have what is named by its content from a directory that other worlds had it from, until this one is closed."""
+        self._shared = directory
         self.home.nectar.mkdir(mode=0o700, parents=True)
         for path in (self.home.envs, self.home.runtimes):
             (directory / path.name).mkdir(mode=0o700, exist_ok=True)
-            path.symlink_to(directory / path.name)
+            (directory / path.name).rename(path)
 
     def run(self, *arguments: str | Path, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``nectar`` and return what it said.
@@ -55,6 +57,11 @@ class World:
         if code is not None:
             assert ended.returncode == code, f"{arguments} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended
+
+    def run_by_default(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """The same in the data dir that ``HOME`` and ``NECTAR_DATA_DIR`` give."""
+        command = [sys.executable, "-m", "nectar.cli", *arguments]
+        return subprocess.run(command, check=False, **self._options(options), timeout=2 * PATIENCE)
 
     def json(self, *arguments: str | Path, code: int | None = 0) -> dict[str, Any]:
         """Run ``nectar … --json`` and return the one object that it printed."""
@@ -125,6 +132,9 @@ class World:
                     stream.close()
         if self.home.registry.exists():
             self.run("stop", "--all", "--timeout", "0", code=None)
+        for path in (self.home.envs, self.home.runtimes):
+            if self._shared is not None and path.is_dir():
+                path.rename(self._shared / path.name)
 
     def _options(self, given: dict[str, Any], *, capture: bool = True) -> dict[str, Any]:
         environment = {**os.environ, **given.pop("env", {})}

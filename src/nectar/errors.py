@@ -6,6 +6,7 @@ code; nothing else prints it.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -31,7 +32,10 @@ class NectarError(Exception):
 
 def from_system(error: OSError) -> NectarError:
     """What the system refused, as an error of ours."""
-    return NectarError(f"{error.strerror or error}.", where=None if error.filename is None else str(error.filename))
+    where = None if error.filename is None else str(error.filename)
+    if error.errno == errno.ELOOP:
+        return ConflictError("There is a link where nectar follows none.", where=where, hint="Put what it leads to in its place.")
+    return NectarError(f"{error.strerror or error}.", where=where)
 
 
 class UsageError(NectarError):
@@ -49,7 +53,7 @@ class NotFoundError(NectarError):
 
 
 class ConflictError(NectarError):
-    """The name is running, the alias has a handler, the handler is not running (exit code 4)."""
+    """The name is running, the alias has a handler, the handler is not running, the data dir is not ours (exit code 4)."""
 
     exit_code = 4
     kind = "conflict"

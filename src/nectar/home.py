@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar import ownership
 from nectar.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -145,6 +146,11 @@ class Home:
         return self.nectar / "envs"
 
     @property
+    def env_locks(self) -> Path:
+        """Locks of those who build or use an environment, by its key."""
+        return self.envs / ".locks"
+
+    @property
     def resolutions(self) -> Path:
         return self.nectar / "resolutions"
 
@@ -155,6 +161,11 @@ class Home:
     @property
     def runtimes(self) -> Path:
         return self.nectar / "runtime"
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """All that are in ``nectar/``."""
+        return (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.uv_cache, self.runtimes)
 
     def socket(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.sock"
@@ -205,28 +216,22 @@ class Home:
     def create(self) -> None:
         """Make nectar's own directories, private to this user, whatever the umask is.
 
-        :raises UsageError: the data dir cannot be written, or what is there is somebody else's.
+        :raises UsageError: the data dir cannot be written.
+        :raises NectarError: it may not be used, as :func:`nectar.ownership.check` says; also where what is made is open to others.
         """
+        ownership.check(self)
         try:
             _make(self.data_dir, 0o755)
-            _make(self.nectar, 0o700)
-            status = self.nectar.stat()
-            if status.st_uid != os.geteuid():
-                raise UsageError(
-                    "Nectar's directory belongs to another user.",
-                    where=str(self.nectar),
-                    hint="Use that user's account, or another data dir.",
-                )
-            if status.st_mode & 0o077:
-                self.nectar.chmod(0o700)
-            for directory in (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.runtimes):
-                _make(directory, 0o700)
+            for directory in (self.nectar, *self.directories):
+                if directory != self.uv_cache:  # which uv makes where it is needed
+                    _make(directory, 0o700)
         except OSError as error:
             raise UsageError(
                 f"The data dir cannot be used: {error.strerror}.",
                 where=str(error.filename or self.data_dir),
                 hint="Give another with --data-dir, or make this one writable.",
             ) from None
+        ownership.check(self)
 
 
 def _make(directory: Path, mode: int) -> None:

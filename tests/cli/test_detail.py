@@ -141,10 +141,7 @@ def test_doctor_names_what_is_wrong_and_its_cure(launched: World) -> None:
     os.kill(launched.registry()["h"]["pid"], signal.SIGKILL)
     until(lambda: "nectar start h" in launched.run("doctor", code=None).stdout, "the end is seen")
     os.rename(launched.home.data_dir / "alice", launched.home.data_dir / "alina")
-    launched.home.nectar.chmod(0o755)
-    shown = launched.run("doctor", code=1).stdout
-    assert f"chmod 700 {launched.home.nectar}" in shown
-    assert "nectar detach h alice" in shown
+    assert "nectar detach h alice" in launched.run("doctor", code=1).stdout
     launched.home.registry.write_text("{")
     assert "broken" in launched.run("doctor", code=1).stdout
 

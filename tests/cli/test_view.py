@@ -27,8 +27,11 @@ def test_nothing_yet(world: World) -> None:
 
 
 def test_looking_makes_nothing(fresh: World) -> None:
-    fresh.run("view")
-    assert not fresh.home.data_dir.exists()
+    home = fresh.directory / "me"
+    home.mkdir()
+    for verb in ("view", "doctor", "gc"):
+        fresh.run_by_default(verb, env={"HOME": str(home)})
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.uv

@@ -204,7 +204,7 @@ def test_a_directory_of_another_user_is_not_used(stage: Stage, row: Row) -> None
     finally:
         os.chown(stage.home.nectar, os.geteuid(), -1)
     row("a nectar/ that another user has made is refused", launches=1, exit_code=ended.returncode)
-    assert ended.returncode == 2
+    assert ended.returncode == 4
     assert "belongs to another user" in ended.stderr
 
 

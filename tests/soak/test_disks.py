@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections import Counter
@@ -187,11 +186,16 @@ def test_a_full_data_dir(ground: Ground, row: Row) -> None:
     """The registry, the log and the sockets have no room: commands say so and change nothing, but a stop is a stop."""
     need_root()
     home = ground.home
-    shared = {name: os.readlink(home.nectar / name) for name in ("envs", "runtime")}
+    kept = ground.world.directory / "kept"
+    kept.mkdir()
+    large = (home.envs, home.runtimes)
+    for path in large:
+        path.rename(kept / path.name)
     mount(home.nectar, "-o", "size=512k,mode=700")
     try:
-        for name, target in shared.items():
-            (home.nectar / name).symlink_to(target)
+        for path in large:
+            path.mkdir()
+            mount(path, "--bind", kind="", source=str(kept / path.name))
         ground.launch()
         directory = ground.node()
         ground.world.node("spare")
@@ -230,7 +234,10 @@ def test_a_full_data_dir(ground: Ground, row: Row) -> None:
         assert wrong == []
         ground.world.run("stop", ground.name)
     finally:
-        unmount(home.nectar)
+        for path in (*large, home.nectar):
+            unmount(path)
+        for path in large:
+            (kept / path.name).rename(path)
 
 
 def _assert_well(tell: dict[str, object], seconds: float) -> None:

@@ -65,7 +65,12 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.option("--data-dir", envvar="NECTAR_DATA_DIR", metavar="DIR", help="The world to work in. [default: ~/.bee-hive]")
+@click.option(
+    "--data-dir",
+    envvar="NECTAR_DATA_DIR",
+    metavar="DIR",
+    help="The world to work in; launch, test, new and dev make it. [default: ~/.bee-hive]",
+)
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour. [default: auto]")
 @click.option("-q", "--quiet", is_flag=True, help="Say less.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from nectar import ownership
+from nectar.errors import NotFoundError
 from nectar.home import Home
 
 if TYPE_CHECKING:
@@ -24,5 +26,22 @@ class Session:
 
     @cached_property
     def home(self) -> Home:
-        """:raises UsageError: there is none, which not every command needs."""
-        return Home.at(self.data_dir)
+        """The data dir of a command that makes none. One that nobody named and that is not there is empty.
+
+        :raises NotFoundError: it was named, and is not there.
+        """
+        home = self.home_to_make
+        if self.data_dir and not home.data_dir.exists():
+            raise NotFoundError("There is no such data dir.", where=str(home.data_dir), hint="A launch makes one.")
+        return home
+
+    @cached_property
+    def home_to_make(self) -> Home:
+        """The same, for a command that makes the data dir where there is none.
+
+        :raises UsageError: there is none, which not every command needs.
+        :raises NectarError: it may not be used, as :func:`nectar.ownership.check` says.
+        """
+        home = Home.at(self.data_dir)
+        ownership.check(home)
+        return home

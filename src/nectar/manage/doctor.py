@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,9 +88,6 @@ def _disk(home: Home) -> Iterator[Finding]:
         yield Finding("problem", f"{there} cannot be written.", "Make it writable, or give another data dir with --data-dir.")
     else:
         yield Finding("fine", f"The data dir is {home.data_dir}")
-    for directory in (home.nectar, home.handlers):
-        if directory.exists() and stat.S_IMODE(directory.stat().st_mode) & 0o077:
-            yield Finding("problem", f"Others can get into {directory}.", f"chmod 700 {directory}")
     free = shutil.disk_usage(there).free
     if free < _LOW_DISK:
         yield Finding(

@@ -108,7 +108,7 @@ def _attempt(
     assert parts is not None, "it is resolved"
     key = key_of(parts)
     with held(
-        home.envs / ".locks" / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
+        home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
     ):
         newest = generations.newest(home, key)
         if newest and not newest.changed:

@@ -64,7 +64,7 @@ def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
     given.sweep(home)
     removed = [each for each in unused(home) if _remove(home, each)]
-    for lock in [*home.resolutions.glob("*.guard"), *(home.envs / ".locks").glob("*")]:
+    for lock in [*home.resolutions.glob("*.guard"), *home.env_locks.glob("*")]:
         with suppress(Busy), held(lock, wait=False):
             aside_of(lock.with_suffix(".lock")).unlink(missing_ok=True)  # left of a resolution that was killed
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
@@ -75,10 +75,9 @@ def _remove(home: Home, each: Unused) -> bool:
     if each.kind == "resolution":
         each.path.unlink(missing_ok=True)
         return True
-    locks = home.envs / ".locks"
     with ExitStack() as stack:
         wanted = {
-            "environment": [locks / key_of(each.path.name), locks / f"{each.path.name}.use"],
+            "environment": [home.env_locks / key_of(each.path.name), home.env_locks / f"{each.path.name}.use"],
             "build": [each.path / "lock"],
         }.get(each.kind, [])
         try:
@@ -106,6 +105,8 @@ def _remove(home: Home, each: Unused) -> bool:
 def size(path: Path) -> int:
     """Bytes on disk of a directory, each file once."""
     seen: dict[int, int] = {}
+    if path.is_symlink():  # which goes, and not what it leads to
+        return 0
     for directory, _, names in os.walk(path):
         for name in names:
             try:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar import ownership
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN
 from nectar.manage import registry
@@ -102,7 +103,7 @@ def read_file(path: Path) -> dict[str, str]:
 def read(home: Home, name: str) -> Given:
     """What was given to a handler when it was launched."""
     try:
-        fields = json.loads(home.variables(name).read_bytes())
+        fields = json.loads(ownership.read(home.variables(name)))
         login = fields.get("login")
         return Given(
             env=dict(fields["env"]),
@@ -126,7 +127,7 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
     :param given: belongs to the record that the block writes. Where that is killed, :func:`sweep` sees it.
     """
     path, mark = home.variables(name), _mark(home, name)
-    before = path.read_bytes() if path.exists() else None
+    before = ownership.read(path) if path.exists() else None
     record = registry.read(home).get(name)
     if record is None:
         mark.touch(0o600)
@@ -175,7 +176,7 @@ def sweep(home: Home) -> None:
 def _put_back(home: Home, name: str, started: float | None) -> None:
     """The variables that a record had, where that one is still there and was to get others."""
     try:
-        fields = json.loads(_mark(home, name).read_bytes())
+        fields = json.loads(ownership.read(_mark(home, name)))
         if fields["started"] == started:
             _write(home.variables(name), fields["variables"] and fields["variables"].encode())
     except (ValueError, KeyError, TypeError):  # of an end, or broken off before anything else was written

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nectar import processes
+from nectar import ownership, processes
 from nectar.manage.locking import is_free
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def kept_free(home: Home, name: str) -> Iterator[bool]:
     :returns: whether it was free; when it was not, nothing is kept.
     """
     try:
-        descriptor = os.open(home.lock(name), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = ownership.opener(home.lock(name), os.O_RDONLY)
     except FileNotFoundError:
         yield True
         return
@@ -144,7 +144,7 @@ def _named(path: Path) -> Holder:
 
 def _read(path: Path) -> Holder:
     try:
-        fields = json.loads(path.read_bytes())
+        fields = json.loads(ownership.read(path))
         return Holder(pid=int(fields["pid"]), started=float(fields["started"]), version=str(fields["version"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder(pid=None)

@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nectar import ownership
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -70,17 +72,17 @@ def held(
 
 def _opened(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return ownership.opener(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # as good a lock, and a stop needs no more
+        return ownership.opener(path, os.O_RDONLY)  # as good a lock, and a stop needs no more
 
 
 def is_free(path: Path) -> bool:
     """Whether nobody holds a lock. A file that is not there is held by nobody."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a node may have put a pipe there
+        descriptor = ownership.opener(path, os.O_RDONLY)  # no pipe that a node may have put there is waited for
     except FileNotFoundError:
         return True
     try:

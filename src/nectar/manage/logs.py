@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
+from nectar import ownership
 from nectar.manage import registry
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _recent(path: Path, file: BinaryIO | None, last: int) -> deque[bytes]:
 
 def _open(path: Path) -> BinaryIO | None:
     try:
-        return path.open("rb")
+        return open(path, "rb", opener=ownership.opener)
     except FileNotFoundError:
         return None
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.manage.logins import redacted
@@ -199,7 +200,7 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
 
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
-    descriptor = os.open(home.registry_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = ownership.opener(home.registry_lock, os.O_RDWR | os.O_CREAT)
     try:
         end = time.monotonic() + LOCK_TIMEOUT
         while True:
@@ -219,7 +220,7 @@ def _locked(home: Home) -> Iterator[None]:
 
 def _load(home: Home) -> dict[str, Any]:
     try:
-        text = home.registry.read_text(encoding="utf-8")
+        text = ownership.read(home.registry).decode()
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:

@@ -82,7 +82,7 @@ def in_use(home: Home, key: str) -> Iterator[None]:
 
     :raises EnvironmentFailedError: it has just been removed.
     """
-    with held(home.envs / ".locks" / f"{key}.use", shared=True):
+    with held(home.env_locks / f"{key}.use", shared=True):
         if generations.marker_of(home, key) is None:
             raise EnvironmentFailedError("The environment has just been removed.", where=str(home.envs / key), hint="Do it again.")
         yield

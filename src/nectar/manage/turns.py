@@ -14,7 +14,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from nectar import processes
+from nectar import ownership, processes
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.manage import registry
@@ -88,7 +88,7 @@ def starting(home: Home, name: str, *, report: Callable[[str], None]) -> Iterato
     """
     home.create()
     path = home.start(name)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # the one that a later word takes away
+    file = ownership.opener(path, os.O_RDWR | os.O_CREAT)  # the one that a later word takes away
     try:
 
         def tell() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.manage import configuration, logins, python
 from nectar.manage.locking import Busy, held, is_free
@@ -130,7 +131,7 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     try:
         with ExitStack() as stack:
             # Nobody sweeps between the directory's making and its lock.
-            with held(home.envs / ".locks" / _SWEEPING):
+            with held(home.env_locks / _SWEEPING):
                 _remove_abandoned(home)
                 directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
                 descriptor = stack.enter_context(held(directory / "lock"))
@@ -194,7 +195,7 @@ def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
 
 def sweep(home: Home) -> list[Path]:
     """Remove what builds that were killed have left; one that lives, or whose uv does, holds its lock."""
-    with held(home.envs / ".locks" / _SWEEPING):
+    with held(home.env_locks / _SWEEPING):
         return _remove_abandoned(home)
 
 
@@ -210,7 +211,11 @@ def _remove_abandoned(home: Home) -> list[Path]:
 def abandoned(home: Home) -> list[Path]:
     """The workshops that nobody works in."""
     found = sorted(home.envs.glob(f"{ASIDE}*"))
-    return [each for each in found if ((each / "lock").exists() or _age(each) > _SETTLED) and is_free(each / "lock")]
+    return [
+        each
+        for each in found
+        if not each.is_symlink() and ((each / "lock").exists() or _age(each) > _SETTLED) and is_free(each / "lock")
+    ]
 
 
 def _age(path: Path) -> float:
@@ -226,7 +231,7 @@ def _writer(log: Path) -> Callable[[str], None]:
 
     def write(line: str) -> None:
         nonlocal fresh
-        with log.open("w" if fresh else "a", encoding="utf-8", errors="replace") as stream:
+        with open(log, "w" if fresh else "a", encoding="utf-8", errors="replace", opener=ownership.opener) as stream:
             stream.write(line + "\n")
         fresh = False
 

@@ -88,7 +88,9 @@ class LogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         # What lies there may be a pipe that nobody reads: that is not waited for.
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+        )
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
 

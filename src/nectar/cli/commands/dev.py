@@ -21,5 +21,5 @@ def command(session: Session, *, path: Path, extras: tuple[str, ...]) -> None:
     Then an editor, a type checker and `uv run pytest` know nectar. The project's pyproject.toml and lock stay as they are; one
     without a lock gets one.
     """
-    environment = dev.prepare(session.home, path, chosen=extras, report=session.output.talk)
+    environment = dev.prepare(session.home_to_make, path, chosen=extras, report=session.output.talk)
     session.output.data(f"✅ Ready for development: {environment}")

@@ -46,6 +46,7 @@ def command(session: Session, /, **options: Any) -> None:
     HANDLER is a project's directory, a .py file, a wheel or an sdist; with extras as in '.[fast]'. It gets a virtual environment of its own; the command
     returns when a worker has loaded the handler. Without NAME it is called as the project or the file is.
     """
+    home = session.home_to_make
     handler: str | None = options["handler"]
     name: str | None = options["name"]
     if options["requirement"] is not None and handler is not None and name is None:
@@ -65,5 +66,5 @@ def command(session: Session, /, **options: Any) -> None:
         given=Given(env=dict(map(parse, options["pairs"])), files=tuple(str(file.absolute()) for file in options["files"])),
         aliases=options["aliases"],
     )
-    started = launch.launch(session.home, name or source.name, order, report=session.output.talk)
+    started = launch.launch(home, name or source.name, order, report=session.output.talk)
     launched(session.output, started, "launched")

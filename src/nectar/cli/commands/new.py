@@ -36,10 +36,11 @@ def command(
         output.data(f"✅ Handler created: {made}")
         output.talk(f"Next: nectar test {_shown(path.parent / made.name)}")
         return
+    home = None if no_dev else session.home_to_make
     made = template.new_project(path, wanted)
     output.data(f"✅ Handler project created: {made}")
-    if not no_dev:
-        environment = dev.prepare(session.home, made, report=output.talk)
+    if home is not None:
+        environment = dev.prepare(home, made, report=output.talk)
         output.data(f"✅ Ready for development: {environment}")
     output.talk(f"Next: nectar test {_shown(path)}")
 

@@ -44,7 +44,7 @@ def command(
     as_json: bool,
 ) -> int | None:
     """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
-    home, output = session.home, session.output
+    home, output = session.home_to_make, session.output
     question = _question(query, file)
     show = _Silent(output) if as_json else _Lines(output, handler, mock=file is None)
     show.begin()

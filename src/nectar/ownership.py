@@ -1,0 +1,113 @@
+"""Whose a data dir is: looked at by every command before it reads anything there.
+
+``nectar/`` and what has a fixed place in it are this user's, closed to others, and no links. So nobody else can have put there what
+is read, run or removed. The data dir itself may be a link, and somebody else's: a node's.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from typing import TYPE_CHECKING
+
+from nectar.errors import ConflictError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nectar.home import Home
+
+_ROOT = 0
+
+
+def opener(path: str | os.PathLike[str], flags: int) -> int:
+    """For :func:`open`, a file of nectar's own: through no link, waiting for no pipe, private where it is made."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+
+
+def read(path: Path) -> bytes:
+    """The content of such a file."""
+    with open(path, "rb", opener=opener) as file:
+        return file.read()
+
+
+def check(home: Home) -> None:
+    """Whether nectar may work in a data dir. What is not there yet is no reason against it.
+
+    :raises NotFoundError: something else lies in the place of a directory.
+    :raises ConflictError: a directory is somebody else's, open to others, or a link.
+    """
+    try:
+        if not stat.S_ISDIR(os.stat(home.data_dir).st_mode):
+            raise _misplaced(home.data_dir, "data dir")
+        _check_nectar(home.nectar, os.lstat(home.nectar))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError as error:
+        raise ConflictError(
+            f"The data dir cannot be looked at: {error.strerror}.",
+            where=str(error.filename),
+            hint="Use the account that it belongs to.",
+        ) from None
+    for place in (*home.directories, home.env_locks):
+        _check_inside(place, "directory", stat.S_ISDIR)
+    for place in (home.registry, home.registry_lock):
+        _check_inside(place, "file", stat.S_ISREG)
+
+
+def _check_nectar(nectar: Path, found: os.stat_result) -> None:
+    _require_no_link(nectar, found)
+    if not stat.S_ISDIR(found.st_mode):
+        raise _misplaced(nectar, "directory")
+    if found.st_uid != os.geteuid():
+        raise _somebodys(nectar, "directory", found)
+    if found.st_mode & 0o077:
+        look = "Look whether all in it is yours, and then: " if found.st_mode & 0o022 else ""
+        raise ConflictError(
+            "Nectar's directory is open to others.",
+            where=f"{nectar}, mode {stat.S_IMODE(found.st_mode):04o}",
+            hint=f"{look}chmod 700 {nectar} (a file system that has one mode for all: mount it with umask=077)",
+        )
+
+
+def _check_inside(path: Path, what: str, is_one: Callable[[int], bool]) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    _require_no_link(path, found)
+    if not is_one(found.st_mode):
+        raise _misplaced(path, what)
+    if found.st_uid not in (os.geteuid(), _ROOT):
+        raise _somebodys(path, what, found)
+
+
+def _require_no_link(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise ConflictError(
+            "There is a link in nectar's directory, and nectar follows none there.",
+            where=f"{path} -> {os.readlink(path)}",
+            hint="Put what it leads to in its place, or mount it there. The data dir itself may be a link.",
+        )
+
+
+def _somebodys(path: Path, what: str, found: os.stat_result) -> ConflictError:
+    try:
+        owner = pwd.getpwuid(found.st_uid).pw_name
+    except KeyError:
+        owner = f"#{found.st_uid}"
+    return ConflictError(
+        f"Nectar's {what} belongs to another user.",
+        where=f"{path}, of {owner}",
+        hint=f"As that user: sudo -u '{owner}' nectar …" if os.geteuid() == _ROOT else "Use that account, or another data dir.",
+    )
+
+
+def _misplaced(path: Path, wanted: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is something else in the place of nectar's {wanted}.",
+        where=str(path),
+        hint="Move it away, or give another data dir.",
+    )
