@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
+from nectar.manage import artifact
 from nectar.manage.pieces import Copy, Piece, rewrite
 from nectar.manage.plan import Plan
 from nectar.manage.trees import Tree
@@ -165,3 +166,17 @@ def test_a_file_that_became_a_pipe_hangs_nobody(tree: Path, tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="a pipe"):
         plan({"x": Piece(origin=tmp_path / "pipe")}).copy(tree)
+
+
+def test_a_file_that_became_a_link_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "secret", "secret\n")
+    (tmp_path / "x").symlink_to("secret")
+    with pytest.raises(OSError, match="regular"):
+        Piece(origin=tmp_path / "x").read()
+
+
+def test_a_wheel_may_be_given_by_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "store" / "1", "no wheel, but bytes\n")
+    (tmp_path / "demo-1-py3-none-any.whl").symlink_to("store/1")
+    made = artifact.plan_file(tmp_path / "demo-1-py3-none-any.whl", python=None)
+    assert made.pieces["given/demo-1-py3-none-any.whl"].read() == b"no wheel, but bytes\n"

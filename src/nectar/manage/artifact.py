@@ -75,7 +75,7 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
     name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
     made = Plan(distribution=name, python=Request(requires, python), extras=chosen, locals_=[name])
-    made.put(f"given/{path.name}", Piece(origin=path))
+    made.put(f"given/{path.name}", Piece(origin=path.resolve()))
     _wrap(made, [extras.added(name, chosen)], {name: {"path": f"given/{path.name}"}}, requires)
     return made
 

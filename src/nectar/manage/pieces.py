@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar import regular
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import authored
 
@@ -24,7 +25,10 @@ _MISPLACED = re.compile(r"(?:^|/)(?:\.{0,2}|\.git)(?:/|\Z)|\0", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Piece:
-    """One file of a build: its content, from memory or from a file, or the target of a link within the tree."""
+    """One file of a build: its content, from memory or from a file, or the target of a link within the tree.
+
+    :ivar origin: that file, which is no link.
+    """
 
     content: bytes | None = None
     origin: Path | None = None
@@ -33,7 +37,7 @@ class Piece:
     def read(self) -> bytes:
         """The content (a link's target)."""
         if self.origin is not None:
-            return authored.read_bytes(self.origin, authored.ANY)
+            return regular.read_regular(self.origin, authored.ANY, follow=False)
         return self.content if self.content is not None else (self.link or "").encode(errors="surrogateescape")
 
     def executable(self) -> bool:
