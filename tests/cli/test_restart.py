@@ -179,3 +179,17 @@ def test_a_vanished_environment_is_mended_by_start(launched: World) -> None:
     ended = launched.run("start", "h")
     assert "is gone" in ended.stderr
     assert launched.run("submit", "alice", "four").stdout == "12\n"
+
+
+def test_what_its_shell_has_otherwise_than_that_of_launch_is_told(world: World) -> None:
+    index = {"UV_EXTRA_INDEX_URL": "https://user:secret@127.0.0.1:9/simple", "PACKED": "1"}
+    world.file("h.py")
+    world.run("launch", "h.py", "--offline", "--build-env", "PACKED", env=index)
+    kept = world.registry()["h"]["source"]
+    assert kept["shell"] == {"UV_EXTRA_INDEX_URL": "https://127.0.0.1:9/simple"}
+    assert kept["build_env"] == ["PACKED"]
+    world.file("h.py", '# /// script\n# dependencies = ["nectar-has-no-such-package"]\n# ///\n' + TWICE)
+    said = world.run("restart", "h", code=5).stderr
+    assert "had UV_EXTRA_INDEX_URL=https://127.0.0.1:9/simple, and this one has no UV_EXTRA_INDEX_URL" in said
+    assert "This shell has no PACKED" in said
+    assert "secret" not in said

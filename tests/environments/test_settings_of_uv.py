@@ -162,7 +162,7 @@ def test_what_leaks_from_the_shell(bench: Bench, monkeypatch: pytest.MonkeyPatch
 def test_what_uv_gets_of_the_shell() -> None:
     passed = {
         "UV_INDEX_URL": "x",
-        "UV_INDEX_COMPANY_PASSWORD": "x",
+        "UV_INDEX": "x",
         "UV_CACHE_DIR": "x",
         "UV_EXCLUDE_NEWER": "x",
         "UV_PYTHON_DOWNLOADS": "x",
@@ -170,7 +170,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "UV_OFFLINE": "x",
         "UV_HTTP_TIMEOUT": "x",
         "UV_KEYRING_PROVIDER": "x",
-        "UV_CONFIG_FILE": "x",
+        "UV_INDEX_STRATEGY": "x",
         "UV_NO_BUILD_ISOLATION": "x",
         "UV_LINK_MODE": "x",
         "SSL_CERT_FILE": "x",
@@ -179,7 +179,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "NETRC": "x",
         "CFLAGS": "x",
         "HOME": "x",
-        "PATH": "x",
+        "PATH": "/x",
     }
     ours = {"NO_COLOR": "1", "COLUMNS": "10000"}
     assert filtered(passed) == {**passed, **ours}
@@ -194,7 +194,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "GIT_DIR",
         "UV_LOCKED",
     )
-    assert filtered(dict.fromkeys(dropped, "x") | {"PATH": "x"}) == {"PATH": "x", **ours}
+    assert filtered(dict.fromkeys(dropped, "x") | {"PATH": "/x"}) == {"PATH": "/x", **ours}
 
 
 def test_offline(bench: Bench) -> None:

@@ -30,6 +30,13 @@ extra_option = click.option(
 entry_option = click.option(
     "--handler", "entry", metavar="EP", help="Which entry point of the group nectar.handlers, where there are several."
 )
+build_env_option = click.option(
+    "--build-env",
+    "build_env",
+    multiple=True,
+    metavar="NAME",
+    help="A variable of this shell that builds get, besides what all get; may be repeated.",
+)
 
 
 def names_or_all(

@@ -13,7 +13,7 @@ from nectar.manage import archive, extras, logins
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
 from nectar.manage.project import NAME, normalised
-from nectar.manage.python import Request
+from nectar.manage.python import Request, required
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)
@@ -74,7 +74,7 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
     """
     name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
-    made = Plan(distribution=name, python=Request(requires, python), extras=chosen, locals_=[name])
+    made = Plan(distribution=name, python=Request(required([(requires, path)]), python), extras=chosen, locals_=[name])
     made.put(f"given/{path.name}", Piece(origin=path.resolve()))
     _wrap(made, [extras.added(name, chosen)], {name: {"path": f"given/{path.name}"}}, requires)
     return made

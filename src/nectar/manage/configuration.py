@@ -5,38 +5,44 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import tomli_w
 
+from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
-from nectar.manage.authored import read_toml
+from nectar.manage.authored import SETTINGS, read_bytes, read_toml
+from nectar.manage.ownership import counts
+from nectar.manage.passing import split, without_logins
 from nectar.manage.project import list_of_text, section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _DECIDING = re.compile(
     r"UV_(INDEX|INDEX_URL|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|EXCLUDE_NEWER.*|PRERELEASE.*|RESOLUTION"
     r"|FORK_STRATEGY|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_BINARY.*|NO_BUILD.*|NO_SOURCES.*|TORCH_BACKEND|NO_CONFIG)",
 )
 _FILES_OF = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT"})
-_PROJECTS_OWN = frozenset(
-    {
-        "workspace",
-        "sources",
-        "dev-dependencies",
-        "default-groups",
-        "dependency-groups",
-        "package",
-        "managed",
-        "conflicts",
-        "build-backend",
-    },
-)
-_LOGIN = re.compile(r"(?<=://)[^/@\s\"']*@")
+_INDEXES = ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS")
+_WITH_LOGIN = re.compile(r"[A-Za-z][\w+.-]*://[^/@\s\"']+@[^\s,]+")
+_NAMED = re.compile(r"(?:^|\s)([\w.-]+)=(\S+)")
+_QUERY = re.compile(r"[?#][^\s,]*")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What uv is given as its one file of settings.
+
+    :ivar dropped: the names of the project's settings that do not count.
+    """
+
+    content: bytes
+    dropped: list[str]
 
 
 def digest(environ: Mapping[str, str], *, above: Path | None) -> str:
@@ -48,7 +54,28 @@ def digest(environ: Mapping[str, str], *, above: Path | None) -> str:
     for name in sorted(_FILES_OF & set(environ)):
         parts += [f"{name}: {_text(Path(file))}" for file in environ[name].split()]
     parts += [f"{place}: {_text(file)}" for place, file in files(environ, above=above)]
-    return hashlib.sha256("\0".join(_LOGIN.sub("", part) for part in parts).encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256("\0".join(map(without_logins, parts)).encode(errors="surrogateescape")).hexdigest()
+
+
+def deciding(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a shell that decide what is installed, without anything in them that could be a secret."""
+    names = sorted(name for name in environ if environ[name] and (_DECIDING.fullmatch(name) or name == "UV_CONFIG_FILE"))
+    return {name: _QUERY.sub("", without_logins(environ[name])) for name in names}
+
+
+def differing(before: object, environ: Mapping[str, str]) -> list[str]:
+    """Lines about what of a shell decides now, and did not then, or the other way round.
+
+    :param before: what :func:`deciding` said of the shell of then; nothing where nobody asked.
+    """
+    if not isinstance(before, dict):
+        return []
+    now, lines = deciding(environ), []
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            then, here = (f"{name}={each[name]}" if name in each else f"no {name}" for each in (before, now))
+            lines.append(f"The shell that it was started from last had {then}, and this one has {here}.")
+    return lines
 
 
 def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, Path]]:
@@ -66,74 +93,156 @@ def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, 
         *(("system", place / "uv" / "uv.toml") for place in system),
     ]
     places.append(("system", Path("/etc/uv/uv.toml")))
-    return [(place, file) for place, file in places if file is not None and file.is_file()]
+    return [(place, file) for place, file in places if file is not None and os.path.isfile(file)]
 
 
-def setting(name: str, environ: Mapping[str, str], directory: Path) -> object:
-    """One setting in the files of settings that count for a project, the nearest first; None where none has it."""
-    own = [("own", directory / "uv.toml"), ("own", directory / "pyproject.toml")]
-    near = [] if environ.get("UV_CONFIG_FILE") or environ.get("UV_NO_CONFIG") else own
-    for _, file in near + files(environ, above=above(directory)):
-        try:
-            table = tomllib.loads(_text(file))
-        except tomllib.TOMLDecodeError:
-            continue
-        table = section(table, "tool", "uv") if file.name == "pyproject.toml" else table
-        if name in table:
-            found: object = table[name]
-            return found
+def compose(environ: Mapping[str, str], own: Path | None, *, near: Path | None = None, beside: Iterable[Path] = ()) -> Composed:
+    """One file of settings for uv, in place of all that it would look for.
+
+    A project's settings, as far as they pass, come before its operator's. With them are the logins that the shell has for
+    indexes: in a variable, whoever builds would get them.
+
+    :param own: the project's file of settings, a ``uv.toml`` or a ``pyproject.toml``.
+    :param near: the directory that the file is for, where a lock is to name the project's indexes by relative paths.
+    :param beside: further files, whose indexes sources may name.
+    :raises EnvironmentFailedError: a file of settings cannot be read.
+    """
+    layers = [_moved(read_toml(file), file.parent) for file in _operators(environ)]
+    dropped: list[str] = []
+    if own is not None and not environ.get("UV_CONFIG_FILE") and not environ.get("UV_NO_CONFIG"):
+        passing, dropped = split(_settings(own))
+        layers.insert(0, _moved(passing, own.parent, near))
+    table: dict[str, Any] = {}
+    for layer in layers:
+        table = _joined(table, layer)
+    listed = _tables(table.get("index"))
+    indexes = [*_distinct(listed), *_logins(environ, [*listed, *_indexes(beside)])]
+    return Composed(tomli_w.dumps({**table, "index": indexes} if indexes else table).encode(), dropped)
+
+
+def setting(name: str, environ: Mapping[str, str]) -> object:
+    """One of the operator's settings; None where no file of theirs has it.
+
+    :raises EnvironmentFailedError: a file of settings cannot be read.
+    """
+    return next((table[name] for table in map(read_toml, _operators(environ)) if name in table), None)
+
+
+def own(directory: Path) -> Path | None:
+    """The file with a project's own settings, of which uv reads one: its ``uv.toml``, or its ``pyproject.toml``."""
+    if (directory / "uv.toml").is_file():
+        return directory / "uv.toml"
+    with suppress(EnvironmentFailedError):
+        if "uv" in section(read_toml(directory / "pyproject.toml"), "tool"):
+            return directory / "pyproject.toml"
     return None
 
 
 def above(directory: Path) -> Path | None:
-    """The nearest ``uv.toml`` (or ``pyproject.toml`` with ``[tool.uv]``) above a directory, where uv would find its settings."""
+    """The nearest ``uv.toml`` (or ``pyproject.toml`` with ``[tool.uv]``) above a project's directory; a stranger's does not count."""
     for place in directory.parents:
-        if (place / "uv.toml").is_file():
+        if counts(place / "uv.toml", directory):
             return place / "uv.toml"
-        pyproject = place / "pyproject.toml"
         try:
-            if pyproject.is_file() and "uv" in tomllib.loads(_text(pyproject)).get("tool", {}):
-                return pyproject
-        except (tomllib.TOMLDecodeError, AttributeError):
+            if counts(place / "pyproject.toml", directory) and "uv" in section(read_toml(place / "pyproject.toml"), "tool"):
+                return place / "pyproject.toml"
+        except EnvironmentFailedError:
             continue
     return None
 
 
-def uv_toml(directory: Path) -> Path | None:
-    """The nearest ``uv.toml`` in a directory or above it."""
-    return next((place / "uv.toml" for place in (directory, *directory.parents) if (place / "uv.toml").is_file()), None)
+def uv_toml(file: Path) -> Path | None:
+    """The nearest ``uv.toml`` beside a single file or above it; a stranger's does not count."""
+    return next((place / "uv.toml" for place in file.parents if counts(place / "uv.toml", file)), None)
 
 
-def moved(file: Path) -> bytes:
-    """The settings in a file of uv's, as a ``uv.toml`` for elsewhere: relative paths in it are made absolute.
+def _operators(environ: Mapping[str, str]) -> list[Path]:
+    """The operator's own files of settings: uv reads one of the user's and one of the system's."""
+    found: dict[str, Path] = {}
+    for place, file in files(environ, above=None):
+        found.setdefault(place, file)
+    return list(found.values())
 
-    :param file: a ``uv.toml``, or a ``pyproject.toml`` with ``[tool.uv]``.
-    :raises EnvironmentFailedError: it is not TOML.
-    """
+
+def _settings(file: Path) -> dict[str, Any]:
+    """The settings in a ``uv.toml``, or in the ``[tool.uv]`` of a ``pyproject.toml``."""
     table = read_toml(file)
-    if file.name == "pyproject.toml":
-        table = {name: value for name, value in section(table, "tool", "uv").items() if name not in _PROJECTS_OWN}
-    return tomli_w.dumps(_absolute(table, file.parent)).encode()
+    return section(table, "tool", "uv") if file.name == "pyproject.toml" else table
 
 
-def _absolute(table: dict[str, Any], base: Path) -> dict[str, Any]:
+def _indexes(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """The indexes in files, of which some may be no settings at all."""
+    for file in files:
+        with suppress(EnvironmentFailedError):
+            yield from _tables(_settings(file).get("index"))
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two settings as uv joins them: of lists and tables both, of anything else the first."""
+    if isinstance(first, list) and isinstance(second, list):
+        return [*first, *second]
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {**first, **{name: _joined(first[name], value) if name in first else value for name, value in second.items()}}
+    return first
+
+
+def _distinct(indexes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Indexes of several files for one, in which a name stands once, and one is the default: the first counts."""
+    found: list[dict[str, Any]] = []
+    for index in indexes:
+        if "name" in index and any(each.get("name") == index["name"] for each in found):
+            continue
+        if index.get("default") is True and any(each.get("default") is True for each in found):
+            if "name" in index:
+                found.append({**index, "default": False, "explicit": True})
+            continue
+        found.append(index)
+    return found
+
+
+def _logins(environ: Mapping[str, str], indexes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The logins that a shell has, as indexes that are asked for nothing: uv uses each login wherever it is asked for one there."""
+    urls = [url for name in _INDEXES for url in _WITH_LOGIN.findall(environ.get(name, ""))]
+    shells = [pair for name in _INDEXES for pair in _NAMED.findall(environ.get(name, ""))]
+    for name, url in [*shells, *((index.get("name"), index.get("url")) for index in indexes)]:
+        if not isinstance(name, str) or not isinstance(url, str) or "://" not in url:
+            continue
+        stem = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', name.upper())}"
+        user, password = (environ.get(f"{stem}_{part}", "") for part in ("USERNAME", "PASSWORD"))
+        if user or password:
+            scheme, _, rest = without_logins(url).partition("://")
+            urls.append(f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}")
+    return [{"name": f"nectar-login-{number}", "url": url, "explicit": True} for number, url in enumerate(dict.fromkeys(urls), 1)]
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _moved(table: dict[str, Any], base: Path, near: Path | None = None) -> dict[str, Any]:
+    """The same settings for a file elsewhere."""
     changed = dict(table)
     for name in ("find-links", "extra-index-url"):
         if name in changed:
-            changed[name] = [_place(item, base) for item in list_of_text(changed[name])]
+            changed[name] = [_place(item, base, near) for item in list_of_text(changed[name])]
     if isinstance(changed.get("index-url"), str):
-        changed["index-url"] = _place(changed["index-url"], base)
+        changed["index-url"] = _place(changed["index-url"], base, near)
     if isinstance(changed.get("index"), list):
-        changed["index"] = [{**index, "url": _place(index["url"], base)} if "url" in index else index for index in changed["index"]]
+        indexes = _tables(changed["index"])
+        changed["index"] = [
+            {**each, "url": _place(each["url"], base, near)} if isinstance(each.get("url"), str) else each for each in indexes
+        ]
     return changed
 
 
-def _place(url: str, base: Path) -> str:
-    return url if "://" in url or url.startswith("/") else str((base / url).resolve())
+def _place(url: str, base: Path, near: Path | None) -> str:
+    if "://" in url or url.startswith("/"):
+        return url
+    return os.path.normpath(base / url) if near is None else os.path.relpath(base / url, near)
 
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_bytes(file, SETTINGS).decode(errors="replace")
     except OSError:
         return ""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import extras, package, python, riding, workspace
+from nectar.manage import extras, package, python, riding, workshop, workspace
 from nectar.manage.project import Project, open_project
-from nectar.manage.uv import Uv, cached, filtered, find_uv
+from nectar.manage.source import buildable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from nectar.home import Home
 
@@ -27,13 +27,21 @@ PTH = "nectar-dev.pth"
 _ASK = "import json, sysconfig; print(json.dumps([sysconfig.get_python_version(), sysconfig.get_path('purelib')]))"
 
 
-def prepare(home: Home, path: Path, *, chosen: tuple[str, ...] = (), report: Callable[[str], None]) -> Path:
+def prepare(
+    home: Home,
+    path: Path,
+    *,
+    chosen: tuple[str, ...] = (),
+    report: Callable[[str], None],
+    build_env: Iterable[str] = (),
+) -> Path:
     """Make a project's ``.venv`` with its dev group, and put nectar's API on its path.
 
     ``pyproject.toml`` and ``uv.lock`` stay as they are, except that a project without a lock gets one.
 
     :param path: the project's, with extras behind it or not.
     :param chosen: more extras.
+    :param build_env: names of the shell's variables that builds get besides what all get.
     :returns: the ``.venv``, the workspace's where the project is in one.
     :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
     """
@@ -45,16 +53,17 @@ def prepare(home: Home, path: Path, *, chosen: tuple[str, ...] = (), report: Cal
     directory = directory.resolve()  # as uv and workspaces go by it
     project = open_project(directory)
     home.create()
+    workspace.refuse_strangers(project)
     root = _root(project)
     venv = root / ".venv"
-    uv = Uv(find_uv(), cached(filtered(os.environ), home.uv_cache), report, lambda _line: None)
     wanted = package.require_extras(project, (*behind, *chosen))
     arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")
-    if not (venv / "bin" / "python").exists():
-        arguments += ["--python", python.choose(uv, package.request(project, None), downloads=False)]
-    outcome = uv.run(*arguments)
+    with workshop.in_place(home, root, report, os.environ, build_env=buildable(build_env)) as uv:
+        if not (venv / "bin" / "python").exists():
+            arguments += ["--python", python.choose(uv, package.request(project, None), downloads=False)]
+        outcome = uv.run(*arguments)
     if outcome.code != 0:
         raise EnvironmentFailedError(
             "The project's .venv could not be made.",

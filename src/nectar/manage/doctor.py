@@ -75,7 +75,12 @@ def _uv(home: Home) -> Iterator[Finding]:
         yield Finding("problem", f"uv does not run: {version.errors.strip()} ({binary})", "pip install --force-reinstall uv")
         return
     yield Finding("fine", f"{version.output.strip()} at {binary}")
-    found = [each for each, _ in installed(uv) if tuple(int(part) for part in each.split(".")[:2] if part.isdigit()) >= OLDEST]
+    try:
+        there = installed(uv)
+    except NectarError as error:
+        yield Finding("problem", f"{error.message} {error.detail}")
+        return
+    found = [each for each, _ in there if tuple(int(part) for part in each.split(".")[:2] if part.isdigit()) >= OLDEST]
     if found:
         yield Finding("fine", f"Pythons for handlers: {', '.join(dict.fromkeys(found))}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from contextlib import contextmanager, suppress
@@ -9,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nectar import __version__
-from nectar.errors import ConflictError, NectarError, from_system
+from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping, turns
+from nectar.manage import attachments, configuration, environment, given, handlers, liveness, registry, state, stopping, turns
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
@@ -106,7 +107,14 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
 def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
     record, kept = handlers.require(home, name), given.read(home, name)
     source = reopen(record.source, login=kept.login)
-    built = environment.provide(home, source, upgrade=upgrade, report=report)
+    differing = configuration.differing(record.source.get("shell"), os.environ)
+    for line in differing:
+        report(line)
+    try:
+        built = environment.provide(home, source, upgrade=upgrade, report=report)
+    except EnvironmentFailedError as error:
+        error.hint = " ".join(filter(None, [error.hint, *differing])) or None
+        raise
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     try:
         return _serve(home, name, order, built, attempt, replaced=record)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import authored
 from nectar.manage.project import list_of_text, section, settings_in
@@ -119,3 +121,9 @@ def _table(file: Path, block: Block) -> dict[str, Any]:
     if not isinstance(table.get("requires-python", ""), str):
         raise EnvironmentFailedError("`requires-python` in the inline metadata is not a string.", where=str(file))
     return table
+
+
+def write(table: dict[str, Any]) -> str:
+    """A file that says this of itself, and nothing else."""
+    lines = (f"# {line}".rstrip() for line in tomli_w.dumps(table).splitlines())
+    return "\n".join(["# /// script", *lines, "# ///", ""])

@@ -15,7 +15,7 @@ from nectar.manage.gathering import DECIDING, Gathering, gather
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import normalised, open_handler
-from nectar.manage.python import Request, pinned
+from nectar.manage.python import Request, pinned, required
 
 if TYPE_CHECKING:
     from nectar.manage.project import Project
@@ -50,7 +50,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     if checkout:
         made.checkout = (position(checkout.top, base), checkout)
         made.extra += checkout.describe()
-    if not ((root.directory / "uv.toml").is_file() or "uv" in root.section("tool")):
+    if configuration.own(root.directory) is None:
         made.configured_by = configuration.above(root.directory)
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     made.outside = str(min(outside)) if outside else None
@@ -75,12 +75,12 @@ def request(project: Project, python: str | None) -> Request:
 
 def _request(project: Project, space: workspace.Workspace | None, python: str | None) -> Request:
     everyone = [project, *(space.members.values() if space else ())]
-    requires = ",".join(dict.fromkeys(each.requires_python for each in everyone if each.requires_python)) or None
+    requires = required((each.requires_python, each.file) for each in everyone)
     if python:
         return Request(requires, python)
     top = space.root.directory if space else project.directory
     for directory in (project.directory, *project.directory.parents):
-        wanted = pinned(directory)
+        wanted = pinned(directory, project.directory)
         if wanted or directory == top:
             return Request(requires, wanted, str(directory / ".python-version"))
     return Request(requires)

@@ -39,8 +39,7 @@ class Plan:
     :ivar python: the Python that is asked for.
     :ivar outside: why the resolution cannot be kept for the project, or None: its sources lie elsewhere.
     :ivar resolved_by: paths of the pieces that decide what is resolved, None for all.
-    :ivar configured_by: the file of uv's settings elsewhere that counts for the project, as one above it does.
-    :ivar configured_beside: whether it counts as if it lay in the project.
+    :ivar configured_by: the file of uv's settings elsewhere that counts for the project in place of its own, as one above it does.
     :ivar read_in_place: directories that are only read, by position in the tree: indexes of local files.
     :ivar script_lock: where a single file's own lock lies, as ``uv lock --script`` wrote it; the file itself is beside it.
     :ivar lock_of: the author's lock, where it is or would be.
@@ -59,7 +58,6 @@ class Plan:
     outside: str | None = None
     resolved_by: list[str] | None = None
     configured_by: Path | None = None
-    configured_beside: bool = False
     read_in_place: dict[str, Path] = field(default_factory=dict)
     script_lock: str | None = None
     lock_of: Path | None = None

@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import absolute
+from nectar.manage.authored import LINE, read_text
+from nectar.manage.ownership import counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from nectar.manage.uv import Uv
+    from nectar.manage.uv import Outcome, Uv
 
 OLDEST = (3, 11)
+OPTION = "--python"
 _FLOOR = ">=3.11"
 _VERSION = re.compile(r"(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})", re.IGNORECASE)
+_NOT_FOUND = "No interpreter found"
+_ONE_IS_BROKEN = re.compile(r"Failed to inspect Python interpreter from .*search path")
 _SPECIFIERS = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)")
+_ONE = r"[ \t]*(?:===|==|~=|!=|<=|>=|<|>)[ \t]*[0-9A-Za-z][\w.*+!-]*[ \t]*"
+_LIST = re.compile(rf"{_ONE}(?:,{_ONE})*", re.ASCII)
+_NAMED = re.compile(
+    r"any|default|(?:(?:python|cpython|pypy|graalpy|pyodide|cp|pp|gp)[@-]?)?\d+(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?(?:td?|d)?(?:\+[a-z]+)*"
+    r"|(?:python|cpython|pypy|graalpy|pyodide)(?:-\d+(?:\.\d+){0,2}(?:-(?:any|none|linux|macos|gnu\w*|musl\w*|x86\w*|aarch64|arm\w*)){0,3})?",
+    re.IGNORECASE | re.ASCII,
+)
+"""What of uv's requests for a Python can be no file of the author's."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,20 @@ class Request:
 
     requires: str | None = None
     wanted: str | None = None
-    where: str = "--python"
+    where: str = OPTION
+
+    def __post_init__(self) -> None:
+        """:raises EnvironmentFailedError: what is wanted is no request for a Python, or one that only an operator can have."""
+        wanted = self.wanted
+        if wanted is None or _LIST.fullmatch(wanted) or _NAMED.fullmatch(wanted):
+            return
+        if self.where == OPTION and not wanted.startswith("-") and wanted.isprintable():
+            return
+        raise EnvironmentFailedError(
+            f"{wanted!r} asks for no Python.",
+            where=self.where,
+            hint="Ask for a version, as in 3.12 or >=3.12. A Python by its path is for --python alone.",
+        )
 
     def describe(self) -> str:
         """What an environment's content is made of: the request, never the interpreter that happened to be found for it."""
@@ -44,11 +70,34 @@ class Request:
         return f"requires {self.requires or 'nothing'}; wanted {wanted or 'nothing'}"
 
 
-def pinned(directory: Path) -> str | None:
-    """What the first line of a directory's ``.python-version`` asks for."""
+def required(said: Iterable[tuple[str | None, Path]]) -> str | None:
+    """What several files together say as ``requires-python``, each with its text or None.
+
+    :raises EnvironmentFailedError: one of the texts is no list of version specifiers.
+    """
+    texts = {}
+    for text, file in said:
+        if text and not _LIST.fullmatch(text):
+            raise EnvironmentFailedError(
+                f"requires-python = {text!r} is no version specifier.",
+                where=str(file),
+                hint='One looks like ">=3.11" or ">=3.11,<3.14".',
+            )
+        if text:
+            texts[text] = file
+    return ",".join(texts) or None
+
+
+def pinned(directory: Path, project: Path) -> str | None:
+    """What the first line of a directory's ``.python-version`` asks for; a stranger's does not count.
+
+    :param project: the project's directory, or the single file.
+    """
+    if not counts(directory / ".python-version", project):
+        return None
     try:
-        lines = (directory / ".python-version").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_text(directory / ".python-version", LINE).splitlines()
+    except (OSError, EnvironmentFailedError):
         return None
     return next((line.strip() for line in lines if line.strip() and not line.strip().startswith("#")), None)
 
@@ -116,6 +165,7 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
     older = _find(uv, alone) if alone else None
     if older is None and request.wanted and not wanted:
         older = _find(uv, request.wanted)
+    said = _look(uv, alone or _FLOOR).errors.strip()
     there = installed(uv)
     listed = ", ".join(dict.fromkeys(version for version, _ in there if not _too_old(version))) or "none from 3.11 on"
     version = _version_of(uv, older) if older else None
@@ -137,6 +187,7 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
         "No Python that is here fits the handler.",
         where=_where(request),
         hint=f"Pythons that are here: {listed}. Install one that fits, or let uv fetch one with --python-downloads.",
+        detail=said if _ONE_IS_BROKEN.search(said) else None,
     )
 
 
@@ -145,15 +196,31 @@ def _version_of(uv: Uv, path: str) -> str | None:
 
 
 def _ask(uv: Uv, *arguments: str) -> str | None:
-    """Ask uv for a Python that is here; settings of the directory that a command is run in are none of the handler's."""
+    """Ask uv for a Python that is here; None where it finds none.
+
+    :raises EnvironmentFailedError: it could not look; its words are in the detail.
+    """
+    outcome = _look(uv, *arguments)
+    if outcome.code == 0:
+        return outcome.output.strip()
+    if _NOT_FOUND in outcome.errors or _ONE_IS_BROKEN.search(outcome.errors):
+        return None
+    raise _failed(outcome)
+
+
+def _look(uv: Uv, *arguments: str) -> Outcome:
     never = {"UV_PYTHON_DOWNLOADS": "never"}
-    outcome = uv.run("python", "find", "--no-project", "--no-config", "--system", *arguments, variables=never, quiet=True)
-    return outcome.output.strip() if outcome.code == 0 else None
+    return uv.bare().run("python", "find", "--no-project", "--system", *arguments, variables=never, quiet=True)
 
 
 def installed(uv: Uv) -> list[tuple[str, str]]:
-    """The Pythons that are here, newest first, as pairs of version and path."""
-    outcome = uv.run("python", "list", "--only-installed", "--output-format", "json", "--no-config", quiet=True)
+    """The Pythons that are here, newest first, as pairs of version and path.
+
+    :raises EnvironmentFailedError: uv could not look; its words are in the detail.
+    """
+    outcome = uv.bare().run("python", "list", "--only-installed", "--output-format", "json", quiet=True)
+    if outcome.code:
+        raise _failed(outcome)
     try:
         rows = json.loads(outcome.output)
         return [(row["version"], row["path"]) for row in rows if row.get("implementation") == "cpython"]
@@ -161,19 +228,23 @@ def installed(uv: Uv) -> list[tuple[str, str]]:
         return []
 
 
+def _failed(outcome: Outcome) -> EnvironmentFailedError:
+    return EnvironmentFailedError("uv could not look for a Python.", detail=outcome.errors.strip())
+
+
 def search_path(environ: Mapping[str, str]) -> str:
-    """PATH for looking for Pythons, with pyenv's shims replaced by what they stand for.
+    """PATH for looking for Pythons, with pyenv's shims replaced by what they stand for, and without the directory we are in.
 
     A shim answers by the directory that it is called in and fails for every version that is not selected there, and uv gives up
-    at one that fails. The selected versions come first, then the others, newest first.
+    at one that fails. The selected versions come first, then the others, newest first. An entry that is not absolute would have
+    uv run what lies in the author's tree, when an operator stands in it.
     """
     entries = []
     for entry in environ.get("PATH", os.defpath).split(os.pathsep):
         directory = Path(entry)
-        versions = directory.parent / "versions"
-        if directory.name == "shims" and versions.is_dir():
-            entries += [str(path / "bin") for path in _pyenv_versions(versions, environ.get("PYENV_VERSION"))]
-        elif entry:
+        if directory.name == "shims" and os.path.isdir(directory.parent / "versions"):
+            entries += [str(path / "bin") for path in _pyenv_versions(directory.parent / "versions", environ.get("PYENV_VERSION"))]
+        elif directory.is_absolute():
             entries.append(entry)
     return os.pathsep.join(dict.fromkeys(entries))
 
@@ -181,8 +252,11 @@ def search_path(environ: Mapping[str, str]) -> str:
 def _pyenv_versions(versions: Path, selected: str | None) -> list[Path]:
     try:
         chosen = selected.split(":") if selected else (versions.parent / "version").read_text().split()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         chosen = []
-    found = [path for path in versions.iterdir() if (path / "bin" / "python").exists()]
+    try:
+        found = [path for path in versions.iterdir() if os.path.exists(path / "bin" / "python")]
+    except OSError:
+        return []
     found.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
     return sorted(found, key=lambda path: chosen.index(path.name) if path.name in chosen else len(chosen))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import configuration
+from nectar.manage import configuration, metadata, passing
 from nectar.manage.authored import CODE, read_toml
 from nectar.manage.locking import held
 from nectar.manage.pieces import Piece, rewrite
@@ -99,8 +99,12 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
 
     assert plan.script_lock is not None
     place = shop.tree / plan.script_lock
+    script = place.with_suffix("")
+    said = metadata.read(script)
+    # uv would go by all settings in it, whatever file of settings it is given.
+    rewrite(shop.tree, plan.script_lock.removesuffix(".lock"), metadata.write(passing.script(said.table)).encode())
     project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
-    checked = shop.uv.run("lock", "--locked", "--script", place.with_suffix(""), *project, quiet=True)
+    checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
     if building.is_mismatch(checked):
         raise building.mismatch(plan, shop, checked)
     if checked.code:

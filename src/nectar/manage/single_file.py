@@ -20,7 +20,7 @@ from nectar.manage.gathering import Gathering, gather
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
-from nectar.manage.python import Request, pinned
+from nectar.manage.python import Request, pinned, required
 
 SNAPSHOT = "_nectar_file"
 """The package in the environment that holds the files."""
@@ -64,7 +64,7 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     for name, content in _snapshot(file, module, made.left_out).items():
         made.put(place(f"src/{SNAPSHOT}/{name}"), Piece(content=content))
     if not said.uv:
-        made.configured_by, made.configured_beside = configuration.uv_toml(directory), True
+        made.configured_by = configuration.uv_toml(directory / file.name)
     if made.resolved_by is not None:
         made.resolved_by.append(place("pyproject.toml"))
     lock = file.with_name(f"{file.name}.lock")
@@ -121,8 +121,7 @@ def _project(said: metadata.Metadata, distribution: str, module: str) -> dict[st
 
 
 def _request(said: metadata.Metadata, python: str | None) -> Request:
-    if python:
-        return Request(said.requires_python, python)
-    if said.requires_python:
-        return Request(said.requires_python)
-    return Request(None, pinned(said.file.parent), str(said.file.parent / ".python-version"))
+    requires = required([(said.requires_python, said.file)])
+    if python or requires:
+        return Request(requires, python)
+    return Request(None, pinned(said.file.parent, said.file), str(said.file.parent / ".python-version"))

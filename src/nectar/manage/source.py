@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
-from nectar.manage import artifact, extras, logins, package, project, single_file
+from nectar.manage import artifact, configuration, extras, logins, package, passing, project, single_file
 from nectar.manage.plan import Plan
-from nectar.settings import Settings
+from nectar.settings import Settings, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +35,8 @@ class Source:
     :ivar python: what ``--python`` asked for.
     :ivar downloads: whether uv may fetch a Python.
     :ivar offline: whether uv must do without a network.
+    :ivar shell: what decided of the shell that its environment was asked for in; None where nobody noted it.
+    :ivar build_env: names of the shell's variables that builds get besides what all get.
     """
 
     kind: Kind
@@ -47,6 +49,8 @@ class Source:
     python: str | None = None
     downloads: bool = False
     offline: bool = False
+    build_env: tuple[str, ...] = ()
+    shell: dict[str, str] | None = field(default=None, compare=False)
 
     @property
     def directory(self) -> Path:
@@ -72,6 +76,8 @@ class Source:
             "python": self.python,
             "downloads": self.downloads,
             "offline": self.offline,
+            "build_env": list(self.build_env),
+            "shell": self.shell,
         }
 
     def plan(self, *, but: tuple[Path, ...] = ()) -> Plan:
@@ -97,6 +103,7 @@ def open_source(
     python: str | None = None,
     downloads: bool = False,
     offline: bool = False,
+    build_env: Iterable[str] = (),
 ) -> Source:
     """Say what it is that a person pointed at.
 
@@ -106,7 +113,8 @@ def open_source(
     :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
     :raises UsageError: it is none of what can be a handler, or its settings are wrong.
     """
-    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline}
+    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline, "build_env": buildable(build_env)}
+    options["shell"] = configuration.deciding(os.environ)
     if requirement is not None:
         if handler is not None:
             raise UsageError("Give a path or --requirement, not both.")
@@ -157,6 +165,7 @@ def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
         python=record.get("python"),
         downloads=record.get("downloads", False),
         offline=record.get("offline", False),
+        build_env=record.get("build_env", ()),
     )
     return replace(opened, login=opened.login or login)  # 0.1.0 wrote it into the record
 
@@ -170,6 +179,7 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
     try:
         options = {name: record[name] for name in ("kind", "requirement", "python", "downloads", "offline")}
         path = Path(record["path"])
+        options |= {"build_env": tuple(record.get("build_env", ())), "shell": record.get("shell")}
     except (KeyError, TypeError):
         raise UsageError("What it was launched from is not recorded.", hint="Launch it again.") from None
     if isinstance(options["requirement"], str):
@@ -178,6 +188,19 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
             login = own or login
     chosen = tuple(project.list_of_text(record.get("extras")))  # of which 0.1.0 knew nothing
     return Source(path=path, name=_name(path.stem), extras=chosen, login=login, **options)
+
+
+def buildable(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of variables that builds are to get.
+
+    :raises UsageError: one is no name of a variable, or of one that would select another project or Python.
+    """
+    for name in names:
+        if not variable_name(name):
+            raise UsageError("--build-env takes the name of a variable of this shell.", where=repr(name))
+        if passing.selects(name):
+            raise UsageError(f"No build gets {name}: the handler's project says which Python and which environment it is for.")
+    return tuple(dict.fromkeys(names))
 
 
 def _absolute(path: Path) -> Path:

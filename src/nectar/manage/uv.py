@@ -1,36 +1,26 @@
-"""The only caller of uv: where it is, what it gets of the caller's shell, and how it is ended.
-
-Of the shell, what selects a project, an environment or a Python is dropped: the handler's own project says which. Settings of
-index, cache, network and credentials pass.
-"""
+"""The only caller of uv: where it is, how it is run, and how it is ended."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
+from nectar.manage import passing
 from nectar.manage.logins import redacted
 from nectar.manage.python import search_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-_KEPT_PYTHON = re.compile(r"UV_PYTHON_(DOWNLOADS.*|INSTALL_DIR|INSTALL_MIRROR|CACHE_DIR)|UV_PYPY_INSTALL_MIRROR")
-_DROPPED = re.compile(
-    r"VIRTUAL_ENV.*|PYTHON.*|__PYVENV_LAUNCHER__|_?CONDA_.*|PYENV_.*|PDM_.*|POETRY_.*|PIPENV_.*|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|COMMON_DIR|NAMESPACE|PREFIX)"
-    r"|UV|UV_PYTHON.*|UV_PROJECT.*|UV_NO_PROJECT|UV_WORKING_DIR.*|UV_ISOLATED|UV_ENV_FILE|UV_NO_ENV_FILE|UV_RUN_.*"
-    r"|UV_(NO_)?(FROZEN|LOCKED|SYNC|EDITABLE|DEV|GROUP|DEFAULT_GROUPS)|UV_ONLY_.*|UV_.*EXTRAS?|UV_NO_INSTALL_.*|UV_NO_VERIFY_HASHES"
-    r"|UV_VENV_.*|UV_SYSTEM_PYTHON|UV_BREAK_SYSTEM_PACKAGES|UV_TARGET|UV_PREFIX|UV_(NO_)?MANAGED_PYTHON|UV_NO_INSTALLER_METADATA"
-    r"|UV_TOOL_.*|UV_PUBLISH_.*|UV_INIT_.*|UV_INTERNAL__.*|UV_NO_PROGRESS|UV_SHOW_.*|UV_OUTPUT_.*|UV_LOG_.*|UV_REQUIRE_HASHES|RUST_LOG|FORCE_COLOR|CLICOLOR_FORCE",
-)
+PRIVATE = 0o077
+"""The umask: what uv caches of a private source is nobody else's."""
 _GRACE = 5.0
 """Seconds that uv gets between the polite signal and the other."""
 
@@ -53,6 +43,9 @@ class Uv:
 
     :ivar report: is given each line that uv says, as it says it.
     :ivar log: is given those too, and each command line.
+    :ivar held: descriptors that go along: a lock in them outlives us for as long as uv does.
+    :ivar settings: the one file of settings that it reads, or None for none at all.
+    :ivar umask: -1 for the caller's.
     """
 
     binary: str
@@ -60,16 +53,18 @@ class Uv:
     report: Callable[[str], None]
     log: Callable[[str], None]
     held: tuple[int, ...] = ()
+    settings: Path | None = None
+    umask: int = PRIVATE
 
     def run(self, *arguments: str | Path, variables: Mapping[str, str] | None = None, quiet: bool = False) -> Outcome:
         """Run uv in a process group of its own, in the caller's directory (relative paths in its settings are relative to that).
 
-        The group is ended when anything interrupts the wait. The descriptors in ``held`` go along: a lock in them outlives us
-        for as long as uv does.
+        The group is ended when anything interrupts the wait.
 
         :param quiet: its words are kept to the outcome and the log.
         """
-        command = [self.binary, *map(str, arguments)]
+        settings = ["--no-config"] if self.settings is None else ["--config-file", str(self.settings)]
+        command = [self.binary, *settings, *map(str, arguments)]
         self.log(redacted("$ " + " ".join(command)))
         process = subprocess.Popen(
             command,
@@ -82,6 +77,7 @@ class Uv:
             errors="replace",
             start_new_session=True,
             pass_fds=self.held,
+            umask=self.umask,
         )
         try:
             return self._follow(process, quiet)
@@ -91,6 +87,10 @@ class Uv:
                 if stream:
                     stream.close()
             raise
+
+    def bare(self) -> Uv:
+        """The same, without any settings but those in variables."""
+        return replace(self, settings=None)
 
     def _follow(self, process: subprocess.Popen[str], quiet: bool) -> Outcome:
         import threading
@@ -171,12 +171,15 @@ def cached(variables: Mapping[str, str], spare: Path) -> dict[str, str]:
 
 
 def _can_be_made(place: Path) -> bool:
-    there = next(path for path in (place, *place.parents) if path.exists())
+    there = next(path for path in (place, *place.parents) if os.path.exists(path))
     return os.access(there, os.W_OK | os.X_OK)
 
 
-def filtered(environ: Mapping[str, str]) -> dict[str, str]:
-    """What uv gets of an environment: all but what selects a project, an environment or a Python."""
-    kept = {name: value for name, value in environ.items() if _KEPT_PYTHON.fullmatch(name) or not _DROPPED.fullmatch(name)}
+def filtered(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
+    """What uv gets of an environment.
+
+    :param named: variables that a person wants to pass besides.
+    """
+    kept = passing.variables(environ, named)
     # uv breaks its words into lines of COLUMNS, also in a pipe: then nobody could look for them.
     return {**kept, "PATH": search_path(environ), "NO_COLOR": "1", "COLUMNS": "10000"}

@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import configuration, logins, python
+from nectar.manage import configuration, logins, passing, python
 from nectar.manage.locking import Busy, held, is_free
 from nectar.manage.pieces import rewrite
 from nectar.manage.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nectar.home import Home
     from nectar.manage.plan import Plan
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nectar.manage.uv import Outcome
 
 ASIDE = ".build-"
+SETTINGS = "settings.toml"
 _SWEEPING = "workshops"
 _SETTLED = 60
 """Seconds after which a workshop without a lock is none that is just being made."""
@@ -47,6 +48,7 @@ class Workshop:
     log: Path
     uv: Uv
     downloads: bool
+    environ: Mapping[str, str]
     left_out: list[str] = field(default_factory=list)
     _python: str | None = None
     _copied: dict[str, str] = field(default_factory=dict)
@@ -68,19 +70,19 @@ class Workshop:
     def copy(self, plan: Plan) -> dict[str, str]:
         """Have the plan's files in the tree, and return the digests of what is there."""
         if not self._copied:
-            self._fence(plan)
+            # An empty workspace above the tree: uv looks no further up.
+            (self.directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
             self.tree.mkdir(mode=0o700)
-            self._tell_left_out(plan)
+            self._tell(plan.left_out)
             self._copied = plan.copy(self.tree)
-            if plan.configured_by and plan.configured_beside:
-                rewrite(self.tree, f"{plan.project}/uv.toml".removeprefix("/"), configuration.moved(plan.configured_by))
+            self._settle(plan)
         elif plan.has_lock:
             rewrite(self.tree, plan.lock, plan.pieces[plan.lock].read())
             self._copied = {**self._copied, "lock": plan.digests()["lock"]}
         return self._copied
 
-    def _tell_left_out(self, plan: Plan) -> None:
-        for line in plan.left_out:
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
             if line not in self.left_out:
                 self.left_out.append(line)
                 self.uv.report(line)
@@ -94,11 +96,16 @@ class Workshop:
             error.detail = "\n".join([*filter(None, [error.detail]), *self.left_out]) or None
             raise
 
-    def _fence(self, plan: Plan) -> None:
-        """Put an empty workspace above the tree, so that uv looks no further up, and in it the settings that are above the project."""
-        (self.directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
-        if plan.configured_by and not plan.configured_beside:
-            (self.directory / "uv.toml").write_bytes(configuration.moved(plan.configured_by))
+    def _settle(self, plan: Plan) -> None:
+        """Write the one file of settings that uv gets for a plan whose files are in the tree."""
+        root = (self.tree / plan.lock).parent
+        own = plan.configured_by or configuration.own(root)
+        projects = [self.tree / name for name in plan.pieces if name.rsplit("/", 1)[-1] == "pyproject.toml"]
+        composed = configuration.compose(self.environ, own, near=None if plan.configured_by else self.directory, beside=projects)
+        settings = self.directory / SETTINGS
+        settings.touch(0o600)
+        settings.write_bytes(composed.content)
+        self._tell(told(composed.dropped, plan.configured_by or self.source.path))
 
     def clear(self) -> None:
         """Take all of it away, to begin anew."""
@@ -108,7 +115,9 @@ class Workshop:
 
     def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
         """An error with uv's own words."""
-        return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=self.words(outcome))
+        words = self.words(outcome)
+        hint = hint or passing.withheld(words, self.environ, self.uv.variables)
+        return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=words)
 
     def words(self, outcome: Outcome) -> str:
         """What uv said, with the author's paths in place of the copies'."""
@@ -127,7 +136,12 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     """
     binary = find_uv()
     log = home.builds / f"{source.name}.log"
-    variables, downloads = _variables(home, source, environ)
+    variables, downloads = _variables(home, environ, source.build_env, downloads=source.downloads, report=report)
+    if source.offline:
+        variables["UV_OFFLINE"] = "1"
+    # A copy is a clone where the file system can clone, and "clone" falls back to hard links where it cannot. What shares a file with
+    # uv's cache shares it with every other environment, and whoever edits one of them edits them all.
+    variables["UV_LINK_MODE"] = "copy"
     try:
         with ExitStack() as stack:
             # Nobody sweeps between the directory's making and its lock.
@@ -141,10 +155,10 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
                     line = line.replace(spelled, str(source.directory))
                 report(line)
 
-            uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,))
+            uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,), settings=directory / SETTINGS)
             try:
                 uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
-                shop = Workshop(source, directory, log, uv, downloads)
+                shop = Workshop(source, directory, log, uv, downloads, environ)
                 with shop.repeating():
                     yield shop
             finally:
@@ -158,23 +172,53 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
         ) from error
 
 
-def _variables(home: Home, source: Source, environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """What uv gets of an environment for this source, and whether it may fetch a Python."""
-    kept = filtered(environ)
-    if configuration.setting("cache-dir", environ, source.directory) is None:
+@contextmanager
+def in_place(
+    home: Home, root: Path, report: Callable[[str], None], environ: Mapping[str, str], *, build_env: Iterable[str]
+) -> Iterator[Uv]:
+    """A uv for an author's own tree: settings count as for a build, and what it makes there is open to whom the author says.
+
+    :param root: the directory of the project, or of the workspace that it is in.
+    """
+    binary = find_uv()
+    variables, _ = _variables(home, environ, build_env, downloads=False, report=report)
+    own = configuration.own(root) or configuration.above(root)
+    with tempfile.TemporaryDirectory(prefix="nectar-") as aside:
+        settings = Path(aside).resolve() / SETTINGS
+        composed = configuration.compose(environ, own, near=settings.parent, beside=[root / "pyproject.toml"])
+        for line in told(composed.dropped, own or root):
+            report(line)
+        settings.write_bytes(composed.content)
+        yield Uv(binary, variables, report, lambda _line: None, settings=settings, umask=-1)
+
+
+def _variables(
+    home: Home, environ: Mapping[str, str], named: Iterable[str], *, downloads: bool, report: Callable[[str], None]
+) -> tuple[dict[str, str], bool]:
+    """What uv gets of an environment, and whether it may fetch a Python.
+
+    :param named: what builds get besides what all get.
+    :param downloads: whether it was told to in any case.
+    """
+    for name in named:
+        if name not in environ:
+            report(f"This shell has no {name}, which builds were to get.")
+    kept = filtered(environ, named)
+    if configuration.setting("cache-dir", environ) is None:
         kept = cached(kept, home.uv_cache)
-    wish = kept.get("UV_PYTHON_DOWNLOADS") or configuration.setting("python-downloads", environ, source.directory)
-    downloads = source.downloads or (wish is not None and str(wish).lower() not in ("never", "manual", "false"))
-    if source.downloads:
-        kept["UV_PYTHON_DOWNLOADS"] = "automatic"
-    elif wish is None:
-        kept["UV_PYTHON_DOWNLOADS"] = "never"
-    if source.offline:
-        kept["UV_OFFLINE"] = "1"
-    # A copy is a clone where the file system can clone, and "clone" falls back to hard links where it cannot. What shares a file with
-    # uv's cache shares it with every other environment, and whoever edits one of them edits them all.
-    kept["UV_LINK_MODE"] = "copy"
-    return kept, downloads
+    wish = str(kept.get("UV_PYTHON_DOWNLOADS") or configuration.setting("python-downloads", environ) or "never").lower()
+    kept["UV_PYTHON_DOWNLOADS"] = "automatic" if downloads else wish
+    return kept, downloads or wish not in ("never", "manual", "false")
+
+
+def told(dropped: list[str], where: Path) -> Iterator[str]:
+    """Lines about settings that do not count."""
+    if dropped:
+        names, them = ", ".join(dropped), "It decides" if len(dropped) == 1 else "They decide"
+        yield (
+            f"Not used: {names} of [tool.uv] ({where}). {them} what runs on this machine or is written to it, which is its operator's"
+            " to say: in ~/.config/uv/uv.toml, or in uv's variables."
+        )
 
 
 def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
@@ -189,7 +233,7 @@ def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
         raise UsageError(
             "The login for this requirement is not kept.", where=requirement, hint=f"Launch it with the login for {logins.HIDDEN}."
         )
-    others = Path(uv.run("auth", "dir", quiet=True).output.strip() or os.devnull)
+    others = Path(uv.bare().run("auth", "dir", quiet=True).output.strip() or os.devnull)
     return logins.to_uv(requirement, source.login, directory, others, uv.variables)
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from nectar.errors import EnvironmentFailedError
 from nectar.manage import searching
+from nectar.manage.ownership import counts, foreign
 from nectar.manage.project import Project, list_of_text, normalised, open_project
 
 if TYPE_CHECKING:
@@ -31,12 +33,12 @@ class Workspace:
 
 
 def of(project: Project) -> Workspace | None:
-    """The workspace that a project is the root or a member of.
+    """The workspace that a project is the root or a member of; a stranger's does not count.
 
     :raises EnvironmentFailedError: a ``pyproject.toml`` in it cannot be parsed.
     """
     for directory in () if project.alone else (project.directory, *project.directory.parents):
-        if not (directory / "pyproject.toml").is_file():
+        if directory != project.directory and not counts(directory / "pyproject.toml", project.directory):
             continue
         root = project if directory == project.directory else open_project(directory)
         if "workspace" not in root.section("tool", "uv"):
@@ -46,6 +48,21 @@ def of(project: Project) -> Workspace | None:
             found[directory] = root
         return Workspace(root, found) if directory == project.directory or project.directory in found else None
     return None
+
+
+def refuse_strangers(project: Project) -> None:
+    """Refuse to have uv work in a project's own directory where it would take a stranger's workspace above for the project's.
+
+    :raises EnvironmentFailedError: there is one.
+    """
+    for directory in project.directory.parents:
+        file = directory / "pyproject.toml"
+        if foreign(file, project.directory):
+            raise EnvironmentFailedError(
+                "Above the project lies a pyproject.toml of another user, which uv would go by.",
+                where=str(file),
+                hint="Move the project to a directory that only you can write to.",
+            )
 
 
 def _member_directories(root: Project) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nectar.cli.arguments import entry_option, extra_option
+from nectar.cli.arguments import build_env_option, entry_option, extra_option
 from nectar.cli.render import launched
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
@@ -38,6 +38,7 @@ from nectar.manage.source import open_source
 )
 @click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
 @click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
+@build_env_option
 @click.option("--offline", is_flag=True, help="Do without a network.")
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
@@ -58,6 +59,7 @@ def command(session: Session, /, **options: Any) -> None:
         python=options["python"],
         downloads=options["downloads"],
         offline=options["offline"],
+        build_env=options["build_env"],
     )
     order = Order(
         source=source,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nectar.cli.arguments import entry_option, extra_option, json_option
+from nectar.cli.arguments import build_env_option, entry_option, extra_option, json_option
 from nectar.cli.session import Session
 from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, NotFoundError, UsageError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--expect", type=int, metavar="N", help="Fail unless this is the answer.")
 @entry_option
 @extra_option
+@build_env_option
 @json_option
 @click.pass_obj
 def command(
@@ -41,6 +42,7 @@ def command(
     expect: int | None,
     entry: str | None,
     extras: tuple[str, ...],
+    build_env: tuple[str, ...],
     as_json: bool,
 ) -> int | None:
     """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
@@ -48,7 +50,7 @@ def command(
     question = _question(query, file)
     show = _Silent(output) if as_json else _Lines(output, handler, mock=file is None)
     show.begin()
-    order = Order(source=open_source(handler, chosen=extras), entry=entry)
+    order = Order(source=open_source(handler, chosen=extras, build_env=build_env), entry=entry)
     home.create()
     built = environment.provide(home, order.source, report=output.talk)
     with state.in_use(home, built.key):
