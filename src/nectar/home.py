@@ -12,6 +12,7 @@
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content; {key}.2 where somebody changed the first
         ├── resolutions/{key}.lock   what was resolved for projects that have no lock of their own
+        ├── digests/{source}.json    what the large files of a source held when they were read last
         ├── uv-cache/                uv's, only for a user without a home directory to keep it in
         └── runtime/{tag}/           nectar's own side of a handler's process
 """
@@ -155,6 +156,10 @@ class Home:
         return self.nectar / "resolutions"
 
     @property
+    def digests(self) -> Path:
+        return self.nectar / "digests"
+
+    @property
     def uv_cache(self) -> Path:
         return self.nectar / "uv-cache"
 
@@ -165,7 +170,7 @@ class Home:
     @property
     def directories(self) -> tuple[Path, ...]:
         """All that are in ``nectar/``."""
-        return (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.uv_cache, self.runtimes)
+        return (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.digests, self.uv_cache, self.runtimes)
 
     def socket(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.sock"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import configuration, generations, resolution, variables
+from nectar.manage import configuration, contents, generations, resolution, variables
 from nectar.manage.locking import held
 from nectar.manage.plan import key_of, platform
 from nectar.protocol import Loading
@@ -87,7 +87,8 @@ def provide(
     with workshop.workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
-                found = _attempt(home, source, shop, environ, upgrade=upgrade and attempt == 0, last=attempt == _ATTEMPTS - 1)
+                first, last = attempt == 0, attempt == _ATTEMPTS - 1
+                found = _attempt(home, source, shop, environ, upgrade=upgrade and first, first=first, last=last)
             if found:
                 return found
             shop.clear()
@@ -95,12 +96,12 @@ def provide(
 
 
 def _attempt(
-    home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, last: bool
+    home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, first: bool, last: bool
 ) -> Environment | None:
     """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
     from nectar.manage import building, edits
 
-    plan = source.plan(but=data(home))
+    plan = planned(home, source, trusting=first)
     own_lock = plan.has_lock
     if not own_lock:
         resolution.resolve(home, plan, shop, environ, upgrade=upgrade)
@@ -132,11 +133,21 @@ def data(home: Home) -> tuple[Path, ...]:
     return (home.data_dir, home.nectar)
 
 
+def planned(home: Home, source: Source, *, trusting: bool = True) -> Plan:
+    """What a source's environment would be made of now.
+
+    :param trusting: go by what is remembered of its large files.
+    """
+    plan = source.plan(but=data(home))
+    plan.memory = contents.Memory(contents.place(home, source.path), trusting=trusting)
+    return plan
+
+
 def current(home: Home, source: Source, environ: Mapping[str, str]) -> dict[str, str] | None:
     """The digests of what a source is now, by part; None where it would have to be resolved first."""
     for attempt in range(_ATTEMPTS):
         try:
-            return digests(home, source.plan(but=data(home)), environ)
+            return digests(home, planned(home, source), environ)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and attempt < _ATTEMPTS - 1:
                 continue  # an editor replaces a file by removing it
@@ -152,7 +163,9 @@ def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str
     index = configuration.digest(environ, above=plan.configured_by)
     if not plan.has_lock and not resolution.use_kept(home, plan, index):
         return None
-    return {**plan.digests(), "index": index, "platform": platform()}
+    found = {**plan.digests(), "index": index, "platform": platform()}
+    plan.memory.keep()
+    return found
 
 
 def _known(home: Home, source: Source, key: str) -> Environment | None:

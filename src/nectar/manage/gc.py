@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar.manage import given, registry
+from nectar.manage import contents, given, registry
 from nectar.manage.dev import developed
 from nectar.manage.generations import key_of
 from nectar.manage.locking import Busy, held
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _KEPT_RESOLUTION = 365 * 86400
 """Seconds since a resolution was made or used, before it goes."""
+_KEPT_DIGESTS = 86400
+"""The same of what is remembered of the files of a source that no handler was launched from, since that changed."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Unused:
     :ivar size: bytes on disk. Of an environment that 0.1.0 made, files may be linked from uv's cache, and free nothing until that is pruned too.
     """
 
-    kind: Literal["environment", "runtime", "resolution", "build"]
+    kind: Literal["environment", "runtime", "resolution", "build", "digests"]
     path: Path
     size: int
 
@@ -57,6 +59,12 @@ def unused(home: Home) -> list[Unused]:
             status = each.stat()
             if time.time() - status.st_mtime > _KEPT_RESOLUTION:
                 found.append(Unused("resolution", each, status.st_size))
+    used = {contents.place(home, str(record.source.get("path"))) for record in registry.read(home).values()}
+    for each in home.digests.glob("*.json"):
+        with suppress(FileNotFoundError):
+            status = each.stat()
+            if each not in used and time.time() - status.st_mtime > _KEPT_DIGESTS:
+                found.append(Unused("digests", each, status.st_size))
     return found
 
 
@@ -64,15 +72,16 @@ def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
     given.sweep(home)
     removed = [each for each in unused(home) if _remove(home, each)]
-    for lock in [*home.resolutions.glob("*.guard"), *home.env_locks.glob("*")]:
+    for lock in [*home.resolutions.glob("*.guard"), *home.digests.glob("*.guard"), *home.env_locks.glob("*")]:
         with suppress(Busy), held(lock, wait=False):
-            aside_of(lock.with_suffix(".lock")).unlink(missing_ok=True)  # left of a resolution that was killed
+            for kept in (lock.with_suffix(".lock"), lock.with_suffix(".json")):
+                aside_of(kept).unlink(missing_ok=True)  # left of who was killed while writing
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return removed
 
 
 def _remove(home: Home, each: Unused) -> bool:
-    if each.kind == "resolution":
+    if each.kind in ("resolution", "digests"):
         each.path.unlink(missing_ok=True)
         return True
     with ExitStack() as stack:

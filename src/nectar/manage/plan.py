@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.manage import contents
+from nectar.manage.contents import Memory
 from nectar.manage.pieces import Copy, Piece, is_name, misplaced, parents, stays_inside
 from nectar.manage.python import Request
 
@@ -45,6 +47,7 @@ class Plan:
     :ivar lock_of: the author's lock, where it is or would be.
     :ivar extra: whatever else the content depends on.
     :ivar checkout: the position of git's working copy, and that, for a version that comes from git.
+    :ivar memory: says what a piece holds; what is copied is read in any case.
     """
 
     distribution: str
@@ -63,6 +66,7 @@ class Plan:
     lock_of: Path | None = None
     extra: list[str] = field(default_factory=list)
     checkout: tuple[str, Checkout] | None = None
+    memory: Memory = field(default_factory=Memory)
     _pieces: dict[str, Piece] = field(default_factory=dict)
     _directories: set[str] = field(default_factory=set)
 
@@ -149,13 +153,16 @@ class Plan:
         parts = {"project": hashlib.sha256(), "source": hashlib.sha256(), "lock": hashlib.sha256()}
         for name in sorted(self.pieces):
             piece = self.pieces[name]
-            content, executable = piece.read(), piece.executable()
             if seen:
-                seen(name, piece, content)
+                written = piece.read()
+                seen(name, piece, written)
+                content = contents.of(written)
+            else:
+                content = self.memory.look(piece)
             kind = "lock" if name in (self.lock, self.script_lock) else "project" if name.endswith("pyproject.toml") else "source"
-            mode = "link" if piece.link is not None else "executable" if executable else "plain"
-            parts[kind].update(f"{len(name)} {name} {mode} {len(content)}\n".encode(errors="surrogateescape"))
-            parts[kind].update(hashlib.sha256(content).digest())
+            mode = "link" if piece.link is not None else "executable" if piece.executable() else "plain"
+            parts[kind].update(f"{len(name)} {name} {mode} {content.size}\n".encode(errors="surrogateescape"))
+            parts[kind].update(content.digest)
         if self.extras and not self.wrapped:
             parts["project"].update(f"extras {' '.join(self.extras)}\n".encode())
         for line in self.extra:
@@ -167,7 +174,7 @@ class Plan:
     def resolution_digest(self) -> str:
         """A digest of what decides a resolution, the index settings aside."""
         names = sorted((set(self.pieces) if self.resolved_by is None else set(self.resolved_by) & set(self.pieces)) - {self.lock})
-        parts = [f"{name} {hashlib.sha256(self.pieces[name].read()).hexdigest()}" for name in names]
+        parts = [f"{name} {self.memory.look(self.pieces[name]).digest.hex()}" for name in names]
         return _text_digest(*parts, self.python.describe())
 
 

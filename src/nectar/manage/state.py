@@ -56,7 +56,7 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         return ["environment (it is gone)"]
     try:
         given = source.reopen(record.source)
-        plan = given.plan(but=environment.data(home))
+        plan = environment.planned(home, given)
         now = environment.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
     except NectarError as error:
         return [f"source ({error.message})"]
