@@ -17,6 +17,7 @@ from tests.world import World
 
 BY_GIT = '[build-system]\nrequires = ["setuptools", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n[tool.setuptools_scm]\n'
 STRANGER = 12345
+pytestmark = pytest.mark.once
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
@@ -255,6 +256,29 @@ def test_a_git_that_cannot_say_is_an_error_with_its_words(
     write(project / ".git", "gitdir: /nowhere/at/all\n")
     with pytest.raises(EnvironmentFailedError, match="cannot be read"):
         plan(bench, project)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_repository_that_cannot_be_read_is_an_error(project: Path) -> None:
+    (project / ".git").chmod(0)
+    try:
+        with pytest.raises(EnvironmentFailedError, match="cannot be read"):
+            trees.read(project)
+    finally:
+        (project / ".git").chmod(0o700)
+
+
+def test_a_copy_of_a_repository_with_longer_names(bench: Bench, project: Path, tmp_path: Path) -> None:
+    (project / ".git").rename(tmp_path / "shorter")
+    call(project, "init", "-q", "--object-format=sha256")
+    call(project, "add", "-A")
+    call(project, "commit", "-qm", "one")
+    call(project, "tag", "v1.5")
+    copy = tmp_path / "copy"
+    copy.mkdir(mode=0o700)
+    bench.open(project).plan().copy(copy)
+    assert call(copy, "describe", "--tags", "--dirty") == "v1.5"
+    assert (copy / ".git").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("name", ["HEAD", "index", "config", "commondir", "objects/info/alternates"])

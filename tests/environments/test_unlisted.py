@@ -10,6 +10,7 @@ import pytest
 from nectar.errors import EnvironmentFailedError
 from tests.environments.workbench import HATCHLING, SETUPTOOLS, Bench, run, write
 
+pytestmark = pytest.mark.once
 IGNORED = (
     *("src/demo/_made.py", "src/demo/data/words.txt", "src/demo/data/deep/more.txt", "src/demo/lib.so", "made/x.h", "made/y.h"),
     *("src/demo/.env", "src/demo/data/.secret", ".env", "src/demo/__pycache__/x.pyc"),

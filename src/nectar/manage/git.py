@@ -39,6 +39,7 @@ _FORCED = {
     "core.untrackedCache": "false",
     "protocol.allow": "never",
     "init.defaultRefFormat": "files",
+    "init.defaultObjectFormat": "sha1",
 }
 _SECONDS = 60
 _MEMORY = 4 * 1024**3
@@ -163,9 +164,9 @@ def create(top: Path, like: str | None) -> Repository:
     :param like: a commit of the kind that it is to hold.
     :raises EnvironmentFailedError: git cannot.
     """
-    kind = "sha256" if like and len(like) == 64 else "sha1"
+    kind = ["--object-format=sha256"] if like and len(like) == 64 else []
     made = Repository(top, top / ".git")
-    arguments = ("init", "--quiet", "--template=", f"--object-format={kind}", str(top))
+    arguments = ("init", "--quiet", "--template=", *kind, str(top))
     code, _, errors = _run(*arguments, top=top, more={})
     if code:
         raise _failed(top, f"git init fails with exit code {code}", detail=errors)
