@@ -15,8 +15,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import gc, generations, state
 from nectar.manage.environment import Environment
 from nectar.manage.installed import Distribution, distributions, mismatches, refuse_outside
-from nectar.manage.marker import MARKER
-from nectar.manage.notes import NOTES
+from nectar.manage.marker import MARKER, NOTES
 from tests.environments.test_gc_and_state import record
 from tests.environments.workbench import Bench, run, uv
 from tests.world import World

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nectar.manage import notes
+from nectar.manage.marker import NOTES
 from tests.environments.workbench import write
 
 CODE = "lib/python3.11/site-packages/demo/__init__.py"
@@ -64,13 +65,13 @@ def moved_to_another_disk(venv: Path) -> None:
         (PYTHON, lambda path: replaced(path, lambda gone: gone.symlink_to("/usr/bin/python4"))),
         ("lib64", lambda path: replaced(path, lambda gone: gone.symlink_to("bin"))),
         ("pyvenv.cfg", lambda path: path.write_text("home = /usr/bit\n")),
-        (notes.NOTES, Path.unlink),
-        (notes.NOTES, lambda path: path.write_text("{")),
-        (notes.NOTES, lambda path: path.write_text('{"schema": 1, "files": {"a": 1}}')),
-        (notes.NOTES, lambda path: path.write_text("[" * 100_000)),
-        (notes.NOTES, lambda path: os.truncate(path, 1 << 42)),
-        (notes.NOTES, lambda path: replaced(path, os.mkfifo)),
-        (notes.NOTES, lambda path: replaced(path, lambda gone: gone.symlink_to("/dev/zero"))),
+        (NOTES, Path.unlink),
+        (NOTES, lambda path: path.write_text("{")),
+        (NOTES, lambda path: path.write_text('{"schema": 1, "files": {"a": 1}}')),
+        (NOTES, lambda path: path.write_text("[" * 100_000)),
+        (NOTES, lambda path: os.truncate(path, 1 << 42)),
+        (NOTES, lambda path: replaced(path, os.mkfifo)),
+        (NOTES, lambda path: replaced(path, lambda gone: gone.symlink_to("/dev/zero"))),
     ],
 )
 def test_what_is_a_change(venv: Path, path: str, change: Callable[[Path], None]) -> None:

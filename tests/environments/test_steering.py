@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import steering
+from nectar.manage import notes, steering
 from nectar.manage.installed import Distribution
+from nectar.manage.marker import MARKER
 from tests.environments.workbench import Bench, write
 
 STEERING = [
@@ -19,6 +20,7 @@ STEERING = [
     "../../../PyVenv.cfg",
     "../../../nectar.json",
     "../../../.nectar.json",
+    "../../../nectar.files",
     "../../../nectar.files",
     "../../../lib64",
     "../../../bin/python._pth",
@@ -101,6 +103,19 @@ def test_what_no_record_names(venv: Path, file: str) -> None:
     write(venv / file, "home = /of/an/author\n")
     with pytest.raises(EnvironmentFailedError, match="While the environment was built, something changed"):
         steering.refuse(venv, before, distribution("demo.py"))
+
+
+@pytest.mark.parametrize(
+    "file", ["bin/python._pth", "bin/pyvenv.cfg", "bin/python3.11", "lib/python3.11/os.py", "lib/python311.zip"]
+)
+def test_what_is_added_later(venv: Path, file: str) -> None:
+    write(venv / "lib" / "python3.11" / "site-packages" / "demo.py", "")
+    notes.write(venv, notes.take(venv))
+    for usual in (MARKER, "bin/demo", "lib/python3.11/site-packages/added.py", "lib/python3.11/site-packages/__pycache__/demo.pyc"):
+        write(venv / usual, "")
+    assert notes.changed(venv) == []
+    write(venv / file, "/of/an/author\n")
+    assert notes.changed(venv) == [file]
 
 
 @pytest.mark.uv

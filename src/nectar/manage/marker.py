@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARKER = "nectar.json"
+NOTES = "nectar.files"
+"""What :mod:`nectar.manage.notes` writes beside it."""
 SCHEMA = 1
 _LIMIT = 16 * authored.MEBIBYTE
 

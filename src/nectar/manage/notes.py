@@ -1,7 +1,8 @@
 """What an environment held when it was built, and which of its files have been changed since.
 
 The notes of a file are its size, times and inode, so that a look is quick, and a digest, which decides where they are others: who
-moves a data dir to another disk, or changes modes, has changed no content. What was added does not count, and bytecode neither.
+moves a data dir to another disk, or changes modes, has changed no content. What was added does not count, and bytecode neither; but
+what steers the interpreter does.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from nectar.manage import authored
+from nectar.manage import authored, steering
 from nectar.manage.locking import Busy, held
+from nectar.manage.marker import NOTES
 from nectar.manage.writing import write_whole
 from nectar.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOTES = "nectar.files"
 SCHEMA = 1
 _LIMIT = 512 * authored.MEBIBYTE
 
@@ -73,7 +74,7 @@ def changed(venv: Path) -> list[str]:
         if note[:4] != [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]:
             suspect[path] = status
     if not suspect:
-        return []
+        return steering.added(venv, known)
     differing = []
     for path, now in suspect.items():
         if now is not None and now.st_size == known[path][0] and _digest(venv / path, now) == known[path][4]:
@@ -82,7 +83,7 @@ def changed(venv: Path) -> list[str]:
             differing.append(path)
     if not differing:
         _renew(venv, known)
-    return differing
+    return differing or steering.added(venv, known)
 
 
 def _read(venv: Path) -> dict[str, Note] | None:

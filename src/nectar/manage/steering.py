@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.installed import site_packages
-from nectar.manage.marker import MARKER
-from nectar.manage.notes import NOTES
+from nectar.manage.marker import MARKER, NOTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from nectar.manage.installed import Distribution
 
@@ -39,6 +38,12 @@ def made(venv: Path) -> dict[str, tuple[int, int, int]]:
                 written = (0, 0) if entry.is_dir(follow_symlinks=False) else (status.st_size, status.st_mtime_ns)
                 found[name] = (status.st_mode, *written)
     return found
+
+
+def added(venv: Path, known: Container[str]) -> list[str]:
+    """What steers a finished environment and is neither known of nor nectar's own."""
+    ours = {"bin", "lib", str(site_packages(venv).parent.relative_to(venv)), MARKER, NOTES}
+    return sorted(name for name in made(venv) if name not in known and name not in ours)
 
 
 def refuse(venv: Path, before: Mapping[str, tuple[int, int, int]], found: list[Distribution]) -> None:
