@@ -69,8 +69,12 @@ def test_what_settings_name_is_taken(bench: Bench, ignoring: Path, settings: str
 @pytest.mark.uv
 def test_a_module_that_settings_name_is_installed(bench: Bench, ignoring: Path) -> None:
     text = (ignoring / "pyproject.toml").read_text()
-    build = '[tool.hatch.build]\nartifacts = ["src/demo/_made.py"]\n[tool.hatch.build.targets.wheel]\npackages = ["src/demo"]\n'
-    write(ignoring / "pyproject.toml", text[: text.index("[build-system]")] + HATCHLING + build)
+    text = text[: text.index("[build-system]")] + HATCHLING + '[tool.hatch.build.targets.wheel]\npackages = ["src/demo"]\n'
+    write(ignoring / "pyproject.toml", text)
+    bench.provide(ignoring)
+    advice = 'artifacts = ["src/demo/_made.py"]'
+    assert any(f"[tool.hatch.build] names it: {advice}" in line for line in bench.said)
+    write(ignoring / "pyproject.toml", f"{text}[tool.hatch.build]\n{advice}\n")
     assert run(bench.provide(ignoring), "import demo._made; print(demo._made.x)") == "1"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import extras, generations, installed, notes, python, stale, steering, unlisted
 from nectar.manage.marker import Marker
 from nectar.manage.plan import LOCK, key_of
+from nectar.manage.project import open_project
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
     from nectar.manage.plan import Plan
@@ -41,26 +43,33 @@ def build(home: Home, plan: Plan, shop: Workshop, digests: dict[str, str], rebui
     if any(digests[part] != digest for part, digest in copied.items()):
         shop.clear()
         return False
-    ignored = _ignored(plan, shop)
-    shop.left_out += [unlisted.line(ignored)] if ignored else []
-    made = _install(plan, shop)
     key = key_of(digests)
-    marker = replace(_inspect(plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
-    lacking = unlisted.lacking(ignored, installed.paths(installed.distributions(shop.venv), plan.distribution)) if ignored else []
-    if lacking:
-        shop.uv.report(f"warning: {unlisted.line(lacking)}")
+    with _naming_ignored(plan, shop):
+        made = _install(plan, shop)
+        marker = replace(_inspect(plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
     marker.write(shop.venv)
     shop.venv.rename(home.envs / generations.next_name(home, key))
     return True
 
 
-def _ignored(plan: Plan, shop: Workshop) -> list[str]:
-    """What git ignores in the packages of the handler's project."""
+@contextmanager
+def _naming_ignored(plan: Plan, shop: Workshop) -> Iterator[None]:
+    """Say which files of the handler's packages git ignores: in an error, all of them; else, those that were not installed."""
     if shop.source.kind != "package":
-        return []
+        yield
+        return
+    project = open_project(shop.source.path.resolve())
     below = f"{plan.project}/" if plan.project else ""
-    taken = [name.removeprefix(below) for name in plan.pieces if name.startswith(below)]
-    return unlisted.of_packages(shop.source.path.resolve(), taken)
+    ignored = unlisted.of_packages(project, [name.removeprefix(below) for name in plan.pieces if name.startswith(below)])
+    if ignored:
+        shop.left_out.append(unlisted.line(project, ignored))
+    yield
+    if ignored:
+        shop.left_out.pop()
+        there = installed.paths(installed.distributions(shop.venv), plan.distribution)
+        lacking = unlisted.lacking(ignored, there)
+        if lacking:
+            shop.uv.report(f"warning: {unlisted.line(project, lacking)}")
 
 
 def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:

@@ -11,7 +11,6 @@ from nectar.manage.project import list_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from nectar.manage.project import Project
 
@@ -37,19 +36,19 @@ def named(project: Project) -> list[str]:
     return [name for name in found if not _is_hidden(name) or name in patterns]
 
 
-def of_packages(directory: Path, taken: Iterable[str]) -> list[str]:
+def of_packages(project: Project, taken: Iterable[str]) -> list[str]:
     """The files in a project's packages that git ignores and that were not taken, hidden ones and what tools leave aside.
 
     :param taken: what was, relative to the project.
     """
-    repository = git.find(directory)
+    repository = git.find(project.directory)
     taken = set(taken)
     packages = {os.path.dirname(name) for name in taken if os.path.basename(name) == "__init__.py"}
     packages = {each for each in packages if each and each.split("/")[0] not in _NO_PACKAGES}
     if repository is None or not packages:
         return []
     tops = sorted(each for each in packages if not packages & set(parents(each)))[:_PATTERNS]
-    found = repository.ignored(directory, tops)
+    found = repository.ignored(project.directory, tops)
     return [name for name in found if name not in taken and not _is_hidden(name) and not name.endswith((".pyc", ".pyo", "~"))]
 
 
@@ -59,11 +58,14 @@ def lacking(names: list[str], installed: Iterable[str]) -> list[str]:
     return [name for name in names if not any(tail in there for tail in _tails(name))]
 
 
-def line(names: list[str]) -> str:
+def line(project: Project, names: list[str]) -> str:
     """What a person is told of files that were left out."""
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    key = f'cache-keys = [{{ file = "pyproject.toml" }}, {{ file = "{names[0]}" }}]'
-    return f"Left out, because git ignores it: {shown}. What the handler needs of it is taken when [tool.uv] names it: {key}"
+    # Hatchling looks into .gitignore by itself.
+    by_hatch = project.section("build-system").get("build-backend") == "hatchling.build"
+    table = "[tool.hatch.build]" if by_hatch else "[tool.uv]"
+    key = f'artifacts = ["{names[0]}"]' if by_hatch else f'cache-keys = [{{ file = "pyproject.toml" }}, {{ file = "{names[0]}" }}]'
+    return f"Left out, because git ignores it: {shown}. What the handler needs of it is taken when {table} names it: {key}"
 
 
 def _patterns(project: Project) -> Iterator[str]:

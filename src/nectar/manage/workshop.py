@@ -93,7 +93,7 @@ class Workshop:
         try:
             yield
         except EnvironmentFailedError as error:
-            error.detail = "\n".join([*filter(None, [error.detail]), *self.left_out]) or None
+            error.detail = "\n".join([*filter(None, [error.detail]), *dict.fromkeys(self.left_out)]) or None
             raise
 
     def _settle(self, plan: Plan) -> None:
