@@ -119,7 +119,8 @@ def _require_let_go(home: Home, name: str, aliases: tuple[str, ...], *, end: flo
     :param end: by :func:`time.monotonic`.
     """
     for alias in aliases:
-        while not is_free(home.computations(alias) / CLAIMS):
+        claims = home.computations(alias) / CLAIMS
+        while not claims.is_symlink() and not is_free(claims):  # a link is a node's doing, and nobody holds one
             if time.monotonic() >= end:
                 raise UnresponsiveError(
                     f"The handler {name!r} does not let go of {alias!r}, so it is attached as before. {why.message}",

@@ -80,14 +80,10 @@ def _opened(path: Path) -> int:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds a lock. A file that is not there is held by nobody, and neither is a link that a node has put there."""
+    """Whether nobody holds a lock. A file that is not there is held by nobody."""
     try:
-        descriptor = ownership.opener(path, os.O_RDONLY)  # no pipe of a node's is waited for
+        descriptor = ownership.opener(path, os.O_RDONLY)  # no pipe that a node may have put there is waited for
     except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EMLINK):
-            raise
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
