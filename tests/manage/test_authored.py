@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,3 +117,15 @@ def test_tables_that_look_like_those(tmp_path: Path) -> None:
 def test_deep_json_is_none() -> None:
     with pytest.raises(ValueError, match="nested too deeply"):
         authored.parse_json("[" * 200_000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel are Linux's")
+@pytest.mark.parametrize(
+    "target", ["/proc/self/environ", "/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]
+)
+def test_what_the_kernel_says_is_no_file_that_somebody_wrote(target: str, tmp_path: Path) -> None:
+    if not Path(target).exists():
+        pytest.skip("this kernel does not say it")
+    (tmp_path / "pyproject.toml").symlink_to(target)
+    with pytest.raises(regular.NotRegularError, match="not a file on a disk"):
+        authored.read_bytes(tmp_path / "pyproject.toml", authored.ANY)

@@ -6,6 +6,7 @@ A link to a regular file is as good as the file; a byte order mark at the beginn
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import re
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
+from nectar.manage.devices import is_virtual
 
 MEBIBYTE = 1024 * 1024
 LINE = 4096
@@ -56,9 +58,12 @@ def read_bytes(path: Path, limit: int) -> bytes:
     """A file's content.
 
     :param limit: bytes, at most.
-    :raises OSError: it is no regular file, it is larger, it is not there, or it cannot be read; ``strerror`` says which.
+    :raises OSError: it is no regular file, none on a disk, larger, not there, or cannot be read; ``strerror`` says which.
     """
-    return regular.read_regular(path, limit, follow=True)
+    content = regular.read_regular(path, limit, follow=True)
+    if is_virtual(path.stat().st_dev):  # the shell's secrets are in /proc/self/environ
+        raise regular.NotRegularError(errno.EINVAL, "it is not a file on a disk", path)
+    return content
 
 
 def read_text(path: Path, limit: int) -> str:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nectar.manage import authored, searching, vcs
-from nectar.manage.bounds import is_virtual
+from nectar.manage.devices import is_virtual
 from nectar.manage.pieces import is_name
 
 if TYPE_CHECKING:
