@@ -50,7 +50,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     if checkout:
         made.checkout = (position(checkout.top, base), checkout)
         made.extra += checkout.describe()
-    if configuration.own(root.directory) is None:
+    if not ((root.directory / "uv.toml").is_file() or "uv" in root.section("tool")):
         made.configured_by = configuration.above(root.directory)
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     made.outside = str(min(outside)) if outside else None
