@@ -6,7 +6,6 @@ such a file alone.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import extras, package, python, riding, workshop, workspace
+from nectar.manage import authored, extras, package, python, riding, workshop, workspace
 from nectar.manage.project import Project, open_project
 from nectar.manage.source import buildable
 
@@ -75,6 +74,7 @@ def prepare(
     python.check(minor, package.request(project, None))
     runtime = riding.runtime(home, minor)
     pth = Path(packages) / PTH
+    pth.unlink(missing_ok=True)  # it may be a link
     pth.write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")
     _note(runtime, pth)
     return venv
@@ -86,7 +86,14 @@ def developed(runtime: Path) -> bool:
         paths = [Path(line) for line in _users(runtime).read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return False
-    return any(path.exists() and runtime.name in path.read_text(encoding="utf-8") for path in paths)
+    return any(_names(path, runtime) for path in paths)
+
+
+def _names(pth: Path, runtime: Path) -> bool:
+    try:
+        return runtime.name in authored.read_text(pth, authored.LINE)
+    except (OSError, EnvironmentFailedError):
+        return False
 
 
 def _note(runtime: Path, pth: Path) -> None:
@@ -105,7 +112,15 @@ def _root(project: Project) -> Path:
 
 
 def _ask(venv: Path) -> tuple[str, str]:
-    """The Python's minor version, and where packages lie."""
-    answer = subprocess.run([venv / "bin" / "python", "-I", "-c", _ASK], capture_output=True, text=True, check=True, timeout=60)
-    minor, packages = json.loads(answer.stdout)
-    return minor, packages
+    """The Python's minor version, and where packages lie.
+
+    :raises EnvironmentFailedError: it does not run.
+    """
+    try:
+        answer = subprocess.run([venv / "bin" / "python", "-I", "-c", _ASK], capture_output=True, text=True, check=True, timeout=60)
+        minor, packages = authored.parse_json(answer.stdout)
+        return str(minor), str(packages)
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        raise EnvironmentFailedError(
+            "The Python in the project's .venv does not run.", where=str(venv), hint="Remove the .venv, and it is made anew."
+        ) from None

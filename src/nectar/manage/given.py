@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar import ownership
-from nectar.errors import NotFoundError, UsageError
+from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import NAME_PATTERN
-from nectar.manage import registry
+from nectar.manage import authored, registry
 from nectar.manage.locking import Busy, held
 from nectar.manage.writing import write_whole
 from nectar.settings import variable_name
@@ -79,11 +79,11 @@ def parse(pair: str) -> tuple[str, str]:
 def read_file(path: Path) -> dict[str, str]:
     """Names and values from lines ``K=V``; blank lines, comments, ``export`` and quotes around a value are understood."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = authored.read_text(path, authored.SETTINGS).splitlines()
     except OSError as error:
         raise NotFoundError(f"The file with variables cannot be read: {error.strerror}.", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise UsageError("The file with variables is not UTF-8.", where=str(path)) from None
+    except EnvironmentFailedError as error:
+        raise UsageError(error.message, where=error.where) from None
     found = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nectar.manage import authored
 from nectar.manage.installed import site_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.installed import Distribution
+    from nectar.manage import authored
+from nectar.manage.installed import Distribution
 
 
 def modules(venv: Path, tree: Path, found: list[Distribution], names: list[str]) -> list[str]:
@@ -28,5 +30,12 @@ def modules(venv: Path, tree: Path, found: list[Distribution], names: list[str])
 
 def _differs(file: Path, path: str, by_name: dict[str, list[Path]]) -> bool:
     candidates = [each for each in by_name.get(file.name, []) if str(each).endswith("/" + path)]
-    content = file.read_bytes()
-    return bool(candidates) and all(each.read_bytes() != content for each in candidates)
+    content = _read(file)
+    return bool(candidates) and all(_read(each) != content for each in candidates)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return authored.read_bytes(file, authored.CODE)
+    except OSError:  # nothing that could be compared
+        return b""

@@ -14,7 +14,7 @@ from nectar.cli.arguments import build_env_option, entry_option, extra_option, j
 from nectar.cli.session import Session
 from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, NotFoundError, UsageError
-from nectar.manage import environment, state, trial
+from nectar.manage import authored, environment, state, trial
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.source import open_source
 from nectar.testing.sample import sample
@@ -142,9 +142,13 @@ def _question(query: str | None, file: str | None) -> dict[str, Any]:
     if query is not None:
         raise UsageError("--query and --computation exclude each other.")
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # The person who types it may name a pipe, as a shell's <(…) is one.
+        with open(sys.stdin.fileno() if file == "-" else file, "rb", closefd=file != "-") as stream:
+            raw = stream.read(authored.CODE + 1)
     except FileNotFoundError:
         raise NotFoundError("There is no such computation.", where=file) from None
+    if len(raw) > authored.CODE:
+        raise UsageError(f"The computation has more than {authored.CODE:,} bytes.", where=file)
     try:
         comp_id = "stdin" if file == "-" else Path(file).stem
         computation = Computation.from_json(raw, comp_id=comp_id)
