@@ -10,7 +10,7 @@ import pytest
 
 from nectar.errors import UsageError
 from nectar.home import Home
-from nectar.manage import given, logins, registry
+from nectar.manage import given, logins, passing, registry
 from nectar.manage.given import Given
 from nectar.manage.source import open_source, recall, reopen
 
@@ -95,6 +95,12 @@ def test_an_address_whose_secret_cannot_be_parted_is_refused_without_it(address:
 )
 def test_redacted(text: str, shown: str) -> None:
     assert logins.redacted(text) == shown
+
+
+@pytest.mark.parametrize("login", ["bob:s3cr3t", "s3cr3t", "bob:s3c@r3t", "bob:it's", "böb:пароль", ":%40"])
+def test_what_a_build_gets_of_an_index(login: str) -> None:
+    urls = f"https://{login}@host/simple https://else/simple?a=b@c"
+    assert passing.variables({"UV_EXTRA_INDEX_URL": urls})["UV_EXTRA_INDEX_URL"] == "https://host/simple https://else/simple?a=b@c"
 
 
 def test_what_uv_and_git_get(tmp_path: Path) -> None:

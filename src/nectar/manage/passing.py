@@ -68,7 +68,7 @@ _COMPILING = re.compile(
 )
 _TOOLS = re.compile(r"(UV|PIP)_\w+")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|_KEY(_|$)|USERNAME|(^|_)AUTH(_|$)|CREDENTIALS$", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/@\s\"']*@")
+_LOGIN = re.compile(r"(?<=://)[^/?#\s\"]*@")
 _NAME = re.compile(r"\b[A-Z][A-Z0-9_]{3,}\b")
 _NO_KEY = "publickey"
 

@@ -67,17 +67,15 @@ class Source:
 
     def to_mapping(self) -> dict[str, Any]:
         """What :func:`reopen` opens again; it holds no content, and no login."""
-        chosen = {"extras": list(self.extras)} if self.extras else {}
+        since_0_1_0 = {"extras": list(self.extras), "build_env": list(self.build_env), "shell": self.shell}
         return {
-            **chosen,
             "kind": self.kind,
             "path": str(self.path),
             "requirement": self.requirement,
             "python": self.python,
             "downloads": self.downloads,
             "offline": self.offline,
-            "build_env": list(self.build_env),
-            "shell": self.shell,
+            **{name: value for name, value in since_0_1_0.items() if value not in ([], None)},
         }
 
     def plan(self, *, but: tuple[Path, ...] = ()) -> Plan:
