@@ -14,8 +14,7 @@ nothing and bring nothing along.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own name for it would have typing imported, before an interrupt can be met
 if TYPE_CHECKING:
     from nectar.computation import Computation, ComputationResult
     from nectar.hookspecs import hookimpl

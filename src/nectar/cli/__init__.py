@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """The ``nectar`` command."""
-    from nectar import inherited
+    """The ``nectar`` command.
 
-    inherited.open_streams()
-    inherited.keep_owners_rights()
-    # With SIGCHLD ignored no exit code is known. What else is ignored (by nohup, in the background) is somebody's wish.
-    inherited.settle_signals({signal.SIGCHLD})
-    from nectar.cli.boundary import run
+    From here on an interrupt ends it with 130 and without a word, also while all that is needed is imported, and at the very end.
+    """
+    try:
+        import signal
 
-    sys.exit(run(sys.argv[1:]))
+        ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, _end_at_once)  # in an import an exception might get lost
+        from nectar import inherited
+
+        inherited.open_streams()
+        inherited.keep_owners_rights()
+        # With SIGCHLD ignored no exit code is known. What else is ignored (by nohup, in the background) is somebody's wish.
+        inherited.settle_signals({signal.SIGCHLD})
+        from nectar.cli.boundary import run
+
+        try:
+            code = run(sys.argv[1:])
+        finally:
+            for number in ends:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    signal.signal(number, _end_at_once)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    """Before anything was begun, and when all is done."""
+    import os
+
+    os._exit(128 + number)

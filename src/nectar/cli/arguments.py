@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.errors import NectarError
+from nectar.errors import NectarError, from_system
 from nectar.manage import handlers
 from nectar.manage.extras import check as check_extra
 
@@ -86,6 +86,8 @@ def each_of(names: list[str], act: Callable[[str], None], failed: Callable[[Nect
             act(name)
         except NectarError as error:
             problems.append(error)
+        except OSError as error:
+            problems.append(from_system(error))
     for problem in problems[:-1]:
         failed(problem)
     if problems:

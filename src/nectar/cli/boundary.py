@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from nectar.cli import INTERRUPTED
 from nectar.cli.app import app
 from nectar.cli.output import Output
 from nectar.errors import NectarError, UsageError, from_system
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
     from typing import NoReturn
-
-INTERRUPTED = 130
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,14 +33,14 @@ def run(arguments: Sequence[str]) -> int:
         code = app.main(list(arguments), prog_name="nectar", standalone_mode=False, obj=output)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough. Python must not find that out again when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as problem:
         error = _told(problem, verbose=output.verbose)
         output.error(error, as_json=_wants_json(arguments))
         return error.exit_code
+    if output.failure is not None:
+        error = NectarError(f"What was to be printed could not be written: {output.failure.strerror}.", where="standard output")
+        output.error(error)
+        return code if isinstance(code, int) and code else error.exit_code
     return code if isinstance(code, int) else 0
 
 

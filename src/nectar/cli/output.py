@@ -6,11 +6,12 @@ speak to the terminal.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from nectar.cli import streams
 
 if TYPE_CHECKING:
     from nectar.errors import NectarError
@@ -27,10 +28,18 @@ class Output:
 
     def __init__(self) -> None:
         self.set(color="auto", quiet=False, verbose=False)
-        for stream in (sys.stdout, sys.stderr):
-            # An encoding without an emoji, or a path that is no text, must not become a traceback.
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+        self._sink = streams.install()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is still somebody for what goes to standard output: what prints for its own sake may end where there is not."""
+        return self._sink.has_reader()
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why data could not be written, a reader that went away aside."""
+        lost = self._sink.lost
+        return None if lost is None or isinstance(lost, BrokenPipeError) else lost
 
     def set(self, *, color: Color, quiet: bool, verbose: bool) -> None:
         """Do as the command line says.

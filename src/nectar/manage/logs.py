@@ -11,7 +11,7 @@ from nectar import ownership
 from nectar.manage import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from nectar.home import Home
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 _POLL = 0.1
 
 
-def lines(home: Home, name: str, *, last: int, follow: bool) -> Generator[str]:
+def lines(home: Home, name: str, *, last: int, follow: bool, wanted: Callable[[], bool] = lambda: True) -> Generator[str]:
     """The last lines of a log, and then each further one as it is written.
 
     :param last: how many; the rotated part counts too.
-    :param follow: go on for ever.
+    :param follow: go on for as long as they are wanted.
     :raises NotFoundError: there is no such handler, and no log of one either.
     """
     path = home.log(name)
     if not path.exists() and name not in registry.read(home):
         raise registry.missing(name)
-    return _lines(path, last=last, follow=follow)
+    return _lines(path, last=last, follow=follow, wanted=wanted)
 
 
-def _lines(path: Path, *, last: int, follow: bool) -> Generator[str]:
+def _lines(path: Path, *, last: int, follow: bool, wanted: Callable[[], bool]) -> Generator[str]:
     file = _open(path)
     try:
         recent = _recent(path, file, last)
         rest = recent.pop() if follow and recent and not recent[-1].endswith(b"\n") else b""
         yield from map(_text, recent)
-        while follow:
+        while follow and wanted():
             file = file or _open(path)
             replaced = file is not None and _replaced(path, file)
             for line in file or ():

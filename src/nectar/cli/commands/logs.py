@@ -18,5 +18,6 @@ from nectar.manage import logs
 @click.pass_obj
 def command(session: Session, *, name: str, last: int, follow: bool) -> None:
     """Show the last lines of a handler's log, and follow it until Ctrl-C."""
-    for line in logs.lines(session.home, name, last=last, follow=follow):
-        session.output.data(line)
+    output = session.output
+    for line in logs.lines(session.home, name, last=last, follow=follow, wanted=lambda: output.is_read):
+        output.data(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from nectar.cli.arguments import build_env_option, entry_option, extra_option, json_option
 from nectar.cli.session import Session
+from nectar.cli.streams import read_input
 from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, NotFoundError, UsageError
 from nectar.manage import authored, environment, state, trial
@@ -142,9 +142,11 @@ def _question(query: str | None, file: str | None) -> dict[str, Any]:
     if query is not None:
         raise UsageError("--query and --computation exclude each other.")
     try:
-        # The person who types it may name a pipe, as a shell's <(…) is one.
-        with open(sys.stdin.fileno() if file == "-" else file, "rb", closefd=file != "-") as stream:
-            raw = stream.read(authored.CODE + 1)
+        if file == "-":
+            raw = read_input(authored.CODE + 1)
+        else:
+            with open(file, "rb") as stream:  # which may be a pipe, as a shell's <(…) is one
+                raw = stream.read(authored.CODE + 1)
     except FileNotFoundError:
         raise NotFoundError("There is no such computation.", where=file) from None
     if len(raw) > authored.CODE:
