@@ -149,6 +149,8 @@ def test_doctor_looks_at_whatever_a_handler_made_of_its_environment(bench: Bench
         (info / name).unlink()
         (info / name).symlink_to("/dev/zero")
     assert "its distributions are not those that it was built with" in state.check(bench.home, found.key)
+    shutil.rmtree(found.path / "lib")
+    assert state.check(bench.home, found.key) == ["The environment holds no site-packages."]
 
 
 def test_on_the_command_line(fresh: World) -> None:

@@ -37,7 +37,10 @@ def check(home: Home, key: str) -> list[str]:
     problems = []
     if not (path / "bin" / "python").exists():
         problems.append(f"its Python has vanished: {marker.base_python}")
-    found = installed.distributions(path)
+    try:
+        found = installed.distributions(path)
+    except EnvironmentFailedError as error:
+        return [*problems, error.message]
     names = [[each.name, each.version] for each in found]
     if names != marker.distributions:
         problems.append("its distributions are not those that it was built with")
