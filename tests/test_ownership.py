@@ -21,6 +21,7 @@ INSIDE = [
     "envs",
     "envs/.locks",
     "resolutions",
+    "digests",
     "uv-cache",
     "runtime",
     "handlers.json",
@@ -87,6 +88,18 @@ def test_the_data_dir_itself_may_be_a_link(home: Home, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("world")
     ownership.check(Home(tmp_path / "link"))
     Home(tmp_path / "link").create()
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["look", "make"])
+def test_a_data_dir_on_a_disk_that_is_not_mounted_is_not_an_empty_one(tmp_path: Path, *, make: bool) -> None:
+    """Also the one that nobody named: ``view`` showed no handler, as if all were well, and ``launch`` said "File exists"."""
+    home = Home(tmp_path / "link")
+    home.data_dir.symlink_to(tmp_path / "disk" / "world")
+    with pytest.raises(NotFoundError, match="a link to what is not there") as raised:
+        home.create() if make else ownership.check(home)
+    assert raised.value.where == f"{home.data_dir} -> {tmp_path / 'disk' / 'world'}"
+    (tmp_path / "disk" / "world").mkdir(parents=True)
+    home.create()
 
 
 @pytest.mark.parametrize("place", [".", "nectar", *(f"nectar/{each}" for each in INSIDE)])

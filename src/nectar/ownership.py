@@ -44,6 +44,8 @@ def check(home: Home) -> None:
             raise _misplaced(home.data_dir, "data dir")
         _check_nectar(home.nectar, os.lstat(home.nectar))
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(home.data_dir) and not os.path.exists(home.data_dir):
+            raise _nowhere(home.data_dir) from None
         return
     except PermissionError as error:
         raise ConflictError(
@@ -102,6 +104,14 @@ def _somebodys(path: Path, what: str, found: os.stat_result) -> ConflictError:
         f"Nectar's {what} belongs to another user.",
         where=f"{path}, of {owner}",
         hint=f"As that user: sudo -u '{owner}' nectar …" if os.geteuid() == _ROOT else "Use that account, or another data dir.",
+    )
+
+
+def _nowhere(data_dir: Path) -> NotFoundError:
+    return NotFoundError(
+        "The data dir is a link to what is not there.",
+        where=f"{data_dir} -> {os.readlink(data_dir)}",
+        hint="Make what it leads to, or mount it, or give another data dir.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,30 @@ def test_claims_that_fail_each_time(chameleon: Running) -> None:
         assert_told(chameleon, node, "Read-only file system")
         mount(directory, "-o", "remount,rw")
         assert node.answer("waits")["result"] == {"value": 4}
+        assert_well(chameleon, node)
+        chameleon.detach(node)
+
+
+def test_a_full_disk_where_questions_are_copied(chameleon: Running) -> None:
+    """Others can write in them. What cannot be copied yet is one question; the others are left where they are."""
+    node, numbers = chameleon.node(), range(20)
+    with mounted(node.directory, "-o", "mode=2770,size=512k") as directory:
+        chameleon.attach(node)
+        os.kill(chameleon.daemon, signal.SIGSTOP)  # so that it has claimed none before the disk is full
+        try:
+            for number in numbers:
+                node.put(f"q{number}", f"number {number}")
+                (directory / f"q{number}.pending").chmod(0o660)
+            filler = directory / "filler"
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(4096)):
+                    pass
+        finally:
+            os.kill(chameleon.daemon, signal.SIGCONT)
+        assert_told(chameleon, node, "No space left on device")
+        assert len([*directory.glob("*.pending")]) == len(numbers) - 1
+        filler.unlink()
+        assert [node.answer(f"q{number}")["result"] for number in numbers] == [{"value": number} for number in numbers]
         assert_well(chameleon, node)
         chameleon.detach(node)
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import nectar.approach
 import nectar.owed
 import nectar.place
 import nectar.reading
+import nectar.regular
 import nectar.released
 import nectar.spool
 from nectar.home import Home
@@ -40,10 +42,20 @@ if TYPE_CHECKING:
     from nectar.runtime.watcher import Hint
 
 ALIASES = ("one", "two", "three")
+SHARED = "three"
+"""Where others may write in a question, so that a copy of it is kept."""
 EPISODE = 1500
 """Steps of an episode."""
 TRIES = 3
-FILE_MODULES: tuple[ModuleType, ...] = (nectar.owed, nectar.place, nectar.reading, nectar.released, nectar.spool)
+FILE_MODULES: tuple[ModuleType, ...] = (
+    nectar.approach,
+    nectar.owed,
+    nectar.place,
+    nectar.reading,
+    nectar.regular,
+    nectar.released,
+    nectar.spool,
+)
 CALLS = ("open", "stat", "rename", "read", "write", "scandir", "unlink")
 """Calls on files that may fail."""
 
@@ -127,6 +139,7 @@ class ServiceModel:
         self.home.create()
         for alias in ALIASES:
             self.home.computations(alias).mkdir(parents=True)
+        self.home.computations(SHARED).chmod(0o2770)
         self.attached = [*ALIASES]
         self.register()
         self.asked: dict[str, Asked] = {}
@@ -284,6 +297,8 @@ class ServiceModel:
                 aside.write_bytes(content)
                 aside.rename(path)
                 asked.written = True
+        if alias == SHARED:
+            path.chmod(0o660)
         self.events.append((alias, path.name))
 
     def _finish_a_half(self) -> None:

@@ -10,8 +10,7 @@ from nectar.manage.installed import site_packages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage import authored
-from nectar.manage.installed import Distribution
+    from nectar.manage.installed import Distribution
 
 
 def modules(venv: Path, tree: Path, found: list[Distribution], names: list[str]) -> list[str]:

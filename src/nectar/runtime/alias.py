@@ -322,17 +322,16 @@ class Alias:
                 self._again(spool, item, arrived, 1.0)
             return None
         except OSError as error:
-            self._trouble(ASKED, error)
-            if error.errno in OF_ALL:
+            found = Later(BLOCKED, item if isinstance(item, Claim) else None, error)
+        if isinstance(found, Later):
+            item = found.claim or item
+            if found.error is not None:
+                self._trouble(ASKED, found.error)
+            if found.error is not None and found.error.errno in OF_ALL:
                 self._blocked = now + BLOCKED
                 self._queue = {item: arrived, **self._queue}
             else:
-                self._again(spool, item, arrived, BLOCKED)
-            return None
-        if isinstance(found, Later):
-            if found.error is not None:
-                self._trouble(ASKED, found.error)
-            self._again(spool, found.claim or item, arrived, found.seconds)
+                self._again(spool, item, arrived, found.seconds)
             return None
         self._failures.worked(ASKED)
         if found is None and isinstance(item, Claim):
