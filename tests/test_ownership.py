@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import partial
 from pathlib import Path
 
@@ -158,13 +157,6 @@ def test_files_are_opened_through_no_link_and_without_waiting(tmp_path: Path, wh
     path.symlink_to("secret")
     with pytest.raises(OSError, match="symbolic links"):
         ownership.read(path)
-
-
-def test_it_costs_next_to_nothing(home: Home) -> None:
-    begun = time.process_time()
-    for _ in range(100):
-        ownership.check(home)
-    assert (time.process_time() - begun) / 100 < 0.001
 
 
 def test_it_is_told_as_a_conflict_that_a_link_was_met() -> None:
