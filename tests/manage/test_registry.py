@@ -69,9 +69,7 @@ def test_a_block_that_fails_changes_nothing(home: Home) -> None:
     with pytest.raises(ZeroDivisionError), registry.changing(home) as records:
         records.update(a=Record(), b=Record(started=1 / 0))
     assert registry.read(home) == {}
-    assert sorted(os.listdir(home.nectar)) == sorted(
-        ["builds", "envs", "handlers", "logs", "registry.lock", "resolutions", "runtime"]
-    )
+    assert sorted(os.listdir(home.nectar)) == sorted(["registry.lock", *(directory.name for directory in home.directories)])
 
 
 def _add(data_dir: Path, number: int) -> None:
