@@ -145,6 +145,14 @@ def test_doctor_looks_at_whatever_a_handler_made_of_its_environment(bench: Bench
     rows = list(csv.reader((info / "RECORD").read_text().splitlines()))
     (info / "RECORD").write_text("".join(f"{path},{digest},\n" for path, digest, _ in rows) + "/dev/zero,sha256=x,\n")
     assert state.check(bench.home, found.key) == ["demo: /dev/zero lies outside of the environment"]
+    for text in (
+        f"{'x' * 200_000},,\n",
+        f'"{"x" * 200_000}',
+    ):
+        (info / "RECORD").write_text(text)
+        assert state.check(bench.home, found.key) == ["demo: no RECORD"]
+    (info / "RECORD").write_text(f"demo/__init__.py,,{'9' * 5000}\nnothing.py,,²\n")
+    assert state.check(bench.home, found.key) == ["demo: nothing.py is missing"]
     for name in ("RECORD", "METADATA", "entry_points.txt"):
         (info / name).unlink()
         (info / name).symlink_to("/dev/zero")

@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage import archive, extras, logins
+from nectar.manage import extras, logins
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
 from nectar.manage.project import NAME, normalised
@@ -98,6 +98,8 @@ def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires
 def _requires_python(path: Path) -> str | None:
     """What a wheel's or sdist's own metadata says of Python; None where it says nothing, or cannot be read (uv will say why)."""
     import email.parser  # which other handlers do not need
+
+    from nectar.manage import archive
 
     text = archive.read_metadata(path)
     found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"] if text else None

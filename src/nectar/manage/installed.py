@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import functools
 import hashlib
 import os
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
 _METADATA = 64 * authored.MEBIBYTE
 """Bytes of a file that says what a distribution is: the RECORD of one with 100,000 files has some 15 MiB."""
+_SIZE = re.compile(r"[0-9]{1,18}")
 _HASHES = ("sha256", "sha384", "sha512")
 _OURS = re.compile(r"nectar(/.*|\.py|\..*\.so|\.so|\.pyd)", re.DOTALL)
 
@@ -74,7 +73,7 @@ def _distribution(place: Path) -> Distribution:
     from email.parser import HeaderParser  # which is slow to import, and not needed for what has been built
 
     said = HeaderParser().parsestr(_text(place / "METADATA"))
-    files, entries = list(_record(_text(place / "RECORD"))), _entry_points(_text(place / "entry_points.txt"))
+    files, entries = _record(_text(place / "RECORD")), _entry_points(_text(place / "entry_points.txt"))
     return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
 
 
@@ -90,9 +89,14 @@ def _entry_points(text: str) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _record(text: str) -> Iterator[tuple[str, str | None, int | None]]:
-    for path, digest, size in (row for row in csv.reader(text.splitlines()) if len(row) == 3):
-        yield path, digest or None, int(size) if size.isdecimal() else None
+def _record(text: str) -> list[tuple[str, str | None, int | None]]:
+    import csv  # slow to import, as base64 is, and not needed for what has been built
+
+    try:
+        rows = [row for row in csv.reader(text.splitlines()) if len(row) == 3]
+    except csv.Error:  # a field that no file's name can be
+        return []
+    return [(path, digest or None, int(size) if _SIZE.fullmatch(size) else None) for path, digest, size in rows]
 
 
 def _text(file: Path) -> str:
@@ -205,6 +209,8 @@ def mismatches(venv: Path, found: list[Distribution], *, digests: Mapping[str, s
 
 
 def _problem(file: Path, digest: str | None, size: int | None, known: str | None) -> str | None:
+    import base64
+
     try:
         there = file.lstat()
     except OSError:

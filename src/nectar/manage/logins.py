@@ -23,23 +23,21 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 _PORT = r"\d*(?:[/?#`'\",;)\s]|$)"
-_LOGIN = re.compile(rf"(?<=://)(?:[^/\s]*@|[^/\s:@\[]+:(?!{_PORT})(?:[^\s`]*@|[^\s`]*))")
+_LOGIN = rf"(?<=://)(?:[^/\s]*@|[^/\s:@\[]+:(?!{_PORT})(?:[^\s`]*@|[^\s`]*))"
 """Also of an address that cannot be parsed, which is just the one that a program repeats in its error."""
-_ADDRESS = re.compile(r"(?P<name>[^@]*@\s*)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
-_REST = re.compile(
-    r"//(?:(?P<login>[^/?#\s\\]*)@)?(?P<host>(?:[\w.~-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?)(?P<after>(?:[/?#]\S*)?(?:\s*|\s+;.*))",
-    re.DOTALL,
+_ADDRESS = r"(?s:(?P<name>[^@]*@\s*)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*))"
+_REST = (
+    r"(?s://(?:(?P<login>[^/?#\s\\]*)@)?(?P<host>(?:[\w.~-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?)(?P<after>(?:[/?#]\S*)?(?:\s*|\s+;.*)))"
 )
-_SECRET = re.compile(
-    r"[?&#](?P<name>[^=&#\s]*(?:token|secret|passw|signature|credential|api_?key|access_?key)[^=&#\s]*|sig|key|pw|pwd|auth)=",
-    re.IGNORECASE,
+_IN_QUERY = (
+    r"(?i:[?&#](?P<name>[^=&#\s]*(?:token|secret|passw|signature|credential|api_?key|access_?key)[^=&#\s]*|sig|key|pw|pwd|auth)=)"
 )
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_VARIABLE = r"\$\{([A-Z0-9_]+)\}"
 
 
 def redacted(text: str) -> str:
     """A text for anybody: with ``***`` for the login of each address in it."""
-    return _LOGIN.sub(f"{HIDDEN}@", text) if "://" in text else text
+    return re.sub(_LOGIN, f"{HIDDEN}@", text) if "://" in text else text
 
 
 def part(requirement: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -48,17 +46,17 @@ def part(requirement: str, environ: Mapping[str, str]) -> tuple[str, str | None]
     :param environ: has the variables that ``${NAME}`` in the address stands for, as uv understands it.
     :raises UsageError: the address cannot be read, or has a secret elsewhere.
     """
-    found = _ADDRESS.fullmatch(requirement)
+    found = re.fullmatch(_ADDRESS, requirement)
     if found is None or found["scheme"].lower() == "file":
         return requirement, None
-    rest = _REST.fullmatch(_VARIABLE.sub(lambda each: environ.get(each[1], each[0]), found["rest"]))
+    rest = re.fullmatch(_REST, re.sub(_VARIABLE, lambda each: environ.get(each[1], each[0]), found["rest"]))
     if rest is None:
         raise UsageError(
             "The address in the requirement cannot be read.",
             where=found["name"].strip(" @"),
             hint="In a user or password, what is neither letter nor digit is written as %40 for @, %2F for /, %20 for a space.",
         )
-    secret = _SECRET.search(rest["after"])
+    secret = re.search(_IN_QUERY, rest["after"])
     if secret:
         raise UsageError(
             f"The address in the requirement has a secret in its query ({secret['name']}), which cannot be kept apart from it.",
@@ -95,8 +93,8 @@ def to_uv(requirement: str, login: str, directory: Path, others: Path, environ: 
     :param others: where uv keeps the logins that a person gave it, which go on to count.
     :param environ: the variables that uv would get.
     """
-    found = _ADDRESS.fullmatch(without(requirement))
-    rest = found and _REST.fullmatch(found["rest"])
+    found = re.fullmatch(_ADDRESS, without(requirement))
+    rest = found and re.fullmatch(_REST, found["rest"])
     assert found and rest, "it was parsed before"
     over_git, _, scheme = found["scheme"].lower().rpartition("+")
     place = f"{scheme}://{rest['host']}"

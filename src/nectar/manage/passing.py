@@ -43,33 +43,34 @@ PROJECTS_OWN = frozenset(
 _WITHOUT_EFFECT = frozenset({"pip", "publish-url", "trusted-publishing", "check-url", "add-bounds", "audit", "link-mode"})
 """What other commands of uv go by; and how it installs, which is settled here."""
 
-_SELECTING = re.compile(
+# Patterns here are texts, which are compiled where they are first used: what is known already is started without.
+_SELECTING = (
     r"VIRTUAL_ENV.*|PYTHON.*|__PYVENV_LAUNCHER__|_?CONDA_.*|PYENV_.*|PDM_.*|POETRY_.*|PIPENV_.*|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|COMMON_DIR|NAMESPACE|PREFIX)"
     r"|UV|UV_PYTHON(?!_DOWNLOADS|_INSTALL_DIR|_INSTALL_MIRROR|_CACHE_DIR).*|UV_PROJECT.*|UV_NO_PROJECT|UV_WORKING_DIR.*|UV_ISOLATED"
     r"|UV_ENV_FILE|UV_NO_ENV_FILE|UV_RUN_.*|UV_(NO_)?(FROZEN|LOCKED|SYNC|EDITABLE|DEV|GROUP|DEFAULT_GROUPS)|UV_ONLY_.*|UV_.*EXTRAS?"
     r"|UV_NO_INSTALL_.*|UV_NO_VERIFY_HASHES|UV_VENV_.*|UV_SYSTEM_PYTHON|UV_BREAK_SYSTEM_PACKAGES|UV_TARGET|UV_PREFIX"
     r"|UV_(NO_)?MANAGED_PYTHON|UV_NO_INSTALLER_METADATA|UV_TOOL_.*|UV_PUBLISH_.*|UV_INIT_.*|UV_INTERNAL__.*|UV_NO_PROGRESS|UV_SHOW_.*"
-    r"|UV_OUTPUT_.*|UV_LOG_.*|UV_REQUIRE_HASHES|RUST_LOG|FORCE_COLOR|CLICOLOR_FORCE",
+    r"|UV_OUTPUT_.*|UV_LOG_.*|UV_REQUIRE_HASHES|RUST_LOG|FORCE_COLOR|CLICOLOR_FORCE"
 )
 """What selects a project, an environment or a Python, for which the handler's own project is asked, or changes uv's words."""
 _IN_A_FILE = frozenset({"UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_NO_SYSTEM_CONFIG"})
 """What decides which files of settings count; uv is given one that is made of them."""
-_PROXIES = re.compile(r"(HTTP|HTTPS|FTP|ALL|NO)_PROXY", re.IGNORECASE)
-_PLACES = re.compile(
+_PROXIES = r"(?i:(HTTP|HTTPS|FTP|ALL|NO)_PROXY)"
+_PLACES = (
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z_]+|TZ|TMPDIR|TMP|TEMP|XDG_\w+|NETRC"
     r"|SSL_(CERT_FILE|CERT_DIR|CLIENT_CERT)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
-    r"|GIT_(SSH|SSH_COMMAND|SSH_VARIANT|SSL_\w+|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM|LFS_\w+|TERMINAL_PROMPT|EXEC_PATH)",
+    r"|GIT_(SSH|SSH_COMMAND|SSH_VARIANT|SSL_\w+|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM|LFS_\w+|TERMINAL_PROMPT|EXEC_PATH)"
 )
-_COMPILING = re.compile(
+_COMPILING = (
     r"CC|CXX|CPP|CUDACXX|FC|F77|F90|LD|AR|AS|NM|RANLIB|STRIP|MAKE|LDSHARED|ARCHFLAGS|CPATH|LIBRARY_PATH|LD_\w+|DYLD_\w+|\w*FLAGS"
     r"|\w+_(DIR|ROOT|HOME|PREFIX|INCLUDE_PATH|LIBRARY_PATH)|(PKG_CONFIG|CUDA|NVCC|TORCH|ROCM|HIP|CMAKE|MESON|NINJA|SKBUILD|RUST|CARGO|GO"
     r"|SETUPTOOLS|DISTUTILS|HATCH|PBR|CIBW|MACOSX|BLAS|LAPACK|OPENBLAS|NPY|CCACHE|SCCACHE|FORCE|USE)(_?[A-Z0-9]\w*)?|RUSTC\w*|MAX_JOBS"
-    r"|SDKROOT|SOURCE_DATE_EPOCH",
+    r"|SDKROOT|SOURCE_DATE_EPOCH"
 )
-_TOOLS = re.compile(r"(UV|PIP)_\w+")
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|_KEY(_|$)|USERNAME|(^|_)AUTH(_|$)|CREDENTIALS$", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/?#\s\"]*@")
-_NAME = re.compile(r"\b[A-Z][A-Z0-9_]{3,}\b")
+_TOOLS = r"(UV|PIP)_\w+"
+_PRIVATE = r"(?i:TOKEN|SECRET|PASSW|PASSPHRASE|_KEY(_|$)|USERNAME|(^|_)AUTH(_|$)|CREDENTIALS$)"
+_LOGIN = r"(?<=://)[^/?#\s\"]*@"
+_NAME = r"\b[A-Z][A-Z0-9_]{3,}\b"
 _NO_KEY = "publickey"
 
 
@@ -93,30 +94,32 @@ def variables(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str
 
     :param named: those that a person named; they pass as they are.
     """
-    found = {name: value if _PROXIES.fullmatch(name) else without_logins(value) for name, value in environ.items() if _passes(name)}
+    found = {
+        name: value if re.fullmatch(_PROXIES, name) else without_logins(value) for name, value in environ.items() if _passes(name)
+    }
     return {**found, **{name: environ[name] for name in named if name in environ}}
 
 
 def selects(name: str) -> bool:
     """Whether a variable selects a project, an environment or a Python, or the file of settings; such a one passes in no case."""
-    return name in _IN_A_FILE or _SELECTING.fullmatch(name) is not None
+    return name in _IN_A_FILE or re.fullmatch(_SELECTING, name) is not None
 
 
 def _passes(name: str) -> bool:
     if selects(name):
         return False
-    if _PROXIES.fullmatch(name) or _PLACES.fullmatch(name):
+    if re.fullmatch(_PROXIES, name) or re.fullmatch(_PLACES, name):
         return True
-    return not _SECRET.search(name) and any(kind.fullmatch(name) for kind in (_COMPILING, _TOOLS))
+    return not re.search(_PRIVATE, name) and any(re.fullmatch(kind, name) for kind in (_COMPILING, _TOOLS))
 
 
 def without_logins(text: str) -> str:
     """A text without users and passwords in its URLs."""
-    return _LOGIN.sub("", text)
+    return re.sub(_LOGIN, "", text)
 
 
 def withheld(words: str, environ: Mapping[str, str], handed: Mapping[str, str]) -> str | None:
     """A hint where what was said names a variable that the shell has and a build did not get."""
-    named = [*_NAME.findall(words), *(["SSH_AUTH_SOCK"] if _NO_KEY in words else [])]
+    named = [*re.findall(_NAME, words), *(["SSH_AUTH_SOCK"] if _NO_KEY in words else [])]
     found = next((name for name in named if name in environ and name not in handed and not selects(name)), None)
     return found and f"This shell has {found}, and a build does not get it: --build-env {found} passes it on."

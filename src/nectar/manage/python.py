@@ -28,10 +28,9 @@ _ONE_IS_BROKEN = re.compile(r"Failed to inspect Python interpreter from .*search
 _SPECIFIERS = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)")
 _ONE = r"[ \t]*(?:===|==|~=|!=|<=|>=|<|>)[ \t]*[0-9A-Za-z][\w.*+!-]*[ \t]*"
 _LIST = re.compile(rf"{_ONE}(?:,{_ONE})*", re.ASCII)
-_NAMED = re.compile(
+_NAMED = (
     r"any|default|(?:(?:python|cpython|pypy|graalpy|pyodide|cp|pp|gp)[@-]?)?\d+(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?(?:td?|d)?(?:\+[a-z]+)*"
-    r"|(?:python|cpython|pypy|graalpy|pyodide)(?:-\d+(?:\.\d+){0,2}(?:-(?:any|none|linux|macos|gnu\w*|musl\w*|x86\w*|aarch64|arm\w*)){0,3})?",
-    re.IGNORECASE | re.ASCII,
+    r"|(?:python|cpython|pypy|graalpy|pyodide)(?:-\d+(?:\.\d+){0,2}(?:-(?:any|none|linux|macos|gnu\w*|musl\w*|x86\w*|aarch64|arm\w*)){0,3})?"
 )
 """What of uv's requests for a Python can be no file of the author's."""
 
@@ -52,7 +51,7 @@ class Request:
     def __post_init__(self) -> None:
         """:raises EnvironmentFailedError: what is wanted is no request for a Python, or one that only an operator can have."""
         wanted = self.wanted
-        if wanted is None or _LIST.fullmatch(wanted) or _NAMED.fullmatch(wanted):
+        if wanted is None or _LIST.fullmatch(wanted) or re.fullmatch(_NAMED, wanted, re.IGNORECASE | re.ASCII):
             return
         if self.where == OPTION and not wanted.startswith("-") and wanted.isprintable():
             return

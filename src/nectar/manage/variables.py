@@ -25,9 +25,7 @@ _ALLOWED = re.compile(
     r"|(http|https|ftp|all|no)_proxy|(HTTP|HTTPS|FTP|ALL|NO)_PROXY"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS",
 )
-_MISSING = re.compile(
-    r"""(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*)""", re.IGNORECASE
-)
+_MISSING = r"""(?i:(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*))"""
 
 
 def of_daemon(environ: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +66,7 @@ def missing_hint(traceback: str, environ: Mapping[str, str], variables: Mapping[
     :param variables: those of its process.
     """
     last = traceback.strip().splitlines()[-3:]
-    for found in _MISSING.finditer("\n".join(last)):
+    for found in re.finditer(_MISSING, "\n".join(last)):
         name = found[1]
         if name in environ and name not in variables:
             return f"The launching shell has {name}; a handler gets it with --env {name}=…, or pass_env = [{name!r}] in [tool.nectar].".replace(
