@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 from hashlib import sha1
@@ -253,9 +254,10 @@ def test_a_git_that_cannot_say_is_an_error_with_its_words(
         plan(bench, project)
     monkeypatch.undo()
     (project / ".git").rename(project / "git")
-    write(project / ".git", "gitdir: /nowhere/at/all\n")
-    with pytest.raises(EnvironmentFailedError, match="cannot be read"):
-        plan(bench, project)
+    for led in ("gitdir: /nowhere/at/all\n", "gitdir: git\0\n", "nothing"):
+        write(project / ".git", led)
+        with pytest.raises(EnvironmentFailedError, match="cannot be read"):
+            plan(bench, project)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -315,6 +317,11 @@ def test_a_repository_of_a_third_account_has_no_say(project: Path) -> None:
         trees.read(project)
     project.parent.chmod(0o1777)
     assert git.find(project) is None
+    for make in (os.mkfifo, lambda path: path.write_text("nothing"), lambda path: path.symlink_to("/nowhere")):
+        shutil.rmtree(above) if above.is_dir() else above.unlink()
+        make(above)
+        os.chown(above, STRANGER, STRANGER, follow_symlinks=False)
+        assert git.find(project) is None
 
 
 @pytest.mark.uv

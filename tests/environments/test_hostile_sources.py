@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nectar.errors import EnvironmentFailedError
 from nectar.home import Home
-from tests.environments.workbench import UV_BUILD, snapshot, write
+from tests.environments.workbench import UV_BUILD, Bench, snapshot, write
 from tests.world import World
 
 pytestmark = pytest.mark.uv
@@ -112,3 +113,12 @@ def test_a_single_file_takes_no_module_that_is_a_link_out(fresh: World, user: Pa
     assert f"Left out: {user / 'files' / 'beside.py'}" in said
     for path in fresh.home.nectar.rglob("*"):
         assert path.is_symlink() or not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_project_whose_own_file_is_a_link_out_of_it_is_told_so(bench: Bench) -> None:
+    project = bench.project(at="demo")
+    (project / "pyproject.toml").rename(bench.directory / "common.toml")
+    (project / "pyproject.toml").symlink_to("../common.toml")
+    with pytest.raises(EnvironmentFailedError, match=r"pyproject\.toml is a link") as refused:
+        bench.find(project)
+    assert "which lies outside the project" in (refused.value.detail or "")

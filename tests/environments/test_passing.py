@@ -334,6 +334,23 @@ def test_a_stranger_s_files_above_do_not_count(bench: Bench, owner: int) -> None
 
 
 @as_root
+@pytest.mark.parametrize("mode", [0o775, 0o1777])
+def test_what_a_stranger_put_beside_a_file_where_anybody_may_is_left_out(bench: Bench, mode: int) -> None:
+    file = bench.file("shared/mine.py", "import ours, theirs, package, mixed.theirs\n")
+    write(file.with_name("ours.py"), "")
+    theirs = [write(file.parent / name, "") for name in ("theirs.py", "package/__init__.py", "mixed/theirs.py", "mine.py.lock")]
+    for path in (*theirs, file.parent / "package"):
+        os.chown(path, STRANGER, STRANGER)
+    (file.parent / "mixed").chmod(mode)
+    file.parent.chmod(mode)
+    plan = bench.open(file).plan()
+    named = {path for path in theirs if any(str(path) in line for line in plan.left_out)}
+    assert named == (set(theirs) if mode & 0o002 else set())
+    assert any(name.endswith("modules/ours.py") for name in plan.pieces)
+    assert any(name.endswith(("/theirs.py", "package/__init__.py", ".lock")) for name in plan.pieces) is not bool(named)
+
+
+@as_root
 def test_a_link_of_a_stranger_s_does_not_count(bench: Bench) -> None:
     project = bench.project(at="shared/demo")
     ours = bench.file("ours.toml", 'resolution = "lowest"\n')

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.authored import CODE, LINE, read_bytes
+from nectar.manage.ownership import owners, planted
 from nectar.manage.pieces import is_name
 
 if TYPE_CHECKING:
@@ -138,23 +139,23 @@ def find(directory: Path) -> Repository | None:
     :raises EnvironmentFailedError: it is somebody else's, or cannot be used.
     """
     directory = directory.resolve()
-    ours = {0, os.geteuid(), directory.stat().st_uid}
     device = directory.stat().st_dev
     for top in (directory, *directory.parents):
         if top.stat().st_dev != device:
             return None
+        if top != directory and planted(top / ".git", directory):
+            continue
         try:
             found = _open(top)
         except OSError as error:
             raise _failed(top, "it cannot be read", detail=error.strerror or str(error)) from None
         if found is None:
             continue
-        repository, owners = found
-        strangers = owners - ours
-        if not strangers:
-            return repository
-        if top == directory or not top.stat().st_mode & stat.S_IWOTH:  # into /tmp anybody may put one
+        repository, whose = found
+        strangers = whose - owners(directory)
+        if strangers:
             raise _failed(top, f"it belongs to another user ({', '.join(map(str, sorted(strangers)))})")
+        return repository
     return None
 
 
@@ -202,12 +203,17 @@ def _open(top: Path) -> tuple[Repository, set[int]] | None:
         if not led.startswith(b"gitdir: "):
             raise OSError(errno.EINVAL, "it does not name a repository", str(place))
         found = Repository(top, _led(top, led.removeprefix(b"gitdir: ")))
-    owners = {place.lstat().st_uid, *(each.stat().st_uid for each in (place, found.directory, found.common))}
-    return found, owners
+    whose = {place.lstat().st_uid, *(each.stat().st_uid for each in (place, found.directory, found.common))}
+    return found, whose
 
 
 def _led(base: Path, path: bytes) -> Path:
-    """Where a path in a file of git's leads."""
+    """Where a path in a file of git's leads.
+
+    :raises OSError: nowhere.
+    """
+    if b"\0" in path:
+        raise OSError(errno.EINVAL, "it names no path", str(base))
     return Path(os.path.normpath(base / os.fsdecode(path.rstrip(b"\r\n"))))
 
 

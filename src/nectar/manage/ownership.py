@@ -10,18 +10,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def counts(file: Path, project: Path) -> bool:
-    """Whether a regular file is there that belongs to this user, to root, or to the owner of the project; so must a link to it.
+def owners(project: Path) -> frozenset[int]:
+    """Whose files count for a project: those of this user, of root, and of the project's own owner.
 
-    :param project: the project's directory, or the single file.
+    :param project: its directory, or the single file.
     """
+    return frozenset({os.geteuid(), 0, project.stat().st_uid})
+
+
+def counts(file: Path, project: Path) -> bool:
+    """Whether a regular file is there that belongs to this user, to root, or to the owner of the project; so must a link to it."""
     try:
-        named, meant, owner = file.lstat(), file.stat(), project.stat().st_uid
+        named, meant, ours = file.lstat(), file.stat(), owners(project)
     except OSError:
         return False
-    return stat.S_ISREG(meant.st_mode) and {named.st_uid, meant.st_uid} <= {os.geteuid(), 0, owner}
+    return stat.S_ISREG(meant.st_mode) and {named.st_uid, meant.st_uid} <= ours
 
 
 def foreign(file: Path, project: Path) -> bool:
     """Whether something is there, and somebody else's."""
-    return os.path.lexists(file) and file.lstat().st_uid not in {os.geteuid(), 0, project.stat().st_uid}
+    return os.path.lexists(file) and file.lstat().st_uid not in owners(project)
+
+
+def planted(file: Path, project: Path) -> bool:
+    """Whether something is there that a stranger has put where anybody may put things, as in ``/tmp``."""
+    return bool(file.parent.stat().st_mode & stat.S_IWOTH) and foreign(file, project)

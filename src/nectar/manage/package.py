@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar.errors import EnvironmentFailedError
 from nectar.manage import cache_keys, configuration, extras, trees, unlisted, vcs, workspace
 from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import DECIDING, Gathering, gather
@@ -45,6 +46,13 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     made.lock = position(root.directory / LOCK, base)
     made.lock_of = root.directory / LOCK
     take(made, gathered, base, but)
+    if position(project.file, base) not in made.pieces:
+        raise EnvironmentFailedError(
+            "The project's pyproject.toml is a link to a file that is not taken.",
+            where=str(project.file),
+            hint="Put the file itself in its place.",
+            detail="\n".join(made.left_out) or None,
+        )
     if (root.directory / LOCK).is_file():
         _put(made, root.directory / LOCK, base)
     if checkout:

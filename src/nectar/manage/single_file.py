@@ -17,6 +17,7 @@ import tomli_w
 from nectar.manage import authored, configuration, metadata, package, siblings, trees
 from nectar.manage.bounds import Bounds
 from nectar.manage.gathering import Gathering, gather
+from nectar.manage.ownership import planted
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
@@ -68,7 +69,7 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     if made.resolved_by is not None:
         made.resolved_by.append(place("pyproject.toml"))
     lock = file.with_name(f"{file.name}.lock")
-    locked = trees.content_of(lock, Bounds(directory), made.left_out)
+    locked = _beside(lock, file, made.left_out)
     if locked:
         made.script_lock = place(lock.name)
         made.lock_of = lock
@@ -86,13 +87,25 @@ def _read(file: Path) -> bytes:
         return authored.read_bytes(file, authored.CODE)
 
 
+def _beside(each: Path, file: Path, left_out: list[str]) -> Path | None:
+    """The file to read for one beside the handler's, or in a package there; None where it is not taken.
+
+    :param left_out: gets a line where it is a link to what is not taken, or a stranger's.
+    """
+    directory = file.parent
+    ways = [place for place in (each, *each.parents) if place != directory and place.is_relative_to(directory)]
+    if any(planted(place, file) for place in ways):
+        left_out.append(f"Left out: {each}, which another user has put there: anybody may put files into the directory.")
+        return None
+    return trees.content_of(each, Bounds(directory.resolve()), left_out)
+
+
 def _snapshot(file: Path, module: str, left_out: list[str]) -> dict[str, bytes]:
     """The files of the package that holds the handler, by their names in it.
 
-    :param left_out: gets a line for each module that is a link to what is not taken.
+    :param left_out: gets a line for each module that is not taken.
     """
-    bounds = Bounds(file.resolve().parent)
-    beside = siblings.find(file, lambda each: trees.content_of(each, bounds, left_out) is not None)
+    beside = siblings.find(file, lambda each: _beside(each, file.resolve(), left_out) is not None)
     manifest: dict[str, Any] = {"entry": module, "modules": {}}
     files = {"__init__.py": b""}
     for each in [siblings.Module(module, file, package=False), *(each for each in beside if each.name != module)]:
