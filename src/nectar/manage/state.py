@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import environment, generations, notes, source
+from nectar.manage import generations, notes
 from nectar.manage.locking import held
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
 
     :param record: the handler's in the registry.
     """
+    from nectar.manage import environment, source  # which a list of handlers does not need
+
     marker = generations.marker_of(home, record.environment)
     if marker is None:
         return ["environment (it is gone)"]
