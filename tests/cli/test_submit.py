@@ -182,6 +182,7 @@ def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) ->
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b" " * (1 << 20) + ANSWER, "larger than 65536 bytes"), (b"[" * 60_000, "not"), (b'{"a":' * 10_000, "not")],
+    ids=["large", "list in list", "object in object"],
 )
 def test_an_answer_without_measure(world: World, content: bytes, reason: str) -> None:
     node = world.node()
