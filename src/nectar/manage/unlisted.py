@@ -11,7 +11,6 @@ from nectar.manage.project import list_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from nectar.manage.project import Project
 
@@ -30,7 +29,8 @@ def named(project: Project) -> list[str]:
     """
     repository = git.find(project.directory)
     if repository is None:
-        return _lists_of_sdist(project.directory)
+        lists = [*project.directory.glob("*.egg-info/SOURCES.txt"), *project.directory.glob("src/*.egg-info/SOURCES.txt")]
+        return [each.relative_to(project.directory).as_posix() for each in lists if each.is_file()]
     patterns = list(dict.fromkeys(filter(is_name, map(_relative, _patterns(project)))))[:_PATTERNS]
     found = repository.ignored(project.directory, patterns) if patterns else []
     return [name for name in found if not _is_hidden(name) or name in patterns]
@@ -66,13 +66,6 @@ def line(project: Project, names: list[str]) -> str:
     table = "[tool.hatch.build]" if by_hatch else "[tool.uv]"
     key = f'artifacts = ["{names[0]}"]' if by_hatch else f'cache-keys = [{{ file = "pyproject.toml" }}, {{ file = "{names[0]}" }}]'
     return f"Left out, because git ignores it: {shown}. What the handler needs of it is taken when {table} names it: {key}"
-
-
-def _lists_of_sdist(directory: Path) -> list[str]:
-    if not (directory / "PKG-INFO").is_file():
-        return []  # what an installation from here has left
-    lists = [*directory.glob("*.egg-info/SOURCES.txt"), *directory.glob("src/*.egg-info/SOURCES.txt")]
-    return [each.relative_to(directory).as_posix() for each in lists if each.is_file()]
 
 
 def _patterns(project: Project) -> Iterator[str]:
