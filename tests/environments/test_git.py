@@ -13,13 +13,11 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import git, trees
-from tests.environments.workbench import Bench, installed, snapshot, write
+from tests.environments.workbench import STRANGER, Bench, as_root, installed, snapshot, write
 from tests.world import World
 
 BY_GIT = '[build-system]\nrequires = ["setuptools", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n[tool.setuptools_scm]\n'
-STRANGER = 12345
 pytestmark = pytest.mark.once
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
 def call(directory: Path, *arguments: str, check: bool = True) -> str:

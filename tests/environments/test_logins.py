@@ -6,14 +6,14 @@ import base64
 import functools
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.environments.workbench import Bench, uv
+from tests.web import serving
 from tests.world import World
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
@@ -83,13 +83,8 @@ def host(tmp_path: Path) -> Iterator[str]:
         ["clone", "-q", "--bare", ".", served / "demo.git"],
     ):
         subprocess.run(["git", *words], cwd=project, check=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Guarded, directory=str(served)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(functools.partial(Guarded, directory=str(served))) as place:
+        yield place
 
 
 @pytest.mark.parametrize("address", ["http://{}/demo-1.0-py3-none-any.whl", "git+http://{}/demo.git"])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.uv import filtered
 from tests.environments.workbench import Bench, installed, uv, write
+from tests.web import serving
 
 pytestmark = pytest.mark.uv
 
@@ -49,13 +49,8 @@ def index(bench: Bench) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Index) as place:
+        yield place
 
 
 def test_a_private_index_with_a_password(bench: Bench, index: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from nectar.home import Home
 from nectar.manage import environment, source
 from nectar.manage.environment import Environment
@@ -17,6 +19,9 @@ from nectar.manage.uv import filtered, find_uv
 UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+STRANGER = 65534
+"""The number of another user."""
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file another user's")
 ENTRY = '[project.entry-points."nectar.handlers"]\n{name} = "{module}:answer"\n'
 
 

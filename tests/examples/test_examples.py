@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from nectar.testing.sample import sample
 from tests import pythons
+from tests.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +43,8 @@ def service() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Service) as place:
+        yield f"http://{place}/"
 
 
 @pytest.mark.parametrize("path", ["query_length", "single_file/query_length.py"])

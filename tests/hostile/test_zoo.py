@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hostile.zoo import CODE, KINDS, SECRET, Den
+from tests.hostile.zoo import CODE, KINDS, SECRET, Animal, Den
 from tests.world import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.soak.table import Row
 
@@ -73,7 +73,7 @@ class Zoo:
             self.wrong.append(f"{' '.join(map(str, arguments))} ended with {process.returncode}: {said!r}")
         return process.returncode, said
 
-    def house(self, animal: Callable[[Den], Path]) -> Path:
+    def house(self, animal: Animal) -> Path:
         """Have an animal write itself below a clone of its own."""
         name = animal.__name__.replace("_", "-")
         top = self.home / "clones" / name
@@ -84,7 +84,7 @@ class Zoo:
         trap.chmod(0o755)
         return animal(Den(place, top, self.home, self.nectar, self.key, self.runtime, trap))
 
-    def visit(self, animal: Callable[[Den], Path]) -> None:
+    def visit(self, animal: Animal) -> None:
         """Let nectar at it."""
         source, name = self.house(animal), animal.__name__
         before = self.state()
@@ -146,8 +146,7 @@ def zoo(tmp_path: Path) -> Iterator[Zoo]:
 
 
 def test_there_are_enough() -> None:
-    animals = [animal for kind in KINDS.values() for animal in kind]
-    assert len(set(animals)) == len(animals) >= 40
+    assert sum(map(len, KINDS.values())) >= 40
 
 
 @pytest.mark.once

@@ -10,12 +10,9 @@ import subprocess
 import tarfile
 import textwrap
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CODE = "from nectar import handler\n\n\n@handler\ndef answer(comp):\n    return len(comp.query)\n"
 BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'
@@ -83,6 +80,21 @@ class Den:
         return self.place
 
 
+Animal = Callable[[Den], Path]
+KINDS: dict[str, list[Animal]] = {}
+"""All of them, by what they try it with."""
+
+
+def hostile(kind: str) -> Callable[[Animal], Animal]:
+    """Count a function among the animals of a kind."""
+
+    def add(animal: Animal) -> Animal:
+        KINDS.setdefault(kind, []).append(animal)
+        return animal
+
+    return add
+
+
 def _index(*names: bytes) -> bytes:
     """A file ``.git/index`` with entries of these names."""
     entries = b""
@@ -102,18 +114,21 @@ def _out(den: Den) -> str:
 # --- cache keys ---
 
 
+@hostile("keys")
 def key_out_through_a_folder(den: Den) -> Path:
     _out(den)
     (den.place / "x").mkdir(parents=True)
     return den.project(requires=">=3.99", more='[tool.uv]\ncache-keys = [{ file = "x/../../../../../../.bashrc" }]\n')
 
 
+@hostile("keys")
 def key_to_the_registry(den: Den) -> Path:
     (den.place / "x").mkdir(parents=True)
     (den.place.parents[2] / "handlers.json").write_text("{}")
     return den.project(requires=">=3.99", more='[tool.uv]\ncache-keys = [{ file = "x/../../../../handlers.json" }]\n')
 
 
+@hostile("keys")
 def key_to_the_runtime(den: Den) -> Path:
     start = f"runtime/{den.runtime}/api/nectar/runtime/start.py"
     planted = den.place.parents[2] / start
@@ -123,21 +138,25 @@ def key_to_the_runtime(den: Den) -> Path:
     return den.project(requires=">=3.99", more=f'[tool.uv]\ncache-keys = [{{ file = "x/../../../../{start}" }}]\n')
 
 
+@hostile("keys")
 def key_of_a_directory(den: Den) -> Path:
     return den.project(
         more='[tool.uv]\ncache-keys = [{ file = "." }, { file = "src" }, { file = "" }, { dir = "/" }, { git = true }]\n'
     )
 
 
+@hostile("keys")
 def key_of_everything(den: Den) -> Path:
     den.link("all", "/proc")
     return den.project(more='[tool.uv]\ncache-keys = [{ file = "all/**/*" }, { file = "**/../../*" }, { file = "/**" }]\n')
 
 
+@hostile("keys")
 def key_of_odd_types(den: Den) -> Path:
     return den.project(more='[tool.uv]\ncache-keys = [3, { file = 1 }, { file = "a\\u0000b" }, { env = "A=B" }, { env = "" }]\n')
 
 
+@hostile("keys")
 def key_that_hangs(den: Den) -> Path:
     den.project(more='[tool.uv]\ncache-keys = [{ file = "pipe" }, { file = "../pipe" }]\n')
     os.mkfifo(den.place / "pipe")
@@ -145,6 +164,7 @@ def key_that_hangs(den: Den) -> Path:
     return den.place
 
 
+@hostile("keys")
 def key_through_a_link_to_an_environment(den: Den) -> Path:
     inner = Den(**{**vars(den), "place": den.place / den.key / "lib"})
     inner.write("python3.11/site-packages/nectar_handler.py", "POISON = 1\n")
@@ -156,6 +176,7 @@ def key_through_a_link_to_an_environment(den: Den) -> Path:
 # --- git ---
 
 
+@hostile("git")
 def bare_repository_in_the_tree(den: Den) -> Path:
     (den.place.parents[2] / "x.txt").write_text("slipped")
     den.project()
@@ -167,6 +188,7 @@ def bare_repository_in_the_tree(den: Den) -> Path:
     return den.place
 
 
+@hostile("git")
 def index_with_names_outside(den: Den) -> Path:
     (den.place.parents[2] / "x.txt").write_text("slipped")
     den.committed()
@@ -182,10 +204,12 @@ def _configured(den: Den, text: str, **options: str) -> Path:
     return den.place
 
 
+@hostile("git")
 def git_fsmonitor(den: Den) -> Path:
     return _configured(den, "[core]\nfsmonitor = TRAP\n")
 
 
+@hostile("git")
 def git_hooks(den: Den) -> Path:
     _configured(den, f"[core]\nhooksPath = {den.place}/hooks\n")
     for name in ("post-index-change", "post-checkout", "pre-commit", "reference-transaction", "fsmonitor-watchman"):
@@ -198,24 +222,29 @@ def _with_attributes(den: Den, text: str, attributes: str, **options: str) -> Pa
     return _configured(den, text, **options)
 
 
+@hostile("git")
 def git_filter(den: Den) -> Path:
     return _with_attributes(den, '[filter "x"]\nclean = TRAP\nsmudge = TRAP\nrequired = true\n', "* filter=x\n")
 
 
+@hostile("git")
 def git_filter_process(den: Den) -> Path:
     return _with_attributes(den, '[filter "x"]\nprocess = TRAP\n', "* filter=x\n")
 
 
+@hostile("git")
 def git_filter_by_include(den: Den) -> Path:
     den.write("more.config", f'[filter "x"]\nclean = {den.trap}\n[diff]\nexternal = {den.trap}\n')
     return _with_attributes(den, "[include]\npath = ../more.config\n", "* filter=x\n")
 
 
+@hostile("git")
 def git_textconv(den: Den) -> Path:
     text = '[diff "x"]\ntextconv = TRAP\ncommand = TRAP\n[diff]\nexternal = TRAP\n[core]\npager = TRAP\n[pager]\nstatus = TRAP\n'
     return _with_attributes(den, text, "* diff=x\n")
 
 
+@hostile("git")
 def git_filter_and_a_version_of_git(den: Den) -> Path:
     build = '[build-system]\nrequires = ["setuptools>=77", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n'
     text = '[filter "x"]\nclean = TRAP\n[core]\nfsmonitor = TRAP\n[gpg]\nprogram = TRAP\n'
@@ -223,10 +252,12 @@ def git_filter_and_a_version_of_git(den: Den) -> Path:
     return _with_attributes(den, text, "* filter=x\n", **options)
 
 
+@hostile("git")
 def git_worktree_elsewhere(den: Den) -> Path:
     return _configured(den, f"[core]\nworktree = {den.home}\n")
 
 
+@hostile("git")
 def git_remote_that_runs(den: Den) -> Path:
     text = """\
         [extensions]
@@ -251,6 +282,7 @@ def git_remote_that_runs(den: Den) -> Path:
     return den.place
 
 
+@hostile("git")
 def git_directory_elsewhere(den: Den) -> Path:
     _configured(den, "[core]\nfsmonitor = TRAP\n")
     (den.place / ".git").rename(den.place / "kept")
@@ -258,6 +290,7 @@ def git_directory_elsewhere(den: Den) -> Path:
     return den.place
 
 
+@hostile("git")
 def git_submodule(den: Den) -> Path:
     inner = Den(**{**vars(den), "place": den.place / "sub"})
     den.project()
@@ -271,11 +304,13 @@ def git_submodule(den: Den) -> Path:
 # --- links ---
 
 
+@hostile("links")
 def link_to_the_shells_variables(den: Den) -> Path:
     den.link(f"src/{den.module}/env.txt", "/proc/self/environ")
     return den.project()
 
 
+@hostile("links")
 def link_to_a_key(den: Den) -> Path:
     den.link(f"src/{den.module}/key.txt", den.home / ".ssh" / "id")
     den.link(f"src/{den.module}/ssh", den.home / ".ssh")
@@ -283,6 +318,7 @@ def link_to_a_key(den: Den) -> Path:
     return den.project()
 
 
+@hostile("links")
 def link_to_a_device(den: Den) -> Path:
     den.link(f"src/{den.module}/zero", "/dev/zero")
     den.link(f"src/{den.module}/loop", "loop")
@@ -290,16 +326,19 @@ def link_to_a_device(den: Den) -> Path:
     return den.project()
 
 
+@hostile("links")
 def link_as_the_lock(den: Den) -> Path:
     den.link("uv.lock", den.home / ".bashrc")
     return den.project()
 
 
+@hostile("links")
 def link_as_the_lock_that_dangles(den: Den) -> Path:
     den.link("uv.lock", den.home / ".profile")
     return den.project()
 
 
+@hostile("links")
 def link_where_a_backend_writes(den: Den) -> Path:
     build = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
     den.link("build", den.home / ".ssh")
@@ -307,12 +346,14 @@ def link_where_a_backend_writes(den: Den) -> Path:
     return den.project(build=build)
 
 
+@hostile("links")
 def link_as_settings(den: Den) -> Path:
     den.link("uv.toml", den.home / ".ssh" / "id")
     den.link(".python-version", "/dev/zero")
     return den.project()
 
 
+@hostile("links")
 def link_as_the_project(den: Den) -> Path:
     den.project()
     (den.place / "pyproject.toml").unlink()
@@ -320,6 +361,7 @@ def link_as_the_project(den: Den) -> Path:
     return den.place
 
 
+@hostile("links")
 def link_out_and_back(den: Den) -> Path:
     den.project()
     den.link(f"src/{den.module}/back", f"../../../{den.place.name}/src")
@@ -335,47 +377,56 @@ def _with_settings(den: Den, text: str) -> Path:
     return den.project(more="[tool.uv]\n" + text)
 
 
+@hostile("settings")
 def fetched_python(den: Den) -> Path:
     den.write("list.json", "{}")
     text = f'python-downloads = "automatic"\npython-downloads-json-url = "file://{den.place}/list.json"\npython-preference = "only-managed"\n'
     return _with_settings(den, text)
 
 
+@hostile("settings")
 def cache_elsewhere(den: Den) -> Path:
     return _with_settings(den, f'cache-dir = "{den.home}/.ssh"\n')
 
 
+@hostile("settings")
 def cache_elsewhere_by_a_file(den: Den) -> Path:
     den.write("uv.toml", 'cache-dir = "../../../../../../.ssh"\nlink-mode = "symlink"\npython-downloads = "automatic"\n')
     return den.project()
 
 
+@hostile("settings")
 def cache_elsewhere_of_a_script(den: Den) -> Path:
     text = f'# /// script\n# dependencies = []\n# [tool.uv]\n# cache-dir = "{den.home}/.ssh"\n# python-downloads = "automatic"\n# ///\n'
     return den.write(f"{den.module}.py", text + CODE)
 
 
+@hostile("settings")
 def option_as_a_python(den: Den) -> Path:
     den.write(".python-version", f"--cache-dir={den.home}/.ssh\n")
     return den.project()
 
 
+@hostile("settings")
 def option_as_requires_python(den: Den) -> Path:
     return den.project(requires=f"--cache-dir={den.home}/.ssh")
 
 
+@hostile("settings")
 def option_as_a_script_python(den: Den) -> Path:
     return den.write(
         f"{den.module}.py", '# /// script\n# requires-python = "--help"\n# dependencies = ["--index-url=x"]\n# ///\n' + CODE
     )
 
 
+@hostile("settings")
 def python_of_its_own(den: Den) -> Path:
     den.write("python/bin/python3", f"#!/bin/sh\n{den.trap}\n").chmod(0o755)
     den.write(".python-version", "python/bin/python3\n")
     return den.project()
 
 
+@hostile("settings")
 def python_of_its_own_as_a_venv(den: Den) -> Path:
     den.write(".venv/bin/python3", f"#!/bin/sh\n{den.trap}\n").chmod(0o755)
     den.link(".venv/bin/python", "python3")
@@ -383,19 +434,23 @@ def python_of_its_own_as_a_venv(den: Den) -> Path:
     return den.project()
 
 
+@hostile("settings")
 def workspace_of_everything(den: Den) -> Path:
     return den.project(more='[tool.uv.workspace]\nmembers = ["../../../../../**", "/", "x/../../**"]\n')
 
 
+@hostile("settings")
 def path_source_outside(den: Den) -> Path:
     more = '[tool.uv.sources]\na = { path = "../../../../../../.ssh", editable = true }\nb = { git = "ext::TRAP" }\n'
     return den.project(fields='version = "1.0"\ndependencies = ["a", "b"]', more=more.replace("TRAP", str(den.trap)))
 
 
+@hostile("settings")
 def index_of_the_home(den: Den) -> Path:
     return _with_settings(den, f'find-links = ["../../../../../../.ssh", "{den.home}"]\nindex-url = "file://{den.home}"\n')
 
 
+@hostile("settings")
 def backend_of_another_place(den: Den) -> Path:
     build = '[build-system]\nrequires = []\nbuild-backend = "evil"\nbackend-path = ["../../../.."]\n'
     (den.place.parents[3] / "evil.py").write_text(f"import os\nos.system('{den.trap}')\n")
@@ -422,19 +477,23 @@ def _wheel(den: Den, members: dict[str, bytes], *, record: str = "") -> Path:
     return path
 
 
+@hostile("links")
 def wheel_with_names_outside(den: Den) -> Path:
     return _wheel(den, {"../../../../../../../../.bashrc": b"taken", f"{den.home}/taken": b"taken"})
 
 
+@hostile("links")
 def wheel_that_steers_the_interpreter(den: Den) -> Path:
     data = f"{den.module}-1.0.data"
     return _wheel(den, {f"{data}/scripts/python._pth": b".\n", f"{data}/data/pyvenv.cfg": b"home = /nowhere\n"})
 
 
+@hostile("links")
 def wheel_with_a_record_of_devices(den: Den) -> Path:
     return _wheel(den, {}, record="/dev/zero,,\n../../../../../../../../.bashrc,sha256=x,3\n")
 
 
+@hostile("links")
 def wheel_that_is_none(den: Den) -> Path:
     return den.write(f"{den.module}-1.0-py3-none-any.whl", b"PK\x03\x04" + b"\0" * 100)
 
@@ -455,6 +514,7 @@ def _member(archive: tarfile.TarFile, name: str, text: str) -> None:
     archive.addfile(member, io.BytesIO(text.encode()))
 
 
+@hostile("links")
 def sdist_with_names_outside(den: Den) -> Path:
     def fill(archive: tarfile.TarFile, top: str) -> None:
         _member(archive, f"{top}/PKG-INFO", "Metadata-Version: 2.1\nName: x\nVersion: 1.0\n")
@@ -463,6 +523,7 @@ def sdist_with_names_outside(den: Den) -> Path:
     return _sdist(den, fill)
 
 
+@hostile("links")
 def sdist_with_links(den: Den) -> Path:
     def fill(archive: tarfile.TarFile, top: str) -> None:
         for name, target in ((f"{top}/PKG-INFO", "/dev/zero"), (f"{top}/out", str(den.home))):
@@ -477,6 +538,7 @@ def sdist_with_links(den: Den) -> Path:
 # --- text ---
 
 
+@hostile("keys")
 def names_that_are_paths(den: Den) -> Path:
     den.project()
     text = (den.place / "pyproject.toml").read_text()
@@ -484,19 +546,23 @@ def names_that_are_paths(den: Den) -> Path:
     return den.place
 
 
+@hostile("keys")
 def names_that_draw(den: Den) -> Path:
     den.project(more='[tool.nectar]\n"\\u001b[2Jcleared" = 1\n')
     return den.place
 
 
+@hostile("keys")
 def toml_without_end(den: Den) -> Path:
     return den.project(more="[tool.x]\nx = " + "[" * 5000 + "]" * 5000 + "\n")
 
 
+@hostile("keys")
 def metadata_without_end(den: Den) -> Path:
     return den.write(f"{den.module}.py", "# /// a\n" * 60_000 + CODE)
 
 
+@hostile("keys")
 def pipes_as_files(den: Den) -> Path:
     den.project()
     for name in ("uv.toml", ".python-version", "setup.cfg", f"src/{den.module}/data"):
@@ -504,6 +570,7 @@ def pipes_as_files(den: Den) -> Path:
     return den.place
 
 
+@hostile("keys")
 def script_beside_pipes(den: Den) -> Path:
     path = den.write(f"{den.module}.py", "import beside\n" + CODE)
     os.mkfifo(den.place / "beside.py")
@@ -511,75 +578,8 @@ def script_beside_pipes(den: Den) -> Path:
     return path
 
 
+@hostile("keys")
 def variables_that_load(den: Den) -> Path:
     den.write("evil.py", f"import os\nos.system('{den.trap}')\n")
     text = f'[tool.nectar.env]\nPYTHONPATH = "{den.place}"\nPYTHONSTARTUP = "evil.py"\nLD_PRELOAD = "{den.place}/x.so"\n'
     return den.project(more=text)
-
-
-KINDS: dict[str, list[Callable[[Den], Path]]] = {
-    "keys": [
-        key_out_through_a_folder,
-        key_to_the_registry,
-        key_to_the_runtime,
-        key_of_a_directory,
-        key_of_everything,
-        key_of_odd_types,
-        key_that_hangs,
-        key_through_a_link_to_an_environment,
-        names_that_are_paths,
-        names_that_draw,
-        toml_without_end,
-        metadata_without_end,
-        pipes_as_files,
-        script_beside_pipes,
-        variables_that_load,
-    ],
-    "git": [
-        bare_repository_in_the_tree,
-        index_with_names_outside,
-        git_fsmonitor,
-        git_hooks,
-        git_filter,
-        git_filter_process,
-        git_filter_by_include,
-        git_textconv,
-        git_filter_and_a_version_of_git,
-        git_worktree_elsewhere,
-        git_remote_that_runs,
-        git_directory_elsewhere,
-        git_submodule,
-    ],
-    "links": [
-        link_to_the_shells_variables,
-        link_to_a_key,
-        link_to_a_device,
-        link_as_the_lock,
-        link_as_the_lock_that_dangles,
-        link_where_a_backend_writes,
-        link_as_settings,
-        link_as_the_project,
-        link_out_and_back,
-        wheel_with_names_outside,
-        wheel_that_steers_the_interpreter,
-        wheel_with_a_record_of_devices,
-        wheel_that_is_none,
-        sdist_with_names_outside,
-        sdist_with_links,
-    ],
-    "settings": [
-        fetched_python,
-        cache_elsewhere,
-        cache_elsewhere_by_a_file,
-        cache_elsewhere_of_a_script,
-        option_as_a_python,
-        option_as_requires_python,
-        option_as_a_script_python,
-        python_of_its_own,
-        python_of_its_own_as_a_venv,
-        workspace_of_everything,
-        path_source_outside,
-        index_of_the_home,
-        backend_of_another_place,
-    ],
-}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nectar.home import user_home
-from nectar.manage import git, ownership
+from nectar.manage import git, strangers
 from nectar.manage.devices import is_virtual
 
 
@@ -46,7 +46,7 @@ class Bounds:
 
     @functools.cached_property
     def _owners(self) -> frozenset[int]:
-        return ownership.owners(self.source)
+        return strangers.owners(self.source)
 
     @functools.cached_property
     def _tops(self) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ import tomli_w
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
 from nectar.manage.authored import SETTINGS, read_bytes, read_toml
-from nectar.manage.ownership import counts
 from nectar.manage.passing import split, without_logins
 from nectar.manage.project import list_of_text, section
+from nectar.manage.strangers import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

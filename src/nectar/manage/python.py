@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.home import absolute
 from nectar.manage.authored import LINE, read_text
-from nectar.manage.ownership import counts
+from nectar.manage.strangers import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
