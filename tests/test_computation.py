@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nectar import Computation, ComputationResult
-from nectar.computation import InvalidQuestionError, NotWholeError, read_object
+from nectar.api.computation import InvalidQuestionError, NotWholeError, read_object
 
 QUESTION: dict[str, Any] = {
     "comp_id": "abc12345",

@@ -11,7 +11,8 @@ from typing import Any
 import pluggy
 import pytest
 
-from nectar import Computation, hookimpl, hookspecs
+from nectar import Computation, hookimpl
+from nectar.api import hookspecs
 
 QUESTION = Computation(comp_id="x", query="abc")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nectar import Computation, handler
-from nectar.marking import is_handler
+from nectar.api.decorator import is_handler
 
 
 def test_the_function_stays_as_it_is() -> None:

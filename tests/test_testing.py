@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nectar import Computation, handler
-from nectar.answers import as_integer
+from nectar.api.answers import as_integer
 from nectar.testing import ask, computation
 from nectar.testing.sample import QUERY, sample
 

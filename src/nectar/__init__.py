@@ -16,18 +16,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own name for it would have typing imported, before an interrupt can be met
 if TYPE_CHECKING:
-    from nectar.computation import Computation, ComputationResult
-    from nectar.hookspecs import hookimpl
-    from nectar.marking import handler
+    from nectar.api.computation import Computation, ComputationResult
+    from nectar.api.decorator import handler
+    from nectar.api.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = ["Computation", "ComputationResult", "__version__", "handler", "hookimpl"]
 
 _HOMES = {
-    "Computation": "nectar.computation",
-    "ComputationResult": "nectar.computation",
-    "handler": "nectar.marking",
-    "hookimpl": "nectar.hookspecs",
+    "Computation": "nectar.api.computation",
+    "ComputationResult": "nectar.api.computation",
+    "handler": "nectar.api.decorator",
+    "hookimpl": "nectar.api.hookspecs",
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nectar.computation import Computation
+    from nectar.api.computation import Computation
 
 _NAME = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 

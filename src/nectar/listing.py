@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from nectar.computation import ComputationResult, InvalidQuestionError, NotWholeError
+from nectar.api.computation import ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.reading import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, no_question, read
 
 if TYPE_CHECKING:

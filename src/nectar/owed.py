@@ -19,8 +19,8 @@ from nectar.reading import COMPLETE
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from nectar.api.computation import ComputationResult
     from nectar.claims import Claim, Question
-    from nectar.computation import ComputationResult
     from nectar.place import Place
 
 

@@ -24,8 +24,8 @@ import stat
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.claims import Claim, Later, Question
-from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.listing import Listed, portions, questions
 from nectar.owed import Owed, Settled, copy_onto
 from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from nectar.computation import Computation, InvalidQuestionError, NotWholeError
+from nectar.api.computation import Computation, InvalidQuestionError, NotWholeError
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:

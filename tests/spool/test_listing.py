@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.computation import ComputationResult
+from nectar.api.computation import ComputationResult
 from nectar.listing import PORTION, expire, questions
 from tests.spool.conftest import put, whole
 

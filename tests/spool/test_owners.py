@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Question
-from nectar.computation import ComputationResult
 from nectar.place import SpoolUnusableError
 from nectar.spool import Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Question
-from nectar.computation import ComputationResult
 from nectar.manage.locking import is_free
 from nectar.place import SpoolUnusableError
 from nectar.spool import Spool

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Claim, Question
-from nectar.computation import ComputationResult
 from nectar.spool import MAX_TRIES, Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
@@ -120,7 +120,7 @@ def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spoo
 DYING = """
 import os, sys
 from pathlib import Path
-from nectar.computation import ComputationResult
+from nectar.api.computation import ComputationResult
 from nectar.spool import Spool
 from tests.spool.conftest import whole
 

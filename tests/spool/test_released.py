@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Claim, Later, Question
-from nectar.computation import ComputationResult
 from nectar.released import MOST, RELEASED, Released
 from nectar.spool import MAX_TRIES, Spool
 from nectar.testing.sample import sample

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Later, Question
-from nectar.computation import ComputationResult
 from nectar.place import SpoolBusyError
 from nectar.spool import Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.claims import Later, Question
-from nectar.computation import ComputationResult
 from nectar.place import SpoolBusyError, SpoolUnusableError
 from nectar.reading import NotAQuestionError
 from nectar.spool import Spool
@@ -226,7 +226,7 @@ def test_an_answer_whose_group_cannot_be_given_is_published(directory: Path) -> 
     code = """
 import sys
 from pathlib import Path
-from nectar.computation import ComputationResult
+from nectar.api.computation import ComputationResult
 from nectar.spool import Spool
 spool = Spool.open(Path(sys.argv[1]), max_bytes=4096)
 question = spool.claim("a", 0.0)

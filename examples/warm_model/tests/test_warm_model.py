@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pluggy
 import pytest
 
-from nectar import Computation, hookimpl, hookspecs
+from nectar import Computation, hookimpl
+from nectar.api import hookspecs
 from nectar.testing import ask, computation
 from warm_model import hooks, mood
 from warm_model.model import MODEL

@@ -9,8 +9,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.approach import enter
-from nectar.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import CLAIMS
 from nectar.reading import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read

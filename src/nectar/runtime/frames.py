@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from nectar.computation import Decoder, Encoder
+from nectar.api.computation import Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

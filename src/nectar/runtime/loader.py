@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar import hookspecs
+from nectar.api import hookspecs
+from nectar.api.decorator import is_handler
 from nectar.errors import NectarError
-from nectar.marking import is_handler
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable
 
-    from nectar.computation import Computation
+    from nectar.api.computation import Computation
 
 PRIVATE_PLUGGY = "_nectar_pluggy"
 """The name under which pluggy is loaded in a worker: ``pluggy`` is left to the handler's own environment."""

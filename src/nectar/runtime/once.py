@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar import inherited, processes
-from nectar.computation import Computation, ComputationResult
+from nectar.api.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
 from nectar.runtime.loop import READ, Loop
 from nectar.runtime.pool import Pool

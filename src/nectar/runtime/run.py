@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.computation import Status
+    from nectar.api.computation import Status
 
 MAX_ERROR = 2000
 """Characters of what went wrong, in an answer."""

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import nectar
-from nectar.computation import ComputationResult
+from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
 from nectar.runtime.aliases import Aliases
 from nectar.runtime.control import Control

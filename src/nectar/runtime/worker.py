@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nectar import inherited
-from nectar.answers import as_integer
-from nectar.computation import Computation
+from nectar.api.answers import as_integer
+from nectar.api.computation import Computation
 from nectar.errors import NectarError
 from nectar.runtime import frames
 from nectar.runtime.run import MAX_DETAIL, MAX_ERROR

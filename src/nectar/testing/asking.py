@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from nectar.answers import as_integer
-from nectar.marking import is_handler
+from nectar.api.answers import as_integer
+from nectar.api.decorator import is_handler
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.computation import Computation
+    from nectar.api.computation import Computation
 
 
 def ask(function: Callable[[Computation], Any], computation: Computation | None = None) -> int:

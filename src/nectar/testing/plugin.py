@@ -14,7 +14,7 @@ from nectar.testing.sample import sample
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.computation import Computation
+    from nectar.api.computation import Computation
 
 
 @pytest.fixture(name="computation")

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from nectar.computation import Computation
+from nectar.api.computation import Computation
 
 QUERY = "What is the answer to life and everything?"
 """42 characters, so that a handler which returns twice the length answers 84."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nectar.api.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.cli.arguments import build_env_option, entry_option, extra_option, json_option
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
-from nectar.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, NotFoundError, UsageError
 from nectar.manage import authored, environment, state, trial
 from nectar.manage.prepare import Order, prepare

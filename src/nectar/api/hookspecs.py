@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.computation import Computation
+    from nectar.api.computation import Computation
 
 PROJECT = "nectar"
 SPEC_ATTRIBUTE = f"{PROJECT}_spec"
