@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from nectar.listing import Listed
 from nectar.runtime.age import MOST, Age, Arrivals
+from nectar.spool.listing import Listed
 
 HOUR = 3600.0
 

@@ -148,7 +148,7 @@ def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
 
 
 def test_an_alias_that_another_process_holds_is_told_and_taken_when_it_is_free(running: Running) -> None:
-    from nectar.spool import Spool
+    from nectar.spool.spool import Spool
 
     node = running.node()
     held = Spool.open(node.directory, max_bytes=1000)

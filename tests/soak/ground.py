@@ -18,7 +18,7 @@ import pytest
 
 from nectar import processes
 from nectar.protocol import ask
-from nectar.spool import STILL
+from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests.world import PATIENCE, World, until
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
-import nectar.approach
-import nectar.owed
-import nectar.place
-import nectar.reading
 import nectar.regular
-import nectar.released
-import nectar.spool
+import nectar.spool.approach
+import nectar.spool.entries
+import nectar.spool.owed
+import nectar.spool.place
+import nectar.spool.released
+import nectar.spool.spool
 from nectar.home import Home
 from nectar.protocol import Loading
 from nectar.runtime.loop import Loop
@@ -48,13 +48,13 @@ EPISODE = 1500
 """Steps of an episode."""
 TRIES = 3
 FILE_MODULES: tuple[ModuleType, ...] = (
-    nectar.approach,
-    nectar.owed,
-    nectar.place,
-    nectar.reading,
+    nectar.spool.approach,
+    nectar.spool.owed,
+    nectar.spool.place,
+    nectar.spool.entries,
     nectar.regular,
-    nectar.released,
-    nectar.spool,
+    nectar.spool.released,
+    nectar.spool.spool,
 )
 CALLS = ("open", "stat", "rename", "read", "write", "scandir", "unlink")
 """Calls on files that may fail."""

@@ -16,7 +16,7 @@ import pytest
 
 from nectar.runtime.age import Age
 from nectar.runtime.alias import BATCH
-from nectar.spool import STILL
+from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests.runtime.test_age import Clock
 from tests.soak.ground import LATE, Ground, Reader, put

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from nectar.spool import STILL
+from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests.soak.ground import HELD_UP, LATE, LONG, Ground, Reader
 from tests.soak.table import portion

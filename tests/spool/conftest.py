@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from nectar.spool import Spool
+from nectar.spool.spool import Spool
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:

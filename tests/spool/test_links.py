@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nectar import approach
-from nectar.approach import StrangeLinkError
-from nectar.place import SpoolUnusableError
-from nectar.spool import Spool
+from nectar.spool import approach
+from nectar.spool.approach import StrangeLinkError
+from nectar.spool.place import SpoolUnusableError
+from nectar.spool.spool import Spool
 from tests.spool.conftest import MAX_BYTES, put
 
 US, NODE, OTHER = 0, 12345, 23456

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.listing import PORTION, expire, questions
+from nectar.spool.listing import PORTION, expire, questions
 from tests.spool.conftest import put, whole
 
 if TYPE_CHECKING:

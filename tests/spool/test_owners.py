@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Question
-from nectar.place import SpoolUnusableError
-from nectar.spool import Spool
+from nectar.spool.claims import Question
+from nectar.spool.place import SpoolUnusableError
+from nectar.spool.spool import Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put
 from tests.spool.test_recovery import resumed
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Question
 from nectar.manage.locking import is_free
-from nectar.place import SpoolUnusableError
-from nectar.spool import Spool
+from nectar.spool.claims import Question
+from nectar.spool.place import SpoolUnusableError
+from nectar.spool.spool import Spool
 from tests.soak.ground import mounted
 from tests.spool.conftest import MAX_BYTES, names, put
 

@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Claim, Question
-from nectar.spool import MAX_TRIES, Spool
+from nectar.spool.claims import Claim, Question
+from nectar.spool.spool import MAX_TRIES, Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ DYING = """
 import os, sys
 from pathlib import Path
 from nectar.api.computation import ComputationResult
-from nectar.spool import Spool
+from nectar.spool.spool import Spool
 from tests.spool.conftest import whole
 
 directory, fatal = Path(sys.argv[1]), int(sys.argv[2])

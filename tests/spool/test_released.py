@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Claim, Later, Question
-from nectar.released import MOST, RELEASED, Released
-from nectar.spool import MAX_TRIES, Spool
+from nectar.spool.claims import Claim, Later, Question
+from nectar.spool.released import MOST, RELEASED, Released
+from nectar.spool.spool import MAX_TRIES, Spool
 from nectar.testing.sample import sample
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
@@ -288,7 +288,7 @@ def test_what_fails_while_it_is_read_holds_nothing(directory: Path, monkeypatch:
         raise MemoryError
 
     with monkeypatch.context() as failing:
-        failing.setattr("nectar.spool.Released", fail)
+        failing.setattr("nectar.spool.spool.Released", fail)
         with pytest.raises(MemoryError):
             Spool.open(directory, max_bytes=1000)
     Spool.open(directory, max_bytes=1000).close()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Later, Question
-from nectar.place import SpoolBusyError
-from nectar.spool import Spool
+from nectar.spool.claims import Later, Question
+from nectar.spool.place import SpoolBusyError
+from nectar.spool.spool import Spool
 from tests.spool.conftest import MAX_BYTES, died, names, put, whole
 
 if TYPE_CHECKING:

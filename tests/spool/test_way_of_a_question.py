@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.claims import Later, Question
-from nectar.place import SpoolBusyError, SpoolUnusableError
-from nectar.reading import NotAQuestionError
-from nectar.spool import Spool
+from nectar.spool.claims import Later, Question
+from nectar.spool.entries import NotAQuestionError
+from nectar.spool.place import SpoolBusyError, SpoolUnusableError
+from nectar.spool.spool import Spool
 from tests.spool.conftest import MAX_BYTES, listed, names, put
 
 NOBODY = 65534
@@ -227,7 +227,7 @@ def test_an_answer_whose_group_cannot_be_given_is_published(directory: Path) -> 
 import sys
 from pathlib import Path
 from nectar.api.computation import ComputationResult
-from nectar.spool import Spool
+from nectar.spool.spool import Spool
 spool = Spool.open(Path(sys.argv[1]), max_bytes=4096)
 question = spool.claim("a", 0.0)
 spool.answer(question, ComputationResult(comp_id="a", status="success", value=1))

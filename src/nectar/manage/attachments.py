@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from nectar.approach import look
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import CLAIMS
 from nectar.manage import handlers, registry, turns
 from nectar.manage.locking import is_free
 from nectar.protocol import ask
+from nectar.spool.approach import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,17 +10,17 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
-from nectar.approach import enter
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import CLAIMS
-from nectar.reading import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read
+from nectar.spool.approach import enter
+from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from nectar.home import Home
-    from nectar.reading import Content
+    from nectar.spool.entries import Content
 
 _POLL = 0.01
 

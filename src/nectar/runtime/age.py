@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.listing import Listed
+    from nectar.spool.listing import Listed
 
 SELDOM = 10.0
 """Seconds between two looks at the clock, at most."""

@@ -12,10 +12,6 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nectar.claims import Claim, Later, Question
-from nectar.listing import expire
-from nectar.place import SpoolBusyError, SpoolUnusableError
-from nectar.reading import LINKED, PENDING, NotAQuestionError
 from nectar.runtime.age import Arrivals
 from nectar.runtime.changes import Changes
 from nectar.runtime.failures import Failures
@@ -23,7 +19,11 @@ from nectar.runtime.journal import visible
 from nectar.runtime.oddities import Oddities
 from nectar.runtime.room import require_room
 from nectar.runtime.scans import SLICE
-from nectar.spool import Spool
+from nectar.spool.claims import Claim, Later, Question
+from nectar.spool.entries import LINKED, PENDING, NotAQuestionError
+from nectar.spool.listing import expire
+from nectar.spool.place import SpoolBusyError, SpoolUnusableError
+from nectar.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
     from pathlib import Path
 
-    from nectar.claims import Claim, Question
     from nectar.home import Home
     from nectar.runtime.journal import Seldom
     from nectar.runtime.loop import Loop, Timer
     from nectar.runtime.watcher import Watcher
     from nectar.settings import Settings
-    from nectar.spool import Spool
+    from nectar.spool.claims import Claim, Question
+    from nectar.spool.spool import Spool
 
 SOON = 0.05
 """Seconds between two looks at whether an alias that was detached has been answered."""

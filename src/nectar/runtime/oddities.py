@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.reading import LINKED, PENDING
 from nectar.runtime.journal import visible
+from nectar.spool.entries import LINKED, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 
-from nectar.place import SpoolUnusableError
+from nectar.spool.place import SpoolUnusableError
 
 KEPT = 128
 """Descriptors that no alias gets: for new workers, clients of the control socket, the log and the file that is just read."""

@@ -25,14 +25,14 @@ from nectar.runtime.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from nectar.claims import Question
     from nectar.home import Home
     from nectar.runtime.alias import Alias
     from nectar.runtime.control import Reply
     from nectar.runtime.loop import Loop
     from nectar.runtime.pool import Pool
     from nectar.settings import Settings
-    from nectar.spool import Spool
+    from nectar.spool.claims import Question
+    from nectar.spool.spool import Spool
 
 TICK = 1.0
 """Seconds between two looks at what no event tells."""

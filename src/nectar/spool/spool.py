@@ -9,9 +9,9 @@ user's that nobody else has open; only that makes a claim's content an answer: a
 write in it still. Whoever comes after a process that died finds claims: one with an
 answer inside is published, one with a question inside is run again as try ``n + 1``, and after three tries answered with an error.
 So an answer is given exactly once, and a run happens at least once. A process that lets go in order says so of its claims (see
-:mod:`nectar.released`), and these are run again as the try that they are.
+:mod:`nectar.spool.released`), and these are run again as the try that they are.
 
-All access goes through the descriptors of a :class:`~nectar.place.Place`.
+All access goes through the descriptors of a :class:`~nectar.spool.place.Place`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.claims import Claim, Later, Question
-from nectar.listing import Listed, portions, questions
-from nectar.owed import Owed, Settled, copy_onto
-from nectar.place import Place, SpoolBusyError, SpoolUnusableError, Standing
-from nectar.reading import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
-from nectar.released import Released
+from nectar.spool.claims import Claim, Later, Question
+from nectar.spool.entries import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
+from nectar.spool.listing import Listed, portions, questions
+from nectar.spool.owed import Owed, Settled, copy_onto
+from nectar.spool.place import Place, SpoolBusyError, SpoolUnusableError, Standing
+from nectar.spool.released import Released
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator

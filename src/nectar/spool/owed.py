@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from nectar.place import SpoolBusyError, SpoolUnusableError, Standing
-from nectar.reading import COMPLETE
+from nectar.spool.entries import COMPLETE
+from nectar.spool.place import SpoolBusyError, SpoolUnusableError, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nectar.api.computation import ComputationResult
-    from nectar.claims import Claim, Question
-    from nectar.place import Place
+    from nectar.spool.claims import Claim, Question
+    from nectar.spool.place import Place
 
 
 @dataclass

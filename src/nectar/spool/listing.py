@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import ComputationResult, InvalidQuestionError, NotWholeError
-from nectar.reading import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, no_question, read
+from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, no_question, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

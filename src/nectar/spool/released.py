@@ -11,7 +11,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from nectar.reading import NotAQuestionError, read
+from nectar.spool.entries import NotAQuestionError, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -15,8 +15,8 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from nectar.approach import StrangeLinkError, enter, look
 from nectar.home import CLAIMS
+from nectar.spool.approach import StrangeLinkError, enter, look
 
 if TYPE_CHECKING:
     from pathlib import Path
