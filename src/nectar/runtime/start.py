@@ -4,7 +4,7 @@
 
     python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon`
     python -I -S start.py once          a computation without a daemon: `nectar.runtime.once`
-    python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker`
+    python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker.worker`
 
 It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on its path too. A worker has only ``api/``, behind the
 handler's own packages.
@@ -26,7 +26,7 @@ def main() -> None:
     elif role == "once":
         from nectar.runtime.once import main as run
     else:
-        from nectar.runtime.worker import main as run
+        from nectar.runtime.worker.worker import main as run
     run()
 
 
@@ -35,7 +35,7 @@ if __name__ == "__main__":
 elif __name__ == "__mp_main__" and "NECTAR_SNAPSHOT" in os.environ:
     # The code has started a process with multiprocessing, which runs its parent's script under this name before it imports
     # what it is to do from the handler's file.
-    from nectar.runtime.snapshot import install
+    from nectar.runtime.worker.snapshot import install
 
     name, _, manifest = os.environ["NECTAR_SNAPSHOT"].partition(":")
     install(manifest, name)

@@ -27,7 +27,7 @@ from nectar.runtime import frames
 from nectar.runtime.run import MAX_DETAIL, MAX_ERROR
 
 if TYPE_CHECKING:
-    from nectar.runtime.loader import Handler
+    from nectar.runtime.worker.loader import Handler
 
 MEMORY_FACTOR = 2
 MEMORY_MARGIN = 1 << 30
@@ -153,11 +153,11 @@ class Worker:
         entry = order["entry"]
         try:
             if order["snapshot"] is not None:
-                from nectar.runtime import snapshot
+                from nectar.runtime.worker import snapshot
 
                 module, colon, attribute = entry.partition(":")
                 entry = snapshot.install(order["snapshot"]).get(module, module) + colon + attribute
-            from nectar.runtime.loader import load
+            from nectar.runtime.worker.loader import load
 
             handler = load(entry, [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
             handler.started()
@@ -282,7 +282,7 @@ def _traceback(error: BaseException) -> str | None:
     """The traceback from the author's first line on: without nectar's own frames and those of the import system."""
     try:
         whole = traceback.TracebackException.from_exception(error, compact=True)
-        ours = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
+        ours = (str(Path(__file__).parents[2]), importlib.__file__, "<frozen importlib")
         pending = [whole]
         while pending:
             one = pending.pop()
