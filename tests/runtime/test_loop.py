@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from nectar.runtime.loop import Loop
+from nectar.runtime.daemon.loop import Loop
 from tests.soak.machine import Machine
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from nectar.runtime.journal import Seldom
-from nectar.runtime.oddities import DELIVERY, MOST, Oddities
+from nectar.runtime.daemon.aliases.oddities import DELIVERY, MOST, Oddities
+from nectar.runtime.daemon.log import Seldom
 
 
 def test_links_are_looked_at_again_for_a_while_and_not_without_bound() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from nectar.protocol import Loading
-from nectar.runtime.channel import MOST_LEFT, Channel
-from nectar.runtime.child import End, State
-from nectar.runtime.loop import Loop
-from nectar.runtime.pool import CLEARED, Pool
+from nectar.runtime.daemon.loop import Loop
+from nectar.runtime.daemon.workers.channel import MOST_LEFT, Channel
+from nectar.runtime.daemon.workers.pool import CLEARED, Pool
+from nectar.runtime.daemon.workers.worker_process import End, State
 from nectar.settings import Settings
 from tests.soak.machine import LIMIT, Machine
 from tests.soak.workers_model import Workers

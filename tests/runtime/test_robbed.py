@@ -16,16 +16,15 @@ import pytest
 
 from nectar.home import Home
 from nectar.manage.locking import is_free
+from nectar.namelock import NameLock
 from nectar.protocol import short_address
-from nectar.runtime import journal
-from nectar.runtime.namelock import NameLock
+from nectar.runtime.daemon.log import LogFile, open_journal
 from tests.runtime.conftest import Node, Running
 from tests.world import World, processes, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nectar.runtime.journal import LogFile
 
 pytestmark = pytest.mark.once
 
@@ -274,7 +273,7 @@ def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(victim: Running) -> None
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[LogFile]:
-    made = journal.LogFile(tmp_path / "h.log")
+    made = LogFile(tmp_path / "h.log")
     yield made
     made.close()
 
@@ -282,7 +281,7 @@ def log(tmp_path: Path) -> Iterator[LogFile]:
 def test_a_log_that_cannot_be_rotated_goes_on(log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "maxBytes", 100)
     (tmp_path / "h.log.1").mkdir()
-    say = journal.open_journal(log)
+    say = open_journal(log)
     try:
         for number in range(20):
             say.info("line %s", number)

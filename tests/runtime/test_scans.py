@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.loop import Loop
-from nectar.runtime.scans import SLICE, Scans
+from nectar.runtime.daemon.aliases.scans import SLICE, Scans
+from nectar.runtime.daemon.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator

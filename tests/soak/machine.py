@@ -1,6 +1,6 @@
 """A machine in the test's hand: its clock, its processes and its descriptors, whose effects come when the test says so, late or never.
 
-It is what :class:`nectar.runtime.kernel.Kernel` and the loop's selector ask. A kill takes effect later, and meanwhile the killed
+It is what :class:`nectar.runtime.daemon.workers.kernel.Kernel` and the loop's selector ask. A kill takes effect later, and meanwhile the killed
 process goes on; the end of a child is signalled late, or not at all; frames come in pieces; a call fails for want of memory.
 """
 
@@ -15,7 +15,7 @@ from json import loads
 from select import select
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.kernel import Spawned
+from nectar.runtime.daemon.workers.kernel import Spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,9 +13,9 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 from nectar.protocol import Loading
-from nectar.runtime.loop import Loop
-from nectar.runtime.pool import Pool
-from nectar.runtime.run import Job, Outcome
+from nectar.runtime.daemon.job import Job, Outcome
+from nectar.runtime.daemon.loop import Loop
+from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 from tests.soak.machine import LIMIT, Machine
 from tests.soak.workers_model import Workers, blame

@@ -26,10 +26,10 @@ import nectar.spool.released
 import nectar.spool.spool
 from nectar.home import Home
 from nectar.protocol import Loading
-from nectar.runtime.loop import Loop
-from nectar.runtime.pool import Pool
-from nectar.runtime.service import Service
-from nectar.runtime.watcher import Watcher
+from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.loop import Loop
+from nectar.runtime.daemon.service import Service
+from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 from tests.soak.machine import Machine, Process
 from tests.soak.workers_model import Workers, blame
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from nectar.runtime.watcher import Hint
+    from nectar.runtime.daemon.aliases.watcher import Hint
 
 ALIASES = ("one", "two", "three")
 SHARED = "three"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from nectar.runtime.age import Age
-from nectar.runtime.alias import BATCH
+from nectar.runtime.daemon.aliases.age import Age
+from nectar.runtime.daemon.aliases.alias import BATCH
 from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests.runtime.test_age import Clock

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.daemon.loop import Loop
 
 WAYS: list[tuple[str, str, Callable[[Process], bool]]] = [
     ("memory", "memory", lambda process: process.greedy),

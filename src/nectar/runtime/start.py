@@ -2,8 +2,8 @@
 
 ::
 
-    python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon`
-    python -I -S start.py once          a computation without a daemon: `nectar.runtime.once`
+    python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon.daemon`
+    python -I -S start.py once          a computation without a daemon: `nectar.runtime.daemon.once`
     python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker.worker`
 
 It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on its path too. A worker has only ``api/``, behind the
@@ -22,9 +22,9 @@ def main() -> None:
     sys.path.append(str(api))
     if role == "daemon":
         sys.path.append(str(api.parent / "deps"))
-        from nectar.runtime.daemon import main as run
+        from nectar.runtime.daemon.daemon import main as run
     elif role == "once":
-        from nectar.runtime.once import main as run
+        from nectar.runtime.daemon.once import main as run
     else:
         from nectar.runtime.worker.worker import main as run
     run()

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.runtime.age import Age
-from nectar.runtime.alias import Alias
-from nectar.runtime.scans import Scans
+from nectar.runtime.daemon.aliases.age import Age
+from nectar.runtime.daemon.aliases.alias import Alias
+from nectar.runtime.daemon.aliases.scans import Scans
 
 if TYPE_CHECKING:
     import logging
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.home import Home
-    from nectar.runtime.journal import Seldom
-    from nectar.runtime.loop import Loop, Timer
-    from nectar.runtime.watcher import Watcher
+    from nectar.runtime.daemon.aliases.watcher import Watcher
+    from nectar.runtime.daemon.log import Seldom
+    from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.settings import Settings
     from nectar.spool.claims import Claim, Question
     from nectar.spool.spool import Spool

@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 from nectar import inherited, processes
 from nectar.api.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
-from nectar.runtime.loop import READ, Loop
-from nectar.runtime.pool import Pool
-from nectar.runtime.run import Failure, Job, Outcome
-from nectar.runtime.signals import route
+from nectar.runtime.daemon.job import Failure, Job, Outcome
+from nectar.runtime.daemon.loop import READ, Loop
+from nectar.runtime.daemon.signals import route
+from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPT = Path(__file__).parent / "start.py"
+SCRIPT = Path(__file__).parents[1] / "start.py"
 STOP_TIME = 1.0
 
 

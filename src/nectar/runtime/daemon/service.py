@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import nectar
 from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
-from nectar.runtime.aliases import Aliases
-from nectar.runtime.control import Control
-from nectar.runtime.journal import PRINTED, LogFile, Seldom, open_journal, visible
-from nectar.runtime.namelock import NameLock
-from nectar.runtime.run import Failure, Job, Outcome
-from nectar.runtime.watcher import Watcher
+from nectar.namelock import NameLock
+from nectar.runtime.daemon.aliases.aliases import Aliases
+from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.control import Control
+from nectar.runtime.daemon.job import Failure, Job, Outcome
+from nectar.runtime.daemon.log import PRINTED, LogFile, Seldom, open_journal, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from nectar.home import Home
-    from nectar.runtime.alias import Alias
-    from nectar.runtime.control import Reply
-    from nectar.runtime.loop import Loop
-    from nectar.runtime.pool import Pool
+    from nectar.runtime.daemon.aliases.alias import Alias
+    from nectar.runtime.daemon.control import Reply
+    from nectar.runtime.daemon.loop import Loop
+    from nectar.runtime.daemon.workers.pool import Pool
     from nectar.settings import Settings
     from nectar.spool.claims import Question
     from nectar.spool.spool import Spool

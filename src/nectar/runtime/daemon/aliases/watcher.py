@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 
-from nectar.runtime.loop import READ
+from nectar.runtime.daemon.loop import READ
 
 if sys.platform == "linux":
     from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
@@ -26,7 +26,7 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.daemon.loop import Loop
 
 Hint = tuple[int, bytes]
 """A watch's number and the name of a file, which is empty where all of the directory is to be looked at."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from nectar.runtime.daemon.loop import READ, WRITE
+from nectar.runtime.daemon.workers.kernel import SHORTAGES
 from nectar.runtime.frames import FrameError, Reader, frame
-from nectar.runtime.kernel import SHORTAGES
-from nectar.runtime.loop import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.runtime.kernel import Kernel
-    from nectar.runtime.loop import Loop, Timer
+    from nectar.runtime.daemon.loop import Loop, Timer
+    from nectar.runtime.daemon.workers.kernel import Kernel
 
 MAX_PRINTED_LINE = 8192
 """Bytes; a longer line is cut into several."""

@@ -12,13 +12,13 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nectar.runtime.age import Arrivals
-from nectar.runtime.changes import Changes
-from nectar.runtime.failures import Failures
-from nectar.runtime.journal import visible
-from nectar.runtime.oddities import Oddities
-from nectar.runtime.room import require_room
-from nectar.runtime.scans import SLICE
+from nectar.runtime.daemon.aliases.age import Arrivals
+from nectar.runtime.daemon.aliases.changes import Changes
+from nectar.runtime.daemon.aliases.failures import Failures
+from nectar.runtime.daemon.aliases.oddities import Oddities
+from nectar.runtime.daemon.aliases.room import require_room
+from nectar.runtime.daemon.aliases.scans import SLICE
+from nectar.runtime.daemon.log import visible
 from nectar.spool.claims import Claim, Later, Question
 from nectar.spool.entries import LINKED, PENDING, NotAQuestionError
 from nectar.spool.listing import expire
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator
     from pathlib import Path
 
-    from nectar.runtime.age import Age
-    from nectar.runtime.journal import Seldom
-    from nectar.runtime.loop import Loop
-    from nectar.runtime.scans import Scans
-    from nectar.runtime.watcher import Watcher
+    from nectar.runtime.daemon.aliases.age import Age
+    from nectar.runtime.daemon.aliases.scans import Scans
+    from nectar.runtime.daemon.aliases.watcher import Watcher
+    from nectar.runtime.daemon.log import Seldom
+    from nectar.runtime.daemon.loop import Loop
     from nectar.settings import Settings
 
 BATCH = 4096

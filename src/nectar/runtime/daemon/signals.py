@@ -6,12 +6,12 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from nectar.runtime.loop import READ
+from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.daemon.loop import Loop
 
 
 def route(loop: Loop, calls: dict[signal.Signals, Callable[[], None]]) -> None:

@@ -9,13 +9,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nectar.protocol import MAX_LINE, decode, encode, short_address
-from nectar.runtime.loop import READ, WRITE
+from nectar.runtime.daemon.loop import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nectar.runtime.loop import Loop
+    from nectar.runtime.daemon.loop import Loop
 
     Reply = Callable[[dict[str, Any]], None]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.runtime.journal import visible
+from nectar.runtime.daemon.log import visible
 from nectar.spool.entries import LINKED, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from nectar.runtime.journal import Seldom
+    from nectar.runtime.daemon.log import Seldom
 
 DELIVERY = 60.0
 """Seconds for which a question that has two names is looked at again each second, and not only when all is listed."""

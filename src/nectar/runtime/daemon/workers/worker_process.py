@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.channel import Channel, Printed
+from nectar.runtime.daemon.workers.channel import Channel, Printed
 from nectar.runtime.frames import CHANNEL_LOST
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.protocol import Loading
-    from nectar.runtime.kernel import Kernel, Spawned
-    from nectar.runtime.loop import Loop, Timer
-    from nectar.runtime.run import Failure, Job
+    from nectar.runtime.daemon.job import Failure, Job
+    from nectar.runtime.daemon.loop import Loop, Timer
+    from nectar.runtime.daemon.workers.kernel import Kernel, Spawned
 
 PATIENCE = 0.3
 """Seconds for a worker that closed its channel to end by itself."""

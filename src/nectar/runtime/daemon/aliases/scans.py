@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable
 
-    from nectar.runtime.loop import Loop, Timer
+    from nectar.runtime.daemon.loop import Loop, Timer
 
 SLICE = 0.01
 """Seconds that are spent before others have their turn."""

@@ -1,7 +1,7 @@
 """A handler's daemon: its life, step by step. It runs none of the author's code.
 
 The steps are those that :mod:`nectar.protocol` describes: load a worker and touch nothing, take the name, serve, stop. What it does
-while it serves is :mod:`nectar.runtime.service`.
+while it serves is :mod:`nectar.runtime.daemon.service`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from nectar import inherited, processes
 from nectar.errors import NectarError
 from nectar.home import Home
 from nectar.protocol import MAX_LINE, Assignment, decode, encode
-from nectar.runtime.loop import READ, Loop
-from nectar.runtime.pool import Pool
-from nectar.runtime.run import Failure
-from nectar.runtime.signals import route
+from nectar.runtime.daemon.job import Failure
+from nectar.runtime.daemon.loop import READ, Loop
+from nectar.runtime.daemon.signals import route
+from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
-    from nectar.runtime.service import Service
+    from nectar.runtime.daemon.service import Service
 
-SCRIPT = Path(__file__).parent / "start.py"
+SCRIPT = Path(__file__).parents[1] / "start.py"
 KEPT_LINES = 1000
 """Lines that the handler printed before there was a log to write them to."""
 TOLD_LINES, TOLD_CHARACTERS = 20, 1000
@@ -57,8 +57,8 @@ def main() -> None:
     daemon = Daemon(loop, Assignment.from_mapping(decode(line)))
     daemon.start()
     # Half of the modules are needed once the handler is loaded: they are imported while it is.
-    import nectar.runtime.service  # noqa: F401
-    from nectar.runtime import foreseen
+    import nectar.runtime.daemon.service  # noqa: F401
+    from nectar.runtime.daemon import foreseen
 
     foreseen.rehearse()
     try:
@@ -144,7 +144,7 @@ class Daemon:
                 self._give_up(error.kind, Failure(error.message, error.where, error.hint, error.detail))
 
     def _take(self) -> None:
-        from nectar.runtime.service import Service
+        from nectar.runtime.daemon.service import Service
 
         home = Home(Path(self._assignment.data_dir))
         name = self._assignment.name

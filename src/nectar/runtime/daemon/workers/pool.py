@@ -7,18 +7,18 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.channel import BREATH
-from nectar.runtime.child import End, State, Worded, Worker, how, spawn
-from nectar.runtime.kernel import SHORTAGES, System
-from nectar.runtime.run import MAX_ERROR, Failure, Job, Outcome, failure, outcome
+from nectar.runtime.daemon.job import MAX_ERROR, Failure, Job, Outcome, failure, outcome
+from nectar.runtime.daemon.workers.channel import BREATH
+from nectar.runtime.daemon.workers.kernel import SHORTAGES, System
+from nectar.runtime.daemon.workers.worker_process import End, State, Worded, Worker, how, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nectar.protocol import Loading
-    from nectar.runtime.kernel import Kernel
-    from nectar.runtime.loop import Loop, Timer
+    from nectar.runtime.daemon.loop import Loop, Timer
+    from nectar.runtime.daemon.workers.kernel import Kernel
     from nectar.settings import Settings
 
 LONGEST_PAUSE = 60.0
