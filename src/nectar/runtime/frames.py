@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 MAX_HEADER = 1024 * 1024
 MAX_BODY = 1 << 30
+MAX_ERROR = 2000
+"""Characters of what went wrong, in an answer."""
+MAX_DETAIL = 50_000
+"""Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
 CHANNEL_LOST = 111
 """The exit code of a worker whose channel is not there any more, or is something else by now."""
 _LENGTHS = struct.Struct("!II")

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.api.computation import Status
 
-MAX_ERROR = 2000
-"""Characters of what went wrong, in an answer."""
 LONGEST = 1e12
 """Seconds of a run, beyond which somebody has made them up."""
-MAX_DETAIL = 50_000
-"""Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from nectar.api.answers import as_integer
 from nectar.api.computation import Computation
 from nectar.errors import NectarError
 from nectar.runtime import frames
-from nectar.runtime.daemon.job import MAX_DETAIL, MAX_ERROR
+from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
 if TYPE_CHECKING:
     from nectar.runtime.worker.loader import Handler

@@ -7,10 +7,11 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.daemon.job import MAX_ERROR, Failure, Job, Outcome, failure, outcome
+from nectar.runtime.daemon.job import Failure, Job, Outcome, failure, outcome
 from nectar.runtime.daemon.workers.channel import BREATH
 from nectar.runtime.daemon.workers.kernel import SHORTAGES, System
 from nectar.runtime.daemon.workers.worker_process import End, State, Worded, Worker, how, spawn
+from nectar.runtime.frames import MAX_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
