@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.manage import liveness, registry, turns
-from nectar.manage.locking import held
+from nectar.manage.files.locks import held
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until
 

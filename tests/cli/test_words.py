@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.manage import registry
-from nectar.manage.locking import held
+from nectar.manage.files.locks import held
 from tests.words import GATED, LONG, Words
 from tests.world import until
 

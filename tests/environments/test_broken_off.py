@@ -16,7 +16,7 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import state, workshop
-from nectar.manage.locking import is_free
+from nectar.manage.files.locks import is_free
 from tests.environments.workbench import Bench, run, write
 from tests.soak.table import portion
 

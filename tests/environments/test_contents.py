@@ -14,7 +14,7 @@ import pytest
 from nectar.home import Home
 from nectar.manage import contents, environment, gc, registry, source
 from nectar.manage.contents import Memory
-from nectar.manage.locking import held
+from nectar.manage.files.locks import held
 from nectar.manage.pieces import Piece
 from tests.environments.workbench import Bench
 from tests.world import until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage.locking import Busy, held, is_free
+from nectar.manage.files.locks import Busy, held, is_free
 
 PATIENCE = 60.0
 

@@ -13,7 +13,7 @@ import pytest
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import authored
+from nectar.manage.files import authored
 
 SOON = 4
 """Seconds of this process's own time, for what takes one; what is being prevented takes a minute, or for ever."""

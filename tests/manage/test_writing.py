@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.writing import write_whole
+from nectar.manage.files.writing import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

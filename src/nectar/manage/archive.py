@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from nectar import regular
-from nectar.manage.authored import MEBIBYTE, SETTINGS
+from nectar.manage.files.authored import MEBIBYTE, SETTINGS
 
 _CONTENTS = 8 * MEBIBYTE
 """Bytes of a wheel's list of its files, which is some 50,000 of them."""

@@ -6,8 +6,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from nectar.manage import authored, searching, vcs
-from nectar.manage.devices import is_virtual
+from nectar.manage import searching, vcs
+from nectar.manage.files import authored
+from nectar.manage.files.devices import is_virtual
 from nectar.manage.pieces import is_name
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.manage import authored
-from nectar.manage.locking import Busy, held
-from nectar.manage.writing import write_whole
+from nectar.manage.files import authored
+from nectar.manage.files.locks import Busy, held
+from nectar.manage.files.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

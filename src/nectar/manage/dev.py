@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import authored, extras, package, python, riding, workshop, workspace
+from nectar.manage import extras, package, python, riding, workshop, workspace
+from nectar.manage.files import authored
 from nectar.manage.project import Project, open_project
 from nectar.manage.source import buildable
 

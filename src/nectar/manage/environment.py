@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.manage import configuration, contents, generations, resolution, variables
-from nectar.manage.locking import held
+from nectar.manage.files.locks import held
 from nectar.manage.plan import key_of, platform
 from nectar.protocol import Loading
 from nectar.settings import Settings

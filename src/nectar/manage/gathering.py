@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import workspace
-from nectar.manage.authored import read_toml
+from nectar.manage.files.authored import read_toml
 from nectar.manage.project import Project, list_of_text, normalised, open_project, section
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from nectar.manage import contents, given, registry
 from nectar.manage.dev import developed
+from nectar.manage.files.locks import Busy, held
+from nectar.manage.files.writing import aside_of
 from nectar.manage.generations import key_of
-from nectar.manage.locking import Busy, held
 from nectar.manage.workshop import ASIDE, abandoned
-from nectar.manage.writing import aside_of
 
 if TYPE_CHECKING:
     from nectar.home import Home

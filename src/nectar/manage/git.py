@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.authored import CODE, LINE, read_bytes
+from nectar.manage.files.authored import CODE, LINE, read_bytes
+from nectar.manage.files.strangers import owners, planted
 from nectar.manage.pieces import is_name
-from nectar.manage.strangers import owners, planted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import authored
+from nectar.manage.files import authored
 from nectar.manage.project import GROUP, PLUGINS, normalised
 from nectar.regular import open_regular
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UsageError
-from nectar.manage import authored
+from nectar.manage.files import authored
 from nectar.regular import read_regular
 from nectar.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import authored
+from nectar.manage.files import authored
 from nectar.manage.project import list_of_text, section, settings_in
 from nectar.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import authored
+from nectar.manage.files import authored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

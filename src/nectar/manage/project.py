@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
-from nectar.manage.authored import SETTINGS, read_text, read_toml
+from nectar.manage.files.authored import SETTINGS, read_text, read_toml
 from nectar.settings import Settings
 
 GROUP = "nectar.handlers"

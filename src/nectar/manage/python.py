@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import absolute
-from nectar.manage.authored import LINE, read_text
-from nectar.manage.strangers import counts
+from nectar.manage.files.authored import LINE, read_text
+from nectar.manage.files.strangers import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

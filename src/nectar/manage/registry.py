@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
+from nectar.manage.files.writing import write_whole
 from nectar.manage.logins import redacted
-from nectar.manage.writing import write_whole
 from nectar.settings import Settings
 
 if TYPE_CHECKING:

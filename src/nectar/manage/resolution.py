@@ -13,10 +13,10 @@ import tomli_w
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import configuration, metadata, passing
-from nectar.manage.authored import CODE, read_toml
-from nectar.manage.locking import held
+from nectar.manage.files.authored import CODE, read_toml
+from nectar.manage.files.locks import held
+from nectar.manage.files.writing import write_whole
 from nectar.manage.pieces import Piece, rewrite
-from nectar.manage.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

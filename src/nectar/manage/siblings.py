@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.manage import authored
+from nectar.manage.files import authored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,14 +14,15 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import authored, configuration, metadata, package, siblings, trees
+from nectar.manage import configuration, metadata, package, siblings, trees
 from nectar.manage.bounds import Bounds
+from nectar.manage.files import authored
+from nectar.manage.files.strangers import planted
 from nectar.manage.gathering import Gathering, gather
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
 from nectar.manage.python import Request, pinned, required
-from nectar.manage.strangers import planted
 
 SNAPSHOT = "_nectar_file"
 """The package in the environment that holds the files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.manage import authored
+from nectar.manage.files import authored
 from nectar.manage.installed import site_packages
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
 from nectar.manage import generations, notes
-from nectar.manage.locking import held
+from nectar.manage.files.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import git
 from nectar.manage.bounds import Bounds, is_below
-from nectar.manage.devices import is_virtual
+from nectar.manage.files.devices import is_virtual
 from nectar.manage.pieces import is_name, parents, stays_inside
 
 if TYPE_CHECKING:

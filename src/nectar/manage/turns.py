@@ -18,7 +18,7 @@ from nectar import ownership, processes
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.manage import registry
-from nectar.manage.locking import Busy, held, is_at, is_free
+from nectar.manage.files.locks import Busy, held, is_at, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

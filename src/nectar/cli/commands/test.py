@@ -14,7 +14,8 @@ from nectar.cli.arguments import build_env_option, entry_option, extra_option, j
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
-from nectar.manage import authored, environment, state, trial
+from nectar.manage import environment, state, trial
+from nectar.manage.files import authored
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.source import open_source
 from nectar.testing.sample import sample

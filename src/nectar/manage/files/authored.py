@@ -17,7 +17,7 @@ from typing import Any
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.devices import is_virtual
+from nectar.manage.files.devices import is_virtual
 
 MEBIBYTE = 1024 * 1024
 LINE = 4096
