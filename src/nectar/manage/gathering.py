@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import workspace
 from nectar.manage.files.authored import read_toml
-from nectar.manage.project import Project, list_of_text, normalised, open_project, section
+from nectar.manage.files.tables import list_of_text, section
+from nectar.manage.project import Project, normalised, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from typing import Any
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files.authored import SETTINGS, read_text, read_toml
+from nectar.manage.files.tables import list_of_text, section
 from nectar.settings import Settings
 
 GROUP = "nectar.handlers"
@@ -66,14 +67,6 @@ class Project:
         return list_of_text(self.section("project").get("dynamic"))
 
 
-def section(table: dict[str, Any], *path: str) -> dict[str, Any]:
-    """A table in a table, empty where there is none."""
-    for part in path:
-        found = table.get(part)
-        table = found if isinstance(found, dict) else {}
-    return table
-
-
 def settings_in(table: dict[str, Any], file: Path) -> Settings:
     """What ``[tool.nectar]`` in a file's table says.
 
@@ -84,11 +77,6 @@ def settings_in(table: dict[str, Any], file: Path) -> Settings:
     if not isinstance(said, dict):
         raise UsageError("The settings are not a table.", where=where)
     return Settings.from_mapping(said, where=where)
-
-
-def list_of_text(value: object) -> list[str]:
-    """The strings of a list; none where it is no list."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def normalised(name: str) -> str:

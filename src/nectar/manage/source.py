@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
 from nectar.manage import artifact, configuration, extras, logins, package, passing, project, single_file
+from nectar.manage.files.tables import list_of_text
 from nectar.manage.plan import Plan
 from nectar.settings import Settings, variable_name
 
@@ -159,7 +160,7 @@ def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
     opened = open_source(
         None if requirement is not None else record.get("path"),
         requirement=requirement,
-        chosen=project.list_of_text(record.get("extras")),
+        chosen=list_of_text(record.get("extras")),
         python=record.get("python"),
         downloads=record.get("downloads", False),
         offline=record.get("offline", False),
@@ -184,7 +185,7 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
         with suppress(UsageError):  # what cannot be read now was built once
             options["requirement"], own = logins.part(options["requirement"], os.environ)
             login = own or login
-    chosen = tuple(project.list_of_text(record.get("extras")))  # of which 0.1.0 knew nothing
+    chosen = tuple(list_of_text(record.get("extras")))  # of which 0.1.0 knew nothing
     return Source(path=path, name=_name(path.stem), extras=chosen, login=login, **options)
 
 

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from nectar.manage import git
+from nectar.manage.files.tables import list_of_text
 from nectar.manage.pieces import is_name, parents
-from nectar.manage.project import list_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

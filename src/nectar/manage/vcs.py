@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nectar.manage import git
-from nectar.manage.project import list_of_text
+from nectar.manage.files.tables import list_of_text
 
 if TYPE_CHECKING:
     from pathlib import Path

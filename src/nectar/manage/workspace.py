@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import searching
 from nectar.manage.files.strangers import counts, foreign
-from nectar.manage.project import Project, list_of_text, normalised, open_project
+from nectar.manage.files.tables import list_of_text
+from nectar.manage.project import Project, normalised, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
