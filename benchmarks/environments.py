@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.home import Home
-from nectar.manage.uv import find_uv
+from nectar.manage.uv.uv import find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable

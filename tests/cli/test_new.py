@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.uv import filtered, find_uv
+from nectar.manage.uv.uv import filtered, find_uv
 
 if TYPE_CHECKING:
     from pathlib import Path

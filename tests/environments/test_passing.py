@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import configuration, passing, python
-from nectar.manage.uv import find_uv
+from nectar.manage.uv import configuration, interpreters, passing
+from nectar.manage.uv.uv import find_uv
 from tests.environments.workbench import STRANGER, Bench, as_root, run, write
 
 OPERATORS = frozenset(
@@ -282,7 +282,7 @@ def test_a_python_version_file_that_asks_for_no_python(bench: Bench, text: str) 
     ],
 )
 def test_what_asks_for_a_python(text: str) -> None:
-    assert python.Request(None, text, "/x/.python-version").wanted == text
+    assert interpreters.Request(None, text, "/x/.python-version").wanted == text
 
 
 @pytest.mark.parametrize("text", ["--python", "--help", "-", "a\nb", "\0"])
@@ -350,7 +350,7 @@ def test_entries_of_path_that_are_nothing(tmp_path: Path) -> None:
         "/" + "x" * 300,
         "/bin",
     ]
-    found = python.search_path({"PATH": os.pathsep.join(entries)}).split(os.pathsep)
+    found = interpreters.search_path({"PATH": os.pathsep.join(entries)}).split(os.pathsep)
     assert found == [f"{tmp_path}/loop/shims", f"{tmp_path}/file/shims", "/" + "x" * 300, "/bin"]
 
 
@@ -363,7 +363,7 @@ def test_an_entry_of_path_that_cannot_be_entered(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         os.setuid(STRANGER)
-        os._exit(python.search_path({"PATH": f"{closed}/shims:/bin"}) != f"{closed}/shims:/bin")
+        os._exit(interpreters.search_path({"PATH": f"{closed}/shims:/bin"}) != f"{closed}/shims:/bin")
     assert os.waitpid(child, 0)[1] == 0
 
 

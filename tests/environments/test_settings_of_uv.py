@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.uv import filtered
+from nectar.manage.uv.uv import filtered
 from tests.environments.workbench import Bench, installed, uv, write
 from tests.web import serving
 

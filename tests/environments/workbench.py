@@ -14,7 +14,7 @@ import pytest
 from nectar.home import Home
 from nectar.manage import environment, source
 from nectar.manage.environment import Environment
-from nectar.manage.uv import filtered, find_uv
+from nectar.manage.uv.uv import filtered, find_uv
 
 UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'

@@ -9,11 +9,12 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage import extras, logins
+from nectar.manage import extras
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
 from nectar.manage.project import NAME, normalised
-from nectar.manage.python import Request, required
+from nectar.manage.uv import logins
+from nectar.manage.uv.interpreters import Request, required
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import extras, generations, installed, notes, python, stale, steering, unlisted
+from nectar.manage import extras, generations, installed, notes, stale, steering, unlisted
 from nectar.manage.marker import Marker
 from nectar.manage.plan import LOCK, key_of
 from nectar.manage.project import open_project
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
+from nectar.manage.uv import interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
     from nectar.manage.plan import Plan
-    from nectar.manage.uv import Outcome
+    from nectar.manage.uv.uv import Outcome
     from nectar.manage.workshop import Workshop
 
 _MISMATCH = "needs to be updated, but `--locked` was provided"
@@ -82,7 +83,7 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
-    python.check(installed.version_of(shop.venv), plan.python)
+    interpreters.check(installed.version_of(shop.venv), plan.python)
     assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
     steered = steering.made(shop.venv)
     # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import extras, package, python, riding, workshop, workspace
+from nectar.manage import extras, package, riding, workshop, workspace
 from nectar.manage.files import authored
 from nectar.manage.project import Project, open_project
 from nectar.manage.source import buildable
+from nectar.manage.uv import interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ def prepare(
         arguments.append("--locked")
     with workshop.in_place(home, root, report, os.environ, build_env=buildable(build_env)) as uv:
         if not (venv / "bin" / "python").exists():
-            arguments += ["--python", python.choose(uv, package.request(project, None), downloads=False)]
+            arguments += ["--python", interpreters.choose(uv, package.request(project, None), downloads=False)]
         outcome = uv.run(*arguments)
     if outcome.code != 0:
         raise EnvironmentFailedError(
@@ -72,7 +73,7 @@ def prepare(
             detail=outcome.errors.strip(),
         )
     minor, packages = _ask(venv)
-    python.check(minor, package.request(project, None))
+    interpreters.check(minor, package.request(project, None))
     runtime = riding.runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link

@@ -12,8 +12,8 @@ from nectar import __version__, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
 from nectar.manage import detail, gc, handlers, liveness, registry, state, turns
-from nectar.manage.python import OLDEST, installed
-from nectar.manage.uv import Uv, cached, filtered, find_uv
+from nectar.manage.uv.interpreters import OLDEST, installed
+from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage import attachments, configuration, environment, given, handlers, liveness, registry, state, stopping, turns
+from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping, turns
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
 from nectar.manage.source import recall, reopen
+from nectar.manage.uv import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

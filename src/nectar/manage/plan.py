@@ -13,7 +13,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import contents
 from nectar.manage.contents import Memory
 from nectar.manage.pieces import Copy, Piece, is_name, misplaced, parents, stays_inside
-from nectar.manage.python import Request
+from nectar.manage.uv.interpreters import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.manage.files.writing import write_whole
-from nectar.manage.logins import redacted
+from nectar.manage.uv.logins import redacted
 from nectar.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import configuration, metadata, passing
+from nectar.manage import metadata
 from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.files.locks import held
 from nectar.manage.files.writing import write_whole
 from nectar.manage.pieces import Piece, rewrite
+from nectar.manage.uv import configuration, passing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

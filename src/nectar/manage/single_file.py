@@ -14,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import configuration, metadata, package, siblings, trees
+from nectar.manage import metadata, package, siblings, trees
 from nectar.manage.bounds import Bounds
 from nectar.manage.files import authored
 from nectar.manage.files.strangers import planted
@@ -22,7 +22,8 @@ from nectar.manage.gathering import Gathering, gather
 from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
-from nectar.manage.python import Request, pinned, required
+from nectar.manage.uv import configuration
+from nectar.manage.uv.interpreters import Request, pinned, required
 
 SNAPSHOT = "_nectar_file"
 """The package in the environment that holds the files."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
-from nectar.manage import artifact, configuration, extras, logins, package, passing, project, single_file
+from nectar.manage import artifact, extras, package, project, single_file
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.plan import Plan
+from nectar.manage.uv import configuration, logins, passing
 from nectar.settings import Settings, variable_name
 
 if TYPE_CHECKING:

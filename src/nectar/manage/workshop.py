@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import configuration, logins, passing, python
 from nectar.manage.files.locks import Busy, held, is_free
 from nectar.manage.pieces import rewrite
-from nectar.manage.uv import Uv, cached, filtered, find_uv
+from nectar.manage.uv import configuration, interpreters, logins, passing
+from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.plan import Plan
     from nectar.manage.source import Source
-    from nectar.manage.uv import Outcome
+    from nectar.manage.uv.uv import Outcome
 
 ASIDE = ".build-"
 SETTINGS = "settings.toml"
@@ -64,7 +64,7 @@ class Workshop:
     def interpreter(self, plan: Plan) -> str:
         """What to give uv as ``--python``."""
         if self._python is None:
-            self._python = python.choose(self.uv, plan.python, downloads=self.downloads)
+            self._python = interpreters.choose(self.uv, plan.python, downloads=self.downloads)
         return self._python
 
     def copy(self, plan: Plan) -> dict[str, str]:

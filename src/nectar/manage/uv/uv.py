@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
-from nectar.manage import passing
-from nectar.manage.logins import redacted
-from nectar.manage.python import search_path
+from nectar.manage.uv import passing
+from nectar.manage.uv.interpreters import search_path
+from nectar.manage.uv.logins import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -2,7 +2,7 @@
 
 A project says what is installed. What runs on this machine, what is written to it, and whom it trusts, its operator says: in
 variables, in ``~/.config/uv/uv.toml`` and in ``/etc``, which count as they do for uv. uv hands all of its own variables to the
-programs that build, so these get no more than uv does; the logins of indexes go to uv in a file (:mod:`nectar.manage.configuration`).
+programs that build, so these get no more than uv does; the logins of indexes go to uv in a file (:mod:`nectar.manage.uv.configuration`).
 """
 
 from __future__ import annotations

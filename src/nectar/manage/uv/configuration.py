@@ -18,7 +18,7 @@ from nectar.home import user_home
 from nectar.manage.files.authored import SETTINGS, read_bytes, read_toml
 from nectar.manage.files.strangers import counts
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.passing import split, without_logins
+from nectar.manage.uv.passing import split, without_logins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

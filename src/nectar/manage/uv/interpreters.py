@@ -17,7 +17,7 @@ from nectar.manage.files.strangers import counts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nectar.manage.uv import Outcome, Uv
+    from nectar.manage.uv.uv import Outcome, Uv
 
 OLDEST = (3, 11)
 OPTION = "--python"
