@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import contents, environment, gc, registry, source
-from nectar.manage.contents import Memory
+from nectar.manage import environment, gc, registry, source
 from nectar.manage.files.locks import held
-from nectar.manage.pieces import Piece
+from nectar.manage.tree import contents
+from nectar.manage.tree.contents import Memory
+from nectar.manage.tree.pieces import Piece
 from tests.environments.workbench import Bench
 from tests.world import until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import git, trees
+from nectar.manage.tree import git, trees
 from tests.environments.workbench import STRANGER, Bench, as_root, installed, snapshot, write
 from tests.world import World
 

@@ -10,9 +10,9 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import artifact
-from nectar.manage.pieces import Copy, Piece, rewrite
 from nectar.manage.plan import Plan
-from nectar.manage.trees import Tree
+from nectar.manage.tree.pieces import Copy, Piece, rewrite
+from nectar.manage.tree.trees import Tree
 from tests.environments.workbench import snapshot, write
 
 TEXT = Piece(content=b"new\n")

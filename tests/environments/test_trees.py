@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import git as manage_git
-from nectar.manage import trees
-from nectar.manage.bounds import Bounds
+from nectar.manage.tree import git as manage_git
+from nectar.manage.tree import trees
+from nectar.manage.tree.bounds import Bounds
 from tests.environments.workbench import write
 
 

@@ -10,9 +10,9 @@ import tomli_w
 
 from nectar.errors import UsageError
 from nectar.manage import extras
-from nectar.manage.pieces import Piece
 from nectar.manage.plan import Plan
 from nectar.manage.project import NAME, normalised
+from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
 from nectar.manage.uv.interpreters import Request, required
 

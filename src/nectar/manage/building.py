@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import extras, generations, installed, notes, stale, steering, unlisted
+from nectar.manage import extras, generations, installed, notes, stale, steering
 from nectar.manage.marker import Marker
 from nectar.manage.plan import LOCK, key_of
 from nectar.manage.project import open_project
 from nectar.manage.single_file import MANIFEST, SNAPSHOT
+from nectar.manage.tree import unlisted
 from nectar.manage.uv import interpreters
 
 if TYPE_CHECKING:

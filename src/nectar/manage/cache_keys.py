@@ -6,10 +6,11 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from nectar.manage import searching, vcs
+from nectar.manage import vcs
 from nectar.manage.files import authored
 from nectar.manage.files.devices import is_virtual
-from nectar.manage.pieces import is_name
+from nectar.manage.tree import searching
+from nectar.manage.tree.pieces import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

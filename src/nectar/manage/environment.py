@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import contents, generations, resolution, variables
+from nectar.manage import generations, resolution, variables
 from nectar.manage.files.locks import held
 from nectar.manage.plan import key_of, platform
+from nectar.manage.tree import contents
 from nectar.manage.uv import configuration
 from nectar.protocol import Loading
 from nectar.settings import Settings

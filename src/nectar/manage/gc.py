@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar.manage import contents, given, registry
+from nectar.manage import given, registry
 from nectar.manage.dev import developed
 from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import aside_of
 from nectar.manage.generations import key_of
+from nectar.manage.tree import contents
 from nectar.manage.workshop import ASIDE, abandoned
 
 if TYPE_CHECKING:

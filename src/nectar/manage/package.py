@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import cache_keys, extras, trees, unlisted, vcs, workspace
-from nectar.manage.bounds import Bounds
+from nectar.manage import cache_keys, extras, vcs, workspace
 from nectar.manage.gathering import DECIDING, Gathering, gather
-from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import normalised, open_handler
+from nectar.manage.tree import trees, unlisted
+from nectar.manage.tree.bounds import Bounds
+from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
 from nectar.manage.uv.interpreters import Request, pinned, required
 

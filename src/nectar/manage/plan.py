@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import contents
-from nectar.manage.contents import Memory
-from nectar.manage.pieces import Copy, Piece, is_name, misplaced, parents, stays_inside
+from nectar.manage.tree import contents
+from nectar.manage.tree.contents import Memory
+from nectar.manage.tree.pieces import Copy, Piece, is_name, misplaced, parents, stays_inside
 from nectar.manage.uv.interpreters import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from nectar.manage.trees import Tree
+    from nectar.manage.tree.trees import Tree
     from nectar.manage.vcs import Checkout
 
 FORMAT = "1"

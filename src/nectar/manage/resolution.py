@@ -16,7 +16,7 @@ from nectar.manage import metadata
 from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.files.locks import held
 from nectar.manage.files.writing import write_whole
-from nectar.manage.pieces import Piece, rewrite
+from nectar.manage.tree.pieces import Piece, rewrite
 from nectar.manage.uv import configuration, passing
 
 if TYPE_CHECKING:

@@ -14,14 +14,15 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import metadata, package, siblings, trees
-from nectar.manage.bounds import Bounds
+from nectar.manage import metadata, package, siblings
 from nectar.manage.files import authored
 from nectar.manage.files.strangers import planted
 from nectar.manage.gathering import Gathering, gather
-from nectar.manage.pieces import Piece
 from nectar.manage.plan import LOCK, Plan
 from nectar.manage.project import GROUP, Project, normalised
+from nectar.manage.tree import trees
+from nectar.manage.tree.bounds import Bounds
+from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
 from nectar.manage.uv.interpreters import Request, pinned, required
 

@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nectar.manage import git
 from nectar.manage.files.tables import list_of_text
+from nectar.manage.tree import git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.git import Repository
     from nectar.manage.project import Project
+    from nectar.manage.tree.git import Repository
 
 _BY_GIT = re.compile(
     r"(setuptools[-_.]scm|setuptools[-_.]git|hatch[-_.]vcs|versioningit|dunamai|dynamic[-_.]versioning|vcs[-_.]versioning)",

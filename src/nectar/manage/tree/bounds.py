@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nectar.home import user_home
-from nectar.manage import git
 from nectar.manage.files import strangers
 from nectar.manage.files.devices import is_virtual
+from nectar.manage.tree import git
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import git
-from nectar.manage.bounds import Bounds, is_below
 from nectar.manage.files.devices import is_virtual
-from nectar.manage.pieces import is_name, parents, stays_inside
+from nectar.manage.tree import git
+from nectar.manage.tree.bounds import Bounds, is_below
+from nectar.manage.tree.pieces import is_name, parents, stays_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

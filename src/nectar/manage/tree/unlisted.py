@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from nectar.manage import git
 from nectar.manage.files.tables import list_of_text
-from nectar.manage.pieces import is_name, parents
+from nectar.manage.tree import git
+from nectar.manage.tree.pieces import is_name, parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

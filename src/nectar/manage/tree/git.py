@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, LINE, read_bytes
 from nectar.manage.files.strangers import owners, planted
-from nectar.manage.pieces import is_name
+from nectar.manage.tree.pieces import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.home import Home
-    from nectar.manage.pieces import Piece
+    from nectar.manage.tree.pieces import Piece
 
 LEAST = 64 * 1024
 """Bytes of a file from which on its digest is remembered; a smaller one is read in no time."""

@@ -8,8 +8,8 @@ import re
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import trees
-from nectar.manage.pieces import DEPTH
+from nectar.manage.tree import trees
+from nectar.manage.tree.pieces import DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
