@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage.single_file import module_name
+from nectar.manage.source.script import module_name
 from nectar.runtime.worker import snapshot
 from tests.environments.workbench import uv
 from tests.world import World

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import source
+from nectar.manage.source import source
 from tests.environments.workbench import Bench, installed, run, uv, write
 
 pytestmark = pytest.mark.uv

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import cache_keys, package, workspace
-from nectar.manage.project import Project, open_project
+from nectar.manage.source import cache_keys, package, workspace
+from nectar.manage.source.pyproject import Project, open_project
 from nectar.manage.tree import searching
 from tests.environments.workbench import Bench, write
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import environment, gc, registry, source
+from nectar.manage import environment, gc, registry
 from nectar.manage.files.locks import held
+from nectar.manage.source import source
 from nectar.manage.tree import contents
 from nectar.manage.tree.contents import Memory
 from nectar.manage.tree.pieces import Piece

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import NotFoundError, UsageError
-from nectar.manage import extras, source, state
+from nectar.manage import state
 from nectar.manage.environment import Environment
 from nectar.manage.registry import Record
+from nectar.manage.source import extras, source
 from tests.environments.workbench import Bench, installed, uv, write
 from tests.world import TWICE, World
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import artifact
-from nectar.manage.plan import Plan
+from nectar.manage.source import artifact
+from nectar.manage.source.plan import Plan
 from nectar.manage.tree.pieces import Copy, Piece, rewrite
 from nectar.manage.tree.trees import Tree
 from tests.environments.workbench import snapshot, write

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import siblings
 from nectar.manage.environment import choose_entry
+from nectar.manage.source import siblings
 from tests.environments.workbench import Bench, installed, run, snapshot, uv, write
 
 PLAIN = "from nectar import handler\n\n@handler\ndef analyze(comp):\n    return 1\n"

@@ -13,8 +13,9 @@ import pytest
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError, NectarError, NotFoundError, UsageError
-from nectar.manage import given, project
-from nectar.manage.source import open_source
+from nectar.manage import given
+from nectar.manage.source import pyproject
+from nectar.manage.source.source import open_source
 from tests.environments.workbench import Bench
 from tests.world import World
 
@@ -175,7 +176,7 @@ def test_a_project_of_another_kind(files: dict[str, str], said: str, lines: list
         bench.file(f"demo/{name}", text)
     bench.file("demo/demo.py", "@handler\n" * 50_000 + "\n@handler\ndef answer(comp):\n    return 1\n")
     with pytest.raises((EnvironmentFailedError, NotFoundError), match=said) as caught:
-        project.open_handler(bench.directory / "demo")
+        pyproject.open_handler(bench.directory / "demo")
     assert all(line in (caught.value.hint or "") for line in lines)
     assert "name of a" in said or "has no name" in said or 'answer = "demo:answer"' in (caught.value.hint or "")
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import environment, source
+from nectar.manage import environment
 from nectar.manage.environment import Environment
+from nectar.manage.source import source
 from nectar.manage.uv.uv import filtered, find_uv
 
 UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'

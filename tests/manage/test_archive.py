@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import UsageError
-from nectar.manage import archive, artifact
-from nectar.manage.source import open_source
+from nectar.manage.source import archive, artifact
+from nectar.manage.source.source import open_source
 
 SOON = 4
 """Seconds of this process's own time."""

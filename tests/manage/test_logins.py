@@ -12,7 +12,7 @@ from nectar.errors import UsageError
 from nectar.home import Home
 from nectar.manage import given, registry
 from nectar.manage.given import Given
-from nectar.manage.source import open_source, recall, reopen
+from nectar.manage.source.source import open_source, recall, reopen
 from nectar.manage.uv import logins, passing
 
 SHELL = {"USER_X": "bob", "WORD": "s3cr3t", "BASE": "bob:s3cr3t@host"}

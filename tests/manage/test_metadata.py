@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import metadata
-from nectar.manage.siblings import find
+from nectar.manage.source import inline_metadata
+from nectar.manage.source.siblings import find
 
 REFERENCE = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """As in PEP 723."""
@@ -37,7 +37,7 @@ def test_blocks_are_the_reference_s(lines: list[str], ended: bool) -> None:
     if any(line == "# /// " for line in lines):  # more than the reference: blanks after a mark do not matter
         lines = [line.rstrip() for line in lines]
     text = "\n".join(lines) + ("\n" if ended else "")
-    found = [(each.type, "".join(f"{line}\n" for line in each.content)) for each in metadata.blocks(text.split("\n"))]
+    found = [(each.type, "".join(f"{line}\n" for line in each.content)) for each in inline_metadata.blocks(text.split("\n"))]
     assert found == [(each["type"], each["content"]) for each in REFERENCE.finditer(text)]
 
 
@@ -47,7 +47,7 @@ def test_blocks_are_the_reference_s(lines: list[str], ended: bool) -> None:
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 def test_what_comes_before_it_does_not_matter(begin: str, ends: str, tmp_path: Path) -> None:
     text = begin + '# /// script\n# dependencies = ["a"]\n#\n# requires-python = ">=3.12"\n# ///\nx = "ä"\n'
-    said = metadata.read(write(tmp_path, text.replace("\n", ends)))
+    said = inline_metadata.read(write(tmp_path, text.replace("\n", ends)))
     assert (said.dependencies, said.requires_python) == (["a"], ">=3.12")
 
 
@@ -71,7 +71,7 @@ def test_what_comes_before_it_does_not_matter(begin: str, ends: str, tmp_path: P
 def test_errors_name_the_line_of_the_file(text: str, said: str, line: int | None, tmp_path: Path) -> None:
     file = write(tmp_path, text)
     with pytest.raises(EnvironmentFailedError, match=said) as caught:
-        metadata.read(file)
+        inline_metadata.read(file)
     assert caught.value.where == (f"{file}, line {line}" if line else str(file))
 
 
@@ -79,7 +79,9 @@ def test_errors_name_the_line_of_the_file(text: str, said: str, line: int | None
     "table", ["[tool]\nnectar = 3", "[tool.nectar]\nworkers = inf", "[tool.nectar]\nworkers = '" + "x" * 5000 + "'"]
 )
 def test_settings_that_are_none(table: str, tmp_path: Path) -> None:
-    said = metadata.read(write(tmp_path, "# /// script\n" + "".join(f"# {line}\n" for line in table.split("\n")) + "# ///\n"))
+    said = inline_metadata.read(
+        write(tmp_path, "# /// script\n" + "".join(f"# {line}\n" for line in table.split("\n")) + "# ///\n")
+    )
     with pytest.raises(NectarError) as caught:
         _ = said.settings
     assert len(caught.value.message) < 200
@@ -112,7 +114,7 @@ def test_whatever_a_file_holds_it_is_read_soon(content: str | bytes, tmp_path: P
     file = write(tmp_path, content)
     began = time.process_time()
     try:
-        metadata.read(file)
+        inline_metadata.read(file)
     except EnvironmentFailedError as error:
         assert "not closed" in error.message
     assert find(file, lambda _: True) == []
@@ -124,7 +126,7 @@ def test_code_may_have_another_encoding_and_metadata_may_not(tmp_path: Path) -> 
     (tmp_path / "other.py").write_bytes(b"\xef\xbb\xbfx = 1\n")
     block = "# coding: latin-1\n# /// script\n# a = 'x'\n# ///\nimport helper  # ä\n"
     file = write(tmp_path, block.encode("latin-1"))
-    assert metadata.read(file).table == {"a": "x"}
+    assert inline_metadata.read(file).table == {"a": "x"}
     assert [each.name for each in find(file, lambda _: True)] == ["helper", "other"]
     with pytest.raises(EnvironmentFailedError, match="not UTF-8"):
-        metadata.read(write(tmp_path, block.replace("x", "ä").encode("latin-1")))
+        inline_metadata.read(write(tmp_path, block.replace("x", "ä").encode("latin-1")))

@@ -8,7 +8,7 @@ import click
 
 from nectar.errors import NectarError, from_system
 from nectar.manage import handlers
-from nectar.manage.extras import check as check_extra
+from nectar.manage.source.extras import check as check_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

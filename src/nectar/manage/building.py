@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import extras, generations, installed, notes, stale, steering
+from nectar.manage import generations, installed, notes, stale, steering
 from nectar.manage.marker import Marker
-from nectar.manage.plan import LOCK, key_of
-from nectar.manage.project import open_project
-from nectar.manage.single_file import MANIFEST, SNAPSHOT
+from nectar.manage.source import extras
+from nectar.manage.source.plan import LOCK, key_of
+from nectar.manage.source.pyproject import open_project
+from nectar.manage.source.script import MANIFEST, SNAPSHOT
 from nectar.manage.tree import unlisted
 from nectar.manage.uv import interpreters
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
-    from nectar.manage.plan import Plan
+    from nectar.manage.source.plan import Plan
     from nectar.manage.uv.uv import Outcome
     from nectar.manage.workshop import Workshop
 

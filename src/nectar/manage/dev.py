@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import extras, package, riding, workshop, workspace
+from nectar.manage import riding, workshop
 from nectar.manage.files import authored
-from nectar.manage.project import Project, open_project
-from nectar.manage.source import buildable
+from nectar.manage.source import extras, package, workspace
+from nectar.manage.source.pyproject import Project, open_project
+from nectar.manage.source.source import buildable
 from nectar.manage.uv import interpreters
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import installed
-from nectar.manage.single_file import SNAPSHOT
+from nectar.manage.source.script import SNAPSHOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.manage.generations import Generation
-    from nectar.manage.plan import Plan
-    from nectar.manage.source import Source
+    from nectar.manage.source.plan import Plan
+    from nectar.manage.source.source import Source
 
 _SOON = 3600
 """Seconds within which a file that is changed a second time is not somebody's hand any more."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.manage import generations, resolution, variables
 from nectar.manage.files.locks import held
-from nectar.manage.plan import key_of, platform
+from nectar.manage.source.plan import key_of, platform
 from nectar.manage.tree import contents
 from nectar.manage.uv import configuration
 from nectar.protocol import Loading
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.marker import Marker
-    from nectar.manage.plan import Plan
-    from nectar.manage.source import Source
+    from nectar.manage.source.plan import Plan
+    from nectar.manage.source.source import Source
     from nectar.manage.workshop import Workshop
 
 _ATTEMPTS = 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
 from nectar.manage import environment, given, handlers, riding, state, variables
-from nectar.manage.source import recall
+from nectar.manage.source.source import recall
 from nectar.settings import Settings
 
 if TYPE_CHECKING:

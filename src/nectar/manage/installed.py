@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
-from nectar.manage.project import GROUP, PLUGINS, normalised
+from nectar.manage.source.pyproject import GROUP, PLUGINS, normalised
 from nectar.regular import open_regular
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from nectar.manage import attachments, environment, given, handlers, liveness, r
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
-from nectar.manage.source import recall, reopen
+from nectar.manage.source.source import recall, reopen
 from nectar.manage.uv import configuration
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.environment import Environment
     from nectar.manage.prepare import Prepared
-    from nectar.manage.source import Source
+    from nectar.manage.source.source import Source
     from nectar.manage.turns import Attempt
 
 

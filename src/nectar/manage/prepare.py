@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nectar.errors import NectarError
     from nectar.home import Home
     from nectar.manage.environment import Environment
-    from nectar.manage.source import Source
+    from nectar.manage.source.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)

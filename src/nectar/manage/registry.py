@@ -43,7 +43,7 @@ class Record:
     :ivar desired: what its operator asked for.
     :ivar attached_aliases: the aliases that it answers for, in the order of attaching.
     :ivar handler: what was launched, as a person calls it: an absolute path, or a requirement.
-    :ivar source: what it was built from, as :mod:`nectar.manage.source` writes it down.
+    :ivar source: what it was built from, as :mod:`nectar.manage.source.source` writes it down.
     :ivar environment: the key of its virtual environment.
     :ivar python: that environment's interpreter.
     :ivar entry: the entry point's value.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import metadata
 from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.files.locks import held
 from nectar.manage.files.writing import write_whole
+from nectar.manage.source import inline_metadata
 from nectar.manage.tree.pieces import Piece, rewrite
 from nectar.manage.uv import configuration, passing
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nectar.home import Home
-    from nectar.manage.plan import Plan
+    from nectar.manage.source.plan import Plan
     from nectar.manage.workshop import Workshop
 
 
@@ -101,9 +101,9 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     assert plan.script_lock is not None
     place = shop.tree / plan.script_lock
     script = place.with_suffix("")
-    said = metadata.read(script)
+    said = inline_metadata.read(script)
     # uv would go by all settings in it, whatever file of settings it is given.
-    rewrite(shop.tree, plan.script_lock.removesuffix(".lock"), metadata.write(passing.script(said.table)).encode())
+    rewrite(shop.tree, plan.script_lock.removesuffix(".lock"), inline_metadata.write(passing.script(said.table)).encode())
     project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
     checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
     if building.is_mismatch(checked):

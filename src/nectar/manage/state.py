@@ -54,7 +54,8 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
 
     :param record: the handler's in the registry.
     """
-    from nectar.manage import environment, source  # which a list of handlers does not need
+    from nectar.manage import environment
+    from nectar.manage.source import source  # which a list of handlers does not need
 
     marker = generations.marker_of(home, record.environment)
     if marker is None:

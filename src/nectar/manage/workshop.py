@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nectar.home import Home
-    from nectar.manage.plan import Plan
-    from nectar.manage.source import Source
+    from nectar.manage.source.plan import Plan
+    from nectar.manage.source.source import Source
     from nectar.manage.uv.uv import Outcome
 
 ASIDE = ".build-"

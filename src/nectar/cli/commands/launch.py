@@ -14,7 +14,7 @@ from nectar.home import check_alias, check_name
 from nectar.manage import launch
 from nectar.manage.given import Given, parse
 from nectar.manage.prepare import Order
-from nectar.manage.source import open_source
+from nectar.manage.source.source import open_source
 
 
 @click.command(short_help="Run a handler as a daemon.")

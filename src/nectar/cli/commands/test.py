@@ -17,7 +17,7 @@ from nectar.errors import NectarError, NotFoundError, UsageError
 from nectar.manage import environment, state, trial
 from nectar.manage.files import authored
 from nectar.manage.prepare import Order, prepare
-from nectar.manage.source import open_source
+from nectar.manage.source.source import open_source
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:

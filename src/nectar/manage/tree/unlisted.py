@@ -12,7 +12,7 @@ from nectar.manage.tree.pieces import is_name, parents
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nectar.manage.project import Project
+    from nectar.manage.source.pyproject import Project
 
 _PATTERNS = 200
 """Patterns that a project's settings may have."""

@@ -9,9 +9,9 @@ from typing import Any
 import tomli_w
 
 from nectar.errors import UsageError
-from nectar.manage import extras
-from nectar.manage.plan import Plan
-from nectar.manage.project import NAME, normalised
+from nectar.manage.source import extras
+from nectar.manage.source.plan import Plan
+from nectar.manage.source.pyproject import NAME, normalised
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
 from nectar.manage.uv.interpreters import Request, required
@@ -100,7 +100,7 @@ def _requires_python(path: Path) -> str | None:
     """What a wheel's or sdist's own metadata says of Python; None where it says nothing, or cannot be read (uv will say why)."""
     import email.parser  # which other handlers do not need
 
-    from nectar.manage import archive
+    from nectar.manage.source import archive
 
     text = archive.read_metadata(path)
     found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"] if text else None

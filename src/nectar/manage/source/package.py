@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import cache_keys, extras, vcs, workspace
-from nectar.manage.gathering import DECIDING, Gathering, gather
-from nectar.manage.plan import LOCK, Plan
-from nectar.manage.project import normalised, open_handler
+from nectar.manage.source import cache_keys, checkouts, extras, workspace
+from nectar.manage.source.path_sources import DECIDING, Gathering, gather
+from nectar.manage.source.plan import LOCK, Plan
+from nectar.manage.source.pyproject import normalised, open_handler
 from nectar.manage.tree import trees, unlisted
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
@@ -21,7 +21,7 @@ from nectar.manage.uv import configuration
 from nectar.manage.uv.interpreters import Request, pinned, required
 
 if TYPE_CHECKING:
-    from nectar.manage.project import Project
+    from nectar.manage.source.pyproject import Project
 
 _TOLD_BY = ("pyproject.toml", "uv.toml", ".python-version")
 
@@ -39,7 +39,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     space = gathered.space(project)
     root = space.root if space else project
     gather(project, gathered, whole=True)
-    checkout = vcs.checkout(project) if any(vcs.names_version(each) for each in gathered.whole.values()) else None
+    checkout = checkouts.checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
     made = Plan(
         distribution=normalised(project.name), project=position(project.directory, base), python=_request(project, space, python)

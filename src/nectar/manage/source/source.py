@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import NAME_PATTERN, NECTAR, absolute
-from nectar.manage import artifact, extras, package, project, single_file
 from nectar.manage.files.tables import list_of_text
-from nectar.manage.plan import Plan
+from nectar.manage.source import artifact, extras, package, pyproject, script
+from nectar.manage.source.plan import Plan
 from nectar.manage.uv import configuration, logins, passing
 from nectar.settings import Settings, variable_name
 
@@ -89,7 +89,7 @@ class Source:
         if self.kind == "package":
             return package.plan(self.path, python=self.python, chosen=self.extras, but=but)
         if self.kind == "file":
-            return single_file.plan(self.path, python=self.python, but=but)
+            return script.plan(self.path, python=self.python, but=but)
         if self.kind == "requirement":
             return artifact.plan_requirement(self.requirement or "", python=self.python)
         return artifact.plan_file(self.path, python=self.python, chosen=self.extras)
@@ -127,14 +127,14 @@ def open_source(
     path = _absolute(path)
     options["extras"] = extras.together((*behind, *chosen))
     if path.is_dir():
-        found = project.open_handler(path)
+        found = pyproject.open_handler(path)
         return Source(kind="package", path=path, name=_name(found.name), settings=found.settings, **options)
     if not path.exists() and "://" in str(handler):  # and is not repeated: a password may be in it
         raise UsageError("This is an address, and no path.", hint="Give it as a requirement: --requirement 'NAME @ ADDRESS'.")
     if not path.exists():
         raise NotFoundError("There is nothing at this path.", where=str(path), hint="nectar new makes a handler to begin with.")
     if path.suffix == ".py":
-        settings = single_file.read_metadata(path).settings
+        settings = script.read_metadata(path).settings
         if settings.extras or options["extras"]:
             raise UsageError(
                 "A single file has no extras.",

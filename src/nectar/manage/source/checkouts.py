@@ -13,7 +13,7 @@ from nectar.manage.tree import git
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.project import Project
+    from nectar.manage.source.pyproject import Project
     from nectar.manage.tree.git import Repository
 
 _BY_GIT = re.compile(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import workspace
 from nectar.manage.files.authored import read_toml
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.project import Project, normalised, open_project
+from nectar.manage.source import workspace
+from nectar.manage.source.pyproject import Project, normalised, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

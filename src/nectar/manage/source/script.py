@@ -14,12 +14,12 @@ from typing import Any
 
 import tomli_w
 
-from nectar.manage import metadata, package, siblings
 from nectar.manage.files import authored
 from nectar.manage.files.strangers import planted
-from nectar.manage.gathering import Gathering, gather
-from nectar.manage.plan import LOCK, Plan
-from nectar.manage.project import GROUP, Project, normalised
+from nectar.manage.source import inline_metadata, package, siblings
+from nectar.manage.source.path_sources import Gathering, gather
+from nectar.manage.source.plan import LOCK, Plan
+from nectar.manage.source.pyproject import GROUP, Project, normalised
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 VERSION = "0"
 _OURS = frozenset({"__main__", "nectar", SNAPSHOT})
 
-read_metadata = metadata.read
+read_metadata = inline_metadata.read
 
 
 def module_name(file: Path) -> str:
@@ -118,7 +118,7 @@ def _snapshot(file: Path, module: str, left_out: list[str]) -> dict[str, bytes]:
     return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
 
 
-def _project(said: metadata.Metadata, distribution: str, module: str) -> dict[str, Any]:
+def _project(said: inline_metadata.Metadata, distribution: str, module: str) -> dict[str, Any]:
     uv = {**said.uv, "package": True, "build-backend": {"module-name": SNAPSHOT, "module-root": "src"}}
     for group in ("default-groups", "dev-dependencies", "workspace"):
         uv.pop(group, None)
@@ -136,7 +136,7 @@ def _project(said: metadata.Metadata, distribution: str, module: str) -> dict[st
     }
 
 
-def _request(said: metadata.Metadata, python: str | None) -> Request:
+def _request(said: inline_metadata.Metadata, python: str | None) -> Request:
     requires = required([(said.requires_python, said.file)])
     if python or requires:
         return Request(requires, python)

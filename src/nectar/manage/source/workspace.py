@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.strangers import counts, foreign
 from nectar.manage.files.tables import list_of_text
-from nectar.manage.project import Project, normalised, open_project
+from nectar.manage.source.pyproject import Project, normalised, open_project
 from nectar.manage.tree import searching
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from nectar.manage import vcs
 from nectar.manage.files import authored
 from nectar.manage.files.devices import is_virtual
+from nectar.manage.source import checkouts
 from nectar.manage.tree import searching
 from nectar.manage.tree.pieces import is_name
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nectar.manage.project import Project
+    from nectar.manage.source.pyproject import Project
 
 
 def values(project: Project) -> list[str]:
@@ -28,7 +28,7 @@ def values(project: Project) -> list[str]:
         elif isinstance(key.get("dir"), str):
             found.append(f"directory {key['dir']} {os.path.isdir(project.directory / key['dir'])}")
         elif key.get("git"):
-            checkout = vcs.checkout(project)
+            checkout = checkouts.checkout(project)
             found.append(f"commit {checkout.head if checkout else None}")
     return found
 

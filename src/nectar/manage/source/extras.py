@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import UsageError
-from nectar.manage.project import normalised
+from nectar.manage.source.pyproject import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

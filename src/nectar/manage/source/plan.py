@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nectar.manage.source.checkouts import Checkout
     from nectar.manage.tree.trees import Tree
-    from nectar.manage.vcs import Checkout
 
 FORMAT = "1"
 """Part of every key: raised when the same content would be built otherwise."""

@@ -13,7 +13,7 @@ import tomli_w
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.project import settings_in
+from nectar.manage.source.pyproject import settings_in
 from nectar.settings import Settings
 
 _OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
