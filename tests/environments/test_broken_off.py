@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import state, workshop
+from nectar.manage.environment import build_directory, drift
 from nectar.manage.files.locks import is_free
 from tests.environments.workbench import Bench, run, write
 from tests.soak.table import portion
@@ -103,7 +103,7 @@ def swept(bench: Bench) -> None:
     """Wait until what outlived a kill has ended, and have it swept as the next build would."""
 
     def done() -> bool:
-        workshop.sweep(bench.home)
+        build_directory.sweep(bench.home)
         return not any(name.startswith(".") for name in bench.built())
 
     wait(done)
@@ -189,10 +189,10 @@ def kill_builds(bench: Bench, killed: str, times: int) -> None:
         ended(process)
         found = bench.provide(project)
         assert run(found, "import demo; print(demo.answer(0))") == str(count)
-        assert state.check(bench.home, found.key) == []
+        assert drift.check(bench.home, found.key) == []
     swept(bench)
     for name in bench.built():
-        assert state.check(bench.home, name) == []
+        assert drift.check(bench.home, name) == []
 
 
 def _kill(pid: int) -> None:
@@ -215,17 +215,17 @@ def test_a_disk_that_takes_no_more(bench: Bench, slow: Path) -> None:
 def test_what_uv_installed_is_checked(bench: Bench) -> None:
     project = bench.project(dependencies=("click==7.1.2",))
     found = bench.provide(project)
-    assert state.check(bench.home, found.key) == []
+    assert drift.check(bench.home, found.key) == []
     module = next(found.path.glob("lib/*/site-packages/click/core.py"))
     content = module.read_bytes()
     module.unlink()
     module.write_bytes(content.replace(b"import", b"export", 1))
-    assert state.check(bench.home, found.key) == ["click: click/core.py has another content"]
+    assert drift.check(bench.home, found.key) == ["click: click/core.py has another content"]
     module.unlink()
-    assert state.check(bench.home, found.key) == ["click: click/core.py is missing"]
+    assert drift.check(bench.home, found.key) == ["click: click/core.py is missing"]
     (found.path / "nectar.json").unlink()
     assert bench.find(project) is None
-    assert state.check(bench.home, bench.provide(project).key) == []
+    assert drift.check(bench.home, bench.provide(project).key) == []
 
 
 def test_a_wrong_hash_in_the_lock(bench: Bench) -> None:

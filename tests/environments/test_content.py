@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nectar.home import Home
-from nectar.manage import environment
+from nectar.manage.environment import store
 from tests.environments.workbench import Bench, installed, snapshot, uv, write
 
 pytestmark = pytest.mark.uv
@@ -48,9 +48,9 @@ def test_what_makes_another(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "https://user:secret@example.invalid/simple")
     changed = bench.find(project)
     assert changed is None
-    digests = environment.current(bench.home, bench.open(project), os.environ)
+    digests = store.current(bench.home, bench.open(project), os.environ)
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "https://user:other@example.invalid/simple")
-    assert environment.current(bench.home, bench.open(project), os.environ) == digests
+    assert store.current(bench.home, bench.open(project), os.environ) == digests
 
 
 def test_what_makes_no_other(bench: Bench) -> None:

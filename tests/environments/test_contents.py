@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import environment, gc, registry
+from nectar.manage import gc, registry
+from nectar.manage.environment import store
 from nectar.manage.files.locks import held
 from nectar.manage.source import source
 from nectar.manage.tree import contents
@@ -211,4 +212,4 @@ def test_gc_takes_what_belongs_to_no_handler(tmp_path: Path) -> None:
 
 def test_what_is_planned_remembers(bench: Bench) -> None:
     opened = source.open_source(bench.project())
-    assert environment.planned(bench.home, opened).digests() == opened.plan().digests()
+    assert store.planned(bench.home, opened).digests() == opened.plan().digests()

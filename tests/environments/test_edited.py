@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import gc, generations, state
-from nectar.manage.environment import Environment
-from nectar.manage.installed import Distribution, distributions, mismatches, refuse_outside
-from nectar.manage.marker import MARKER, NOTES
+from nectar.manage import gc
+from nectar.manage.environment import drift, generations
+from nectar.manage.environment.installed import Distribution, distributions, mismatches, refuse_outside
+from nectar.manage.environment.marker import MARKER, NOTES
+from nectar.manage.environment.store import Environment
 from tests.environments.test_gc_and_state import record
 from tests.environments.workbench import Bench, run, uv
 from tests.world import World
@@ -39,7 +40,7 @@ def test_it_is_built_anew_under_another_name(bench: Bench) -> None:
     first = bench.provide(project)
     edit(module(first))
     assert bench.find(project) is None
-    assert state.changed_since(bench.home, record(bench, project, first)) == [
+    assert drift.changed_since(bench.home, record(bench, project, first)) == [
         f"environment ({module(first).relative_to(first.path)})"
     ]
     edit(first.path / "CACHEDIR.TAG")
@@ -50,7 +51,7 @@ def test_it_is_built_anew_under_another_name(bench: Bench) -> None:
     assert "# edited" in module(first).read_text(), "whoever runs from it has it as it is"
     assert "# edited" not in module(second).read_text()
     assert bench.provide(project) == second == bench.find(project)
-    assert state.changed_since(bench.home, record(bench, project, second)) == []
+    assert drift.changed_since(bench.home, record(bench, project, second)) == []
     assert {each.path for each in gc.collect(bench.home)} == {first.path}
     assert bench.provide(project) == second
 
@@ -144,21 +145,21 @@ def test_doctor_looks_at_whatever_a_handler_made_of_its_environment(bench: Bench
     info = next(found.path.glob("lib/*/site-packages/demo-1.0.dist-info"))
     rows = list(csv.reader((info / "RECORD").read_text().splitlines()))
     (info / "RECORD").write_text("".join(f"{path},{digest},\n" for path, digest, _ in rows) + "/dev/zero,sha256=x,\n")
-    assert state.check(bench.home, found.key) == ["demo: /dev/zero lies outside of the environment"]
+    assert drift.check(bench.home, found.key) == ["demo: /dev/zero lies outside of the environment"]
     for text in (
         f"{'x' * 200_000},,\n",
         f'"{"x" * 200_000}',
     ):
         (info / "RECORD").write_text(text)
-        assert state.check(bench.home, found.key) == ["demo: no RECORD"]
+        assert drift.check(bench.home, found.key) == ["demo: no RECORD"]
     (info / "RECORD").write_text(f"demo/__init__.py,,{'9' * 5000}\nnothing.py,,²\n")
-    assert state.check(bench.home, found.key) == ["demo: nothing.py is missing"]
+    assert drift.check(bench.home, found.key) == ["demo: nothing.py is missing"]
     for name in ("RECORD", "METADATA", "entry_points.txt"):
         (info / name).unlink()
         (info / name).symlink_to("/dev/zero")
-    assert "its distributions are not those that it was built with" in state.check(bench.home, found.key)
+    assert "its distributions are not those that it was built with" in drift.check(bench.home, found.key)
     shutil.rmtree(found.path / "lib")
-    assert state.check(bench.home, found.key) == ["The environment holds no site-packages."]
+    assert drift.check(bench.home, found.key) == ["The environment holds no site-packages."]
 
 
 def test_on_the_command_line(fresh: World) -> None:

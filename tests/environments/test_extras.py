@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import NotFoundError, UsageError
-from nectar.manage import state
-from nectar.manage.environment import Environment
+from nectar.manage.environment import drift
+from nectar.manage.environment.store import Environment
 from nectar.manage.registry import Record
 from nectar.manage.source import extras, source
 from tests.environments.workbench import Bench, installed, uv, write
@@ -133,9 +133,9 @@ def test_of_a_project(bench: Bench, wheels: Path) -> None:
     both = bench.provide(project, chosen=("very_slow",))
     assert installed(both) == {"demo": "1.0", "nectar-test-fast": "1.0", "nectar-test-slow": "1.0"}
     record = Record(source=opened.to_mapping(), environment=both.key)
-    assert state.changed_since(bench.home, record, environ=os.environ) == []
+    assert drift.changed_since(bench.home, record, environ=os.environ) == []
     bench.project(more=EXTRAS)
-    assert set(state.changed_since(bench.home, record, environ=os.environ)) == {"settings"}
+    assert set(drift.changed_since(bench.home, record, environ=os.environ)) == {"settings"}
 
 
 @pytest.mark.uv

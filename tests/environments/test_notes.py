@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage import notes
-from nectar.manage.marker import NOTES
+from nectar.manage.environment import notes
+from nectar.manage.environment.marker import NOTES
 from tests.environments.workbench import write
 
 CODE = "lib/python3.11/site-packages/demo/__init__.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import state
+from nectar.manage.environment import drift
 from nectar.manage.uv import interpreters
 from tests import pythons
 from tests.environments.workbench import Bench, pyenv, uv, write
@@ -115,12 +115,12 @@ def test_a_base_that_vanished_is_noticed_and_mended(bench: Bench, monkeypatch: p
         pytest.skip("uv looks through the links of this Python")
     shutil.rmtree(base)
     assert bench.find(project) is None
-    assert any("Python has vanished" in problem for problem in state.check(bench.home, first.key))
+    assert any("Python has vanished" in problem for problem in drift.check(bench.home, first.key))
     monkeypatch.setenv("PATH", pythons.path_with("3.11"))
     second = bench.provide(project)
     assert second.key == f"{first.key}.2", "nothing is mended in its place, where a daemon may run from it"
     assert second.python.exists()
-    assert state.check(bench.home, second.key) == []
+    assert drift.check(bench.home, second.key) == []
 
 
 def test_pyenv_s_stand_ins_are_replaced(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import notes, steering
-from nectar.manage.installed import Distribution
-from nectar.manage.marker import MARKER
+from nectar.manage.environment import notes, steering
+from nectar.manage.environment.installed import Distribution
+from nectar.manage.environment.marker import MARKER
 from tests.environments.workbench import Bench, write
 
 STEERING = [

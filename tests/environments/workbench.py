@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import environment
-from nectar.manage.environment import Environment
+from nectar.manage.environment import store
+from nectar.manage.environment.store import Environment
 from nectar.manage.source import source
 from nectar.manage.uv.uv import filtered, find_uv
 
@@ -71,10 +71,10 @@ class Bench:
 
     def provide(self, path: Path | None, *, upgrade: bool = False, **options: object) -> Environment:
         """What ``launch`` asks for."""
-        return environment.provide(self.home, self.open(path, **options), report=self.said.append, upgrade=upgrade)
+        return store.provide(self.home, self.open(path, **options), report=self.said.append, upgrade=upgrade)
 
     def find(self, path: Path | None, **options: object) -> Environment | None:
-        return environment.find(self.home, self.open(path, **options))
+        return store.find(self.home, self.open(path, **options))
 
     def open(self, path: Path | None, **options: object) -> source.Source:
         return source.open_source(path, **options)  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nectar.manage import marker
-from nectar.manage.marker import MARKER
+from nectar.manage.environment import marker
+from nectar.manage.environment.marker import MARKER
 
 OLD: dict[str, Any] = {
     "python_version": "3.12.1",

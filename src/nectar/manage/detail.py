@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage import generations, given, handlers, liveness, state
+from nectar.manage import given, handlers, liveness
+from nectar.manage.environment import drift, generations
 from nectar.protocol import ask
 from nectar.settings import Settings
 
@@ -63,7 +64,7 @@ def look(home: Home, name: str) -> Detail:
         variables=_variables(home, name),
         daemon=daemon,
         silent=silent,
-        changed=state.changed_since(home, record) if record.environment else [],
+        changed=drift.changed_since(home, record) if record.environment else [],
     )
 
 

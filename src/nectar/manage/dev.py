@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import absolute
-from nectar.manage import riding, workshop
+from nectar.manage.environment import build_directory, sidecar
 from nectar.manage.files import authored
 from nectar.manage.source import extras, package, workspace
 from nectar.manage.source.pyproject import Project, open_project
@@ -62,7 +62,7 @@ def prepare(
     arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")
-    with workshop.in_place(home, root, report, os.environ, build_env=buildable(build_env)) as uv:
+    with build_directory.in_place(home, root, report, os.environ, build_env=buildable(build_env)) as uv:
         if not (venv / "bin" / "python").exists():
             arguments += ["--python", interpreters.choose(uv, package.request(project, None), downloads=False)]
         outcome = uv.run(*arguments)
@@ -75,7 +75,7 @@ def prepare(
         )
     minor, packages = _ask(venv)
     interpreters.check(minor, package.request(project, None))
-    runtime = riding.runtime(home, minor)
+    runtime = sidecar.runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link
     pth.write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from nectar import __version__, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
-from nectar.manage import detail, gc, handlers, liveness, registry, state, turns
+from nectar.manage import detail, gc, handlers, liveness, registry, turns
+from nectar.manage.environment import drift
 from nectar.manage.uv.interpreters import OLDEST, installed
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
 
@@ -123,7 +124,7 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     if record.is_down:
         before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
     if record.environment:
-        wrong = state.check(home, record.environment)
+        wrong = drift.check(home, record.environment)
         if wrong:
             before.append(Finding("problem", f"The environment of {name}: {wrong[0]}", f"nectar restart {name}"))
     else:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 from nectar.manage import given, registry
 from nectar.manage.dev import developed
+from nectar.manage.environment.build_directory import ASIDE, abandoned
+from nectar.manage.environment.generations import key_of
 from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import aside_of
-from nectar.manage.generations import key_of
 from nectar.manage.tree import contents
-from nectar.manage.workshop import ASIDE, abandoned
 
 if TYPE_CHECKING:
     from nectar.home import Home

@@ -7,7 +7,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
-from nectar.manage import environment, given, handlers, riding, state, variables
+from nectar.manage import given, handlers, variables
+from nectar.manage.environment import drift, sidecar, store
 from nectar.manage.source.source import recall
 from nectar.settings import Settings
 
@@ -30,16 +31,16 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     :raises EnvironmentFailedError: its environment is gone.
     """
     record = handlers.require(home, name)
-    built = environment.recorded(home, recall(record.source), record.environment)
+    built = store.recorded(home, recall(record.source), record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")
-    for path in state.edited(home, record.environment)[:1]:
+    for path in drift.edited(home, record.environment)[:1]:
         report(f"{built.path / path} was changed after the environment had been built: nectar restart {name} builds it anew.")
     settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activated(built.path, process)
     process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
-    process["PYTHONPATH"] = str(riding.runtime(home, built.python_version) / "api")
+    process["PYTHONPATH"] = str(sidecar.runtime(home, built.python_version) / "api")
     found = shutil.which(words[0], path=process["PATH"])
     if found is None:
         raise NotFoundError(f"There is no command {words[0]!r}.", where=str(built.path / "bin"))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage import attachments, environment, given, handlers, liveness, registry, state, stopping, turns
+from nectar.manage import attachments, given, handlers, liveness, registry, stopping, turns
+from nectar.manage.environment import drift, store
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.process import Starting
 from nectar.manage.registry import Record
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nectar.home import Home
-    from nectar.manage.environment import Environment
+    from nectar.manage.environment.store import Environment
     from nectar.manage.prepare import Prepared
     from nectar.manage.source.source import Source
     from nectar.manage.turns import Attempt
@@ -62,7 +63,7 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
         _require_stopped(home, name)
         attachments.check(home, handlers.records(home), order.aliases, name=name)
         order = replace(order, source=_with_kept_login(home, name, order.source))
-        built = environment.provide(home, order.source, report=report)
+        built = store.provide(home, order.source, report=report)
         return _serve(home, name, order, built, attempt)
 
 
@@ -96,9 +97,9 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
     source = recall(record.source, login=kept.login)
-    built = environment.unchanged(home, source, record.environment)
+    built = store.unchanged(home, source, record.environment)
     if built is None:
-        what = environment.lost(home, record.environment)
+        what = store.lost(home, record.environment)
         report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
@@ -112,7 +113,7 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
     for line in differing:
         report(line)
     try:
-        built = environment.provide(home, source, upgrade=upgrade, report=report)
+        built = store.provide(home, source, upgrade=upgrade, report=report)
     except EnvironmentFailedError as error:
         error.hint = " ".join(filter(None, [error.hint, *differing])) or None
         raise
@@ -149,7 +150,7 @@ def _serve(
     :raises _StoppedInVainError: it was stopped, and then this one could not serve.
     :raises ConflictError: a later command has stopped or removed the handler.
     """
-    with state.in_use(home, built.key):
+    with drift.in_use(home, built.key):
         prepared = prepare(home, name, order, built, chosen=chosen)
         with Starting(prepared) as daemon:
             daemon.load(meanwhile=attempt.require_wanted)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nectar import processes
-from nectar.manage import environment, riding, variables
+from nectar.manage import variables
+from nectar.manage.environment import sidecar, store
 from nectar.manage.given import Given
 from nectar.protocol import Assignment
 from nectar.settings import Settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from nectar.errors import NectarError
     from nectar.home import Home
-    from nectar.manage.environment import Environment
+    from nectar.manage.environment.store import Environment
     from nectar.manage.source.source import Source
 
 
@@ -73,11 +74,11 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """:param chosen: the entry point's name and value, where they are known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
-    entry = chosen or environment.choose_entry(built, order.entry)
+    entry = chosen or store.choose_entry(built, order.entry)
     settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
-    loading = environment.loading(home, built, order.source, entry, process)
+    loading = store.loading(home, built, order.source, entry, process)
     return Prepared(
         order=order,
         environment=built,
@@ -86,5 +87,5 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
         given=given,
         assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
         python=built.python,
-        script=riding.start_script(riding.runtime(home, built.python_version)),
+        script=sidecar.start_script(sidecar.runtime(home, built.python_version)),
     )

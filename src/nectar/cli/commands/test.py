@@ -14,7 +14,8 @@ from nectar.cli.arguments import build_env_option, entry_option, extra_option, j
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
-from nectar.manage import environment, state, trial
+from nectar.manage import trial
+from nectar.manage.environment import drift, store
 from nectar.manage.files import authored
 from nectar.manage.prepare import Order, prepare
 from nectar.manage.source.source import open_source
@@ -53,8 +54,8 @@ def command(
     show.begin()
     order = Order(source=open_source(handler, chosen=extras, build_env=build_env), entry=entry)
     home.create()
-    built = environment.provide(home, order.source, report=output.talk)
-    with state.in_use(home, built.key):
+    built = store.provide(home, order.source, report=output.talk)
+    with drift.in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
         with closing(trial.events(prepared, [question], deadline=None)) as events:
             for event in events:

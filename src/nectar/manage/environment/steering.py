@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.installed import site_packages
-from nectar.manage.marker import MARKER, NOTES
+from nectar.manage.environment.installed import site_packages
+from nectar.manage.environment.marker import MARKER, NOTES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from nectar.manage.installed import Distribution
+    from nectar.manage.environment.installed import Distribution
 
 _STEERING = re.compile(
     rf"\.?({re.escape(MARKER)}|{re.escape(NOTES)})|pyvenv\.cfg|lib|lib64"

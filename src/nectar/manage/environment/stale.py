@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nectar.manage.environment.installed import site_packages
 from nectar.manage.files import authored
-from nectar.manage.installed import site_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.installed import Distribution
+    from nectar.manage.environment.installed import Distribution
 
 
 def modules(venv: Path, tree: Path, found: list[Distribution], names: list[str]) -> list[str]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import generations, installed, notes, stale, steering
-from nectar.manage.marker import Marker
+from nectar.manage.environment import generations, installed, notes, stale, steering
+from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
 from nectar.manage.source.plan import LOCK, key_of
 from nectar.manage.source.pyproject import open_project
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
+    from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.source.plan import Plan
     from nectar.manage.uv.uv import Outcome
-    from nectar.manage.workshop import Workshop
 
 _MISMATCH = "needs to be updated, but `--locked` was provided"
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nectar.home import Home
+    from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.source.plan import Plan
-    from nectar.manage.workshop import Workshop
 
 
 def use_kept(home: Home, plan: Plan, index: str) -> bool:
@@ -49,13 +49,13 @@ def resolve(home: Home, plan: Plan, shop: Workshop, environ: Mapping[str, str], 
     :param upgrade: make a new one even where one is kept.
     :raises EnvironmentFailedError: it cannot be resolved, or its sources lie outside, so that nobody could keep it.
     """
-    from nectar.manage import building  # which is not needed for what has been built
+    from nectar.manage.environment import build  # which is not needed for what has been built
 
     if plan.outside:
         raise EnvironmentFailedError(
             f"There is no lock, and some of the handler's sources lie outside its directory: {plan.outside}.",
             where=str(shop.source.path),
-            hint=building.command_to_lock(plan, shop),
+            hint=build.command_to_lock(plan, shop),
         )
     index = configuration.digest(environ, above=plan.configured_by)
     place = _place(home, plan, index)
@@ -96,7 +96,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
 
     :raises EnvironmentFailedError: the lock is not that of the file, or cannot be read.
     """
-    from nectar.manage import building
+    from nectar.manage.environment import build
 
     assert plan.script_lock is not None
     place = shop.tree / plan.script_lock
@@ -106,8 +106,8 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     rewrite(shop.tree, plan.script_lock.removesuffix(".lock"), inline_metadata.write(passing.script(said.table)).encode())
     project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
     checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
-    if building.is_mismatch(checked):
-        raise building.mismatch(plan, shop, checked)
+    if build.is_mismatch(checked):
+        raise build.mismatch(plan, shop, checked)
     if checked.code:
         raise shop.failure("The lock beside the file cannot be used.", checked)
     given = read_toml(place, CODE)
@@ -121,7 +121,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
         raise EnvironmentFailedError(
             f"The lock beside the file does not hold all that it needs: {', '.join(strangers)}.",
             where=str(plan.lock_of),
-            hint=building.command_to_lock(plan, shop),
+            hint=build.command_to_lock(plan, shop),
         )
     return tomli_w.dumps({**made, "package": packages}).encode()
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.manage import marker, notes
+from nectar.manage.environment import marker, notes
 
 if TYPE_CHECKING:
     from nectar.home import Home
-    from nectar.manage.marker import Marker
+    from nectar.manage.environment.marker import Marker
 
 
 @dataclass(frozen=True)

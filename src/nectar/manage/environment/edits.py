@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage import installed
+from nectar.manage.environment import installed
 from nectar.manage.source.script import SNAPSHOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.generations import Generation
+    from nectar.manage.environment.generations import Generation
     from nectar.manage.source.plan import Plan
     from nectar.manage.source.source import Source
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import generations, resolution, variables
+from nectar.manage import variables
+from nectar.manage.environment import generations, resolution
 from nectar.manage.files.locks import held
 from nectar.manage.source.plan import key_of, platform
 from nectar.manage.tree import contents
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nectar.home import Home
-    from nectar.manage.marker import Marker
+    from nectar.manage.environment.build_directory import Workshop
+    from nectar.manage.environment.marker import Marker
     from nectar.manage.source.plan import Plan
     from nectar.manage.source.source import Source
-    from nectar.manage.workshop import Workshop
 
 _ATTEMPTS = 4
 
@@ -83,10 +84,10 @@ def provide(
     found = None if upgrade else find(home, source, environ=environ)
     if found:
         return found
-    from nectar.manage import workshop  # which is not needed for what has been built
+    from nectar.manage.environment import build_directory  # which is not needed for what has been built
 
     home.create()
-    with workshop.workshop(home, source, environ, report) as shop:
+    with build_directory.workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
                 first, last = attempt == 0, attempt == _ATTEMPTS - 1
@@ -101,7 +102,7 @@ def _attempt(
     home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, first: bool, last: bool
 ) -> Environment | None:
     """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
-    from nectar.manage import building, edits
+    from nectar.manage.environment import build, edits
 
     plan = planned(home, source, trusting=first)
     own_lock = plan.has_lock
@@ -121,8 +122,8 @@ def _attempt(
             rebuilt = edits.remember(newest, source, plan)
             shop.uv.report(edits.tell(newest, source, plan))
         try:
-            return _known(home, source, key) if building.build(home, plan, shop, parts, rebuilt) else None
-        except building.LockMismatchError:
+            return _known(home, source, key) if build.build(home, plan, shop, parts, rebuilt) else None
+        except build.LockMismatchError:
             if own_lock or last:
                 raise
             # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MARKER = "nectar.json"
 NOTES = "nectar.files"
-"""What :mod:`nectar.manage.notes` writes beside it."""
+"""What :mod:`nectar.manage.environment.notes` writes beside it."""
 SCHEMA = 1
 _LIMIT = 16 * authored.MEBIBYTE
 
@@ -43,7 +43,7 @@ class Marker:
     :ivar source: what was built, as a person calls it.
     :ivar created: Unix seconds.
     :ivar nectar: the version that built it.
-    :ivar noted: whether :mod:`nectar.manage.notes` wrote down what was in it; 0.1.0 had no such notes.
+    :ivar noted: whether :mod:`nectar.manage.environment.notes` wrote down what was in it; 0.1.0 had no such notes.
     :ivar rebuilt: for which files it, and those before it, took the place of one in which they were changed; path to Unix seconds.
     """
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import generations, notes
+from nectar.manage.environment import generations, notes
 from nectar.manage.files.locks import held
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NAMES = {
 
 def check(home: Home, key: str) -> list[str]:
     """What is wrong with an environment, file by file against the records of its distributions; nothing when it is whole."""
-    from nectar.manage import installed  # which a launch does not need
+    from nectar.manage.environment import installed  # which a launch does not need
 
     path = home.envs / key
     marker = generations.marker_of(home, key)
@@ -54,7 +54,7 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
 
     :param record: the handler's in the registry.
     """
-    from nectar.manage import environment
+    from nectar.manage.environment import store
     from nectar.manage.source import source  # which a list of handlers does not need
 
     marker = generations.marker_of(home, record.environment)
@@ -62,8 +62,8 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         return ["environment (it is gone)"]
     try:
         given = source.reopen(record.source)
-        plan = environment.planned(home, given)
-        now = environment.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
+        plan = store.planned(home, given)
+        now = store.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
     except NectarError as error:
         return [f"source ({error.message})"]
     changed = [name for part, name in _NAMES.items() if part in now and now[part] != marker.digests.get(part)]
