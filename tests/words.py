@@ -7,7 +7,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nectar.manage import liveness, registry, turns
+from nectar.manage import registry, turns
+from nectar.manage.daemon import liveness
 from nectar.manage.files.locks import held
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage import liveness
+from nectar.manage.daemon import liveness
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:

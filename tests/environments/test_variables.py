@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage import variables
+from nectar.manage.daemon import variables
 from nectar.settings import Settings
 
 SHELL = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.home import Home
-from nectar.manage import liveness, stopping
+from nectar.manage.daemon import liveness, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

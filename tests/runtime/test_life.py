@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage import liveness
+from nectar.manage.daemon import liveness
 from nectar.protocol import MAX_LINE, ask
 from tests.world import until
 

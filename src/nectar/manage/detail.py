@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage import given, handlers, liveness
+from nectar.manage import given, handlers
+from nectar.manage.daemon import liveness
 from nectar.manage.environment import drift, generations
 from nectar.protocol import ask
 from nectar.settings import Settings

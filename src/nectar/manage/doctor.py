@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from nectar import __version__, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
-from nectar.manage import detail, gc, handlers, liveness, registry, turns
+from nectar.manage import detail, gc, handlers, registry, turns
+from nectar.manage.daemon import liveness
 from nectar.manage.environment import drift
 from nectar.manage.uv.interpreters import OLDEST, installed
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import ConflictError, NectarError
-from nectar.manage import given, liveness, registry, stopping, turns
+from nectar.manage import given, registry, turns
+from nectar.manage.daemon import liveness, stopping
 from nectar.protocol import ask
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UnresponsiveError
-from nectar.manage import process, variables
+from nectar.manage.daemon import starting, variables
 from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from nectar.manage.prepare import Prepared
+    from nectar.manage.daemon.assignment import Prepared
 
 
 def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
@@ -47,13 +47,13 @@ def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline:
             while left and (line := once.stdout.readline()):
                 event = decode(line)
                 if event["event"] == "failed":
-                    raise prepared.explained(process.failure(event))
+                    raise prepared.explained(starting.failure(event))
                 left -= event["event"] == "answered"
                 yield event
         except BrokenPipeError:
             pass
         finally:
-            process.end(once, prepared.assignment)
+            starting.end(once, prepared.assignment)
         if left:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()

@@ -12,8 +12,8 @@ from nectar.cli.render import launched
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
 from nectar.manage import launch
+from nectar.manage.daemon.assignment import Order
 from nectar.manage.given import Given, parse
-from nectar.manage.prepare import Order
 from nectar.manage.source.source import open_source
 
 

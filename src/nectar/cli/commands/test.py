@@ -15,9 +15,9 @@ from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
 from nectar.manage import trial
+from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.environment import drift, store
 from nectar.manage.files import authored
-from nectar.manage.prepare import Order, prepare
 from nectar.manage.source.source import open_source
 from nectar.testing.sample import sample
 

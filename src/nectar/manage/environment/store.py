@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage import variables
+from nectar.manage.daemon import variables
 from nectar.manage.environment import generations, resolution
 from nectar.manage.files.locks import held
 from nectar.manage.source.plan import key_of, platform
@@ -251,7 +251,7 @@ def loading(
 ) -> Loading:
     """All that a worker needs to load the handler.
 
-    :param given: the variables of the handler's process, from :func:`nectar.manage.variables.compose`.
+    :param given: the variables of the handler's process, from :func:`nectar.manage.daemon.variables.compose`.
     """
     name, value = entry
     return Loading(

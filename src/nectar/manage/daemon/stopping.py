@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import UnresponsiveError
-from nectar.manage import liveness
+from nectar.manage.daemon import liveness
 from nectar.processes import Process
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
     from nectar.home import Home
-    from nectar.manage.liveness import Holder
+    from nectar.manage.daemon.liveness import Holder
 
 GRACE = 2.0
 """Seconds on top of ``stop_timeout``, after which the daemon has been killed."""

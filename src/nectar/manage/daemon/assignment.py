@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nectar import processes
-from nectar.manage import variables
+from nectar.manage.daemon import variables
 from nectar.manage.environment import sidecar, store
 from nectar.manage.given import Given
 from nectar.protocol import Assignment

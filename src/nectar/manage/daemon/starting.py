@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nectar import errors, processes
 from nectar.errors import NectarError, UnresponsiveError
-from nectar.manage import variables
+from nectar.manage.daemon import variables
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from nectar.manage.prepare import Prepared
+    from nectar.manage.daemon.assignment import Prepared
     from nectar.protocol import Assignment
 
 TAKING_TIME = 20.0
