@@ -7,9 +7,9 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nectar.manage import registry, turns
 from nectar.manage.daemon import liveness
 from nectar.manage.files.locks import held
+from nectar.manage.handlers import registry, turns
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until
 

@@ -173,7 +173,7 @@ def test_control_characters_are_shown_and_not_sent(world: World) -> None:
 
 def _broken(world: World) -> str:
     """A directory whose ``sitecustomize`` breaks something deep inside."""
-    world.file("broken/sitecustomize.py", "import nectar.manage.registry as r\nr.read = lambda home: 1 / 0\n")
+    world.file("broken/sitecustomize.py", "import nectar.manage.handlers.registry as r\nr.read = lambda home: 1 / 0\n")
     return os.pathsep.join([str(world.directory / "broken"), *filter(None, sys.path)])
 
 

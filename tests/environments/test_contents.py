@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.manage import gc, registry
+from nectar.manage import gc
 from nectar.manage.environment import store
 from nectar.manage.files.locks import held
+from nectar.manage.handlers import registry
 from nectar.manage.source import source
 from nectar.manage.tree import contents
 from nectar.manage.tree.contents import Memory

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, NectarError
-from nectar.manage import gc, registry
+from nectar.manage import gc
 from nectar.manage.environment import drift, sidecar
 from nectar.manage.environment.store import Environment
-from nectar.manage.registry import Record
+from nectar.manage.handlers import registry
+from nectar.manage.handlers.registry import Record
 from tests.environments.workbench import Bench, write
 
 pytestmark = pytest.mark.uv

@@ -8,9 +8,9 @@ import pytest
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import Home
-from nectar.manage import given, registry
 from nectar.manage.files.locks import held
-from nectar.manage.given import Given
+from nectar.manage.handlers import given, registry
+from nectar.manage.handlers.given import Given
 
 if TYPE_CHECKING:
     from pathlib import Path

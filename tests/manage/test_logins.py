@@ -10,8 +10,8 @@ import pytest
 
 from nectar.errors import UsageError
 from nectar.home import Home
-from nectar.manage import given, registry
-from nectar.manage.given import Given
+from nectar.manage.handlers import given, registry
+from nectar.manage.handlers.given import Given
 from nectar.manage.source.source import open_source, recall, reopen
 from nectar.manage.uv import logins, passing
 

@@ -9,7 +9,7 @@ import pytest
 
 from nectar.errors import NotFoundError
 from nectar.home import Home
-from nectar.manage import logs
+from nectar.manage.handlers import logs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from nectar.errors import ConflictError, NectarError
 from nectar.home import Home
-from nectar.manage import registry
-from nectar.manage.registry import Record
+from nectar.manage.handlers import registry
+from nectar.manage.handlers.registry import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import Home
-from nectar.manage import registry, turns
-from nectar.manage.registry import Record
+from nectar.manage.handlers import registry, turns
+from nectar.manage.handlers.registry import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

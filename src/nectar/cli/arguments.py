@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nectar.errors import NectarError, from_system
-from nectar.manage import handlers
+from nectar.manage.handlers import handlers
 from nectar.manage.source.extras import check as check_extra
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nectar.cli.session import Session
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

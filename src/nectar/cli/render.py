@@ -10,9 +10,9 @@ from nectar.cli.output import one_line
 if TYPE_CHECKING:
     from nectar.cli.output import Output
     from nectar.home import Home
-    from nectar.manage.detail import Detail
+    from nectar.manage.handlers.inspection import Detail
+    from nectar.manage.handlers.registry import Record
     from nectar.manage.launch import Launched
-    from nectar.manage.registry import Record
 
 _BANNER = """\
 ╔═══════════════════════════════════════════════════════════════╗

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal
 from nectar import __version__, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
-from nectar.manage import detail, gc, handlers, registry, turns
+from nectar.manage import gc
 from nectar.manage.daemon import liveness
 from nectar.manage.environment import drift
+from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import OLDEST, installed
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 _LOW_DISK = 1024**3
 _LOW_WATCHES = 8192
@@ -152,9 +153,9 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
 
 
 def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
-    found = detail.look(home, name)
+    found = inspection.look(home, name)
     if found.silent is not None:
-        cure = f"nectar restart {name}" if found.silent == detail.ROBBED else f"nectar stop {name}"
+        cure = f"nectar restart {name}" if found.silent == inspection.ROBBED else f"nectar stop {name}"
         yield Finding("problem", f"{name}: {found.silent}", cure)
         return
     if record.version != __version__:

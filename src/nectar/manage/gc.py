@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar.manage import given, registry
 from nectar.manage.dev import developed
 from nectar.manage.environment.build_directory import ASIDE, abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import aside_of
+from nectar.manage.handlers import given, registry
 from nectar.manage.tree import contents
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage import attachments, given, handlers, registry, turns
 from nectar.manage.daemon import liveness, stopping
 from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.daemon.starting import Starting
 from nectar.manage.environment import drift, store
-from nectar.manage.registry import Record
+from nectar.manage.handlers import attachments, given, handlers, registry, turns
+from nectar.manage.handlers.registry import Record
 from nectar.manage.source.source import recall, reopen
 from nectar.manage.uv import configuration
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.daemon.assignment import Prepared
     from nectar.manage.environment.store import Environment
+    from nectar.manage.handlers.turns import Attempt
     from nectar.manage.source.source import Source
-    from nectar.manage.turns import Attempt
 
 
 class _StoppedInVainError(Exception):

@@ -17,7 +17,7 @@ import click
 from nectar.cli.session import Session
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import Home
-from nectar.manage import handlers
+from nectar.manage.handlers import handlers
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import click
 
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
-from nectar.manage import attachments
+from nectar.manage.handlers import attachments
 
 
 @click.command(short_help="Let it answer for them no longer.")

@@ -6,7 +6,7 @@ import click
 
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import logs
+from nectar.manage.handlers import logs
 
 
 @click.command(short_help="A handler's log, as it grows.")

@@ -7,7 +7,7 @@ import click
 from nectar.cli.arguments import each_of, names_or_all
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers, turns
+from nectar.manage.handlers import handlers, turns
 
 
 @click.command(short_help="Forget stopped handlers.")

@@ -9,7 +9,7 @@ import click
 from nectar.cli.arguments import each_of, names_or_all, runs
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers, turns
+from nectar.manage.handlers import handlers, turns
 
 LONGEST = 86400
 """Seconds that a daemon takes."""

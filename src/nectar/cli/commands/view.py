@@ -8,7 +8,7 @@ from nectar.cli.arguments import json_option
 from nectar.cli.render import as_fields, detail, detail_fields, table
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import handlers
+from nectar.manage.handlers import handlers
 
 
 @click.command(short_help="What handlers there are, and how they do.")
@@ -19,7 +19,7 @@ def command(session: Session, *, name: str | None, as_json: bool) -> None:
     """List all handlers, whether they run, and the nodes that they answer for; or show the handler NAME in detail."""
     home, output = session.home, session.output
     if name is not None:
-        from nectar.manage.detail import look
+        from nectar.manage.handlers.inspection import look
 
         found = look(home, name)
         if as_json:
@@ -27,7 +27,7 @@ def command(session: Session, *, name: str | None, as_json: bool) -> None:
         else:
             detail(output, found)
         return
-    from nectar.manage.detail import failing
+    from nectar.manage.handlers.inspection import failing
 
     records = handlers.records(home)
     problems = failing(home, records)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nectar import processes
 from nectar.manage.daemon import variables
 from nectar.manage.environment import sidecar, store
-from nectar.manage.given import Given
+from nectar.manage.handlers.given import Given
 from nectar.protocol import Assignment
 from nectar.settings import Settings
 

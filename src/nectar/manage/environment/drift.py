@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 _NAMES = {
     "project": "project",

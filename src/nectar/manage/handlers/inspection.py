@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage import given, handlers
 from nectar.manage.daemon import liveness
 from nectar.manage.environment import drift, generations
+from nectar.manage.handlers import given, handlers
 from nectar.protocol import ask
 from nectar.settings import Settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 ROBBED = "Its lock was removed, or is another file by now. It stops by itself, because no command would find it."
 STATUS_TIMEOUT = 5.0

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 from nectar import ownership, processes
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
-from nectar.manage import registry
 from nectar.manage.files.locks import Busy, held, is_at, is_free
+from nectar.manage.handlers import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 PATIENCE = 90.0
 """Longer than all else that is done in one turn."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import CLAIMS
-from nectar.manage import handlers, registry, turns
 from nectar.manage.files.locks import is_free
+from nectar.manage.handlers import handlers, registry, turns
 from nectar.protocol import ask
 from nectar.spool.approach import look
 

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
 from nectar import ownership
-from nectar.manage import registry
+from nectar.manage.handlers import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import ConflictError, NectarError
-from nectar.manage import given, registry, turns
 from nectar.manage.daemon import liveness, stopping
+from nectar.manage.handlers import given, registry, turns
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nectar.home import Home
-    from nectar.manage.registry import Record
+    from nectar.manage.handlers.registry import Record
 
 HASTENING = 2.0
 """Seconds for a daemon that another command stops to hear of a shorter time."""

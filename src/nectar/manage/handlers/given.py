@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import NAME_PATTERN
-from nectar.manage import registry
 from nectar.manage.files import authored
 from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import write_whole
+from nectar.manage.handlers import registry
 from nectar.settings import variable_name
 
 if TYPE_CHECKING:
