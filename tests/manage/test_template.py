@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.errors import ConflictError, NectarError, UsageError
-from nectar.manage.template import Wanted, new_project, new_script
+from nectar.manage.new import Wanted, new_project, new_script
 
 if TYPE_CHECKING:
     from pathlib import Path

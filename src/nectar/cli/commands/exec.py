@@ -6,7 +6,7 @@ import click
 
 from nectar.cli.session import Session
 from nectar.home import check_name
-from nectar.manage import inside
+from nectar.manage.exec import execute
 
 
 @click.command(short_help="A command in a handler's environment.", context_settings={"ignore_unknown_options": True})
@@ -15,4 +15,4 @@ from nectar.manage import inside
 @click.pass_obj
 def command(session: Session, *, name: str, words: tuple[str, ...]) -> None:
     """Run a command in the environment of the handler NAME, with the variables that the handler has, and nectar's API."""
-    inside.execute(session.home, name, words, report=session.output.warn)
+    execute(session.home, name, words, report=session.output.warn)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nectar.cli.session import Session
-from nectar.manage import dev, template
+from nectar.manage import dev, new
 
 
 @click.command(short_help="A handler project, ready to run.")
@@ -30,14 +30,14 @@ def command(
 ) -> None:
     """Make a handler at PATH that can be tested and launched as it is: a project with a test, or a single file."""
     output = session.output
-    wanted = template.Wanted(name=name, python=python, description=description)
+    wanted = new.Wanted(name=name, python=python, description=description)
     if script:
-        made = template.new_script(path, wanted)
+        made = new.new_script(path, wanted)
         output.data(f"✅ Handler created: {made}")
         output.talk(f"Next: nectar test {_shown(path.parent / made.name)}")
         return
     home = None if no_dev else session.home_to_make
-    made = template.new_project(path, wanted)
+    made = new.new_project(path, wanted)
     output.data(f"✅ Handler project created: {made}")
     if home is not None:
         environment = dev.prepare(home, made, report=output.talk)

@@ -8,7 +8,7 @@ from nectar.cli.arguments import json_option
 from nectar.cli.session import Session
 from nectar.errors import NectarError
 from nectar.home import check_alias
-from nectar.manage import nodes
+from nectar.manage import submit
 
 
 @click.command(short_help="Ask as a node would.")
@@ -26,13 +26,13 @@ def command(
     home, output = session.home, session.output
     metadata = dict(_pair(pair) for pair in pairs)
     if no_wait:
-        comp_id = nodes.put(home, alias, query, deadline=deadline, metadata=metadata)
+        comp_id = submit.put(home, alias, query, deadline=deadline, metadata=metadata)
         if as_json:
             output.json({"comp_id": comp_id})
         else:
             output.data(comp_id)
         return None
-    answer = nodes.ask(home, alias, query, deadline=deadline, metadata=metadata)
+    answer = submit.ask(home, alias, query, deadline=deadline, metadata=metadata)
     succeeded = answer.status == "success"
     if as_json:
         value = {"value": answer.value} if succeeded else None

@@ -14,7 +14,7 @@ from nectar.cli.arguments import build_env_option, entry_option, extra_option, j
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
-from nectar.manage import trial
+from nectar.manage import test
 from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.environment import drift, store
 from nectar.manage.files import authored
@@ -57,7 +57,7 @@ def command(
     built = store.provide(home, order.source, report=output.talk)
     with drift.in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
-        with closing(trial.events(prepared, [question], deadline=None)) as events:
+        with closing(test.events(prepared, [question], deadline=None)) as events:
             for event in events:
                 match event["event"]:
                     case "loaded":
