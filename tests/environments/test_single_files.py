@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage.environment.store import choose_entry
+from nectar.manage.daemon.assignment import choose_entry
 from nectar.manage.source import siblings
 from tests.environments.workbench import Bench, installed, run, snapshot, uv, write
 

@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError, NectarError, NotFoundError, UsageError
-from nectar.manage.handlers import given
+from nectar.manage.daemon import given
 from nectar.manage.source import pyproject
 from nectar.manage.source.source import open_source
 from tests.environments.workbench import Bench

@@ -10,8 +10,9 @@ import pytest
 
 from nectar.errors import UsageError
 from nectar.home import Home
-from nectar.manage.handlers import given, registry
-from nectar.manage.handlers.given import Given
+from nectar.manage.daemon import given
+from nectar.manage.daemon.given import Given
+from nectar.manage.handlers import keeping, registry
 from nectar.manage.source.source import open_source, recall, reopen
 from nectar.manage.uv import logins, passing
 
@@ -139,7 +140,7 @@ def test_kept_with_the_variables_and_in_no_record(tmp_path: Path) -> None:
     opened = open_source(None, requirement="x @ https://bob:s3cr3t@host/x.whl")
     record = opened.to_mapping()
     assert "s3cr3t" not in repr(opened) + repr(record) + opened.shown
-    with given.kept(home, "h", Given(login=opened.login)):
+    with keeping.kept(home, "h", Given(login=opened.login)):
         pass
     kept = given.read(home, "h")
     assert kept.variables() == {}

@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
-from nectar.manage.daemon import variables
+from nectar.manage.daemon import given, variables
 from nectar.manage.environment import drift, sidecar, store
-from nectar.manage.handlers import given, handlers
+from nectar.manage.handlers import handlers
 from nectar.manage.source.source import recall
 from nectar.settings import Settings
 

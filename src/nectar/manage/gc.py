@@ -17,7 +17,7 @@ from nectar.manage.environment.build_directory import ASIDE, abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import aside_of
-from nectar.manage.handlers import given, registry
+from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def unused(home: Home) -> list[Unused]:
 
 def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
-    given.sweep(home)
+    keeping.sweep(home)
     removed = [each for each in unused(home) if _remove(home, each)]
     for lock in [*home.resolutions.glob("*.guard"), *home.digests.glob("*.guard"), *home.env_locks.glob("*")]:
         with suppress(Busy), held(lock, wait=False):

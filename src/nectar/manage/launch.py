@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage.daemon import liveness, stopping
+from nectar.manage.daemon import given, liveness, stopping
 from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.daemon.starting import Starting
 from nectar.manage.environment import drift, store
-from nectar.manage.handlers import attachments, given, handlers, registry, turns
+from nectar.manage.handlers import attachments, handlers, keeping, registry, turns
 from nectar.manage.handlers.registry import Record
 from nectar.manage.source.source import recall, reopen
 from nectar.manage.uv import configuration
@@ -162,7 +162,7 @@ def _serve(
                     try:
                         daemon.take()
                         with (
-                            given.kept(home, name, prepared.given),
+                            keeping.kept(home, name, prepared.given),
                             _recorded(home, name, _record(prepared, daemon.pid), attempt) as written,
                         ):
                             daemon.serve()

@@ -13,7 +13,7 @@ from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
 from nectar.manage import launch
 from nectar.manage.daemon.assignment import Order
-from nectar.manage.handlers.given import Given, parse
+from nectar.manage.daemon.given import Given, parse
 from nectar.manage.source.source import open_source
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nectar import processes
+from nectar.errors import UsageError
 from nectar.manage.daemon import variables
-from nectar.manage.environment import sidecar, store
-from nectar.manage.handlers.given import Given
-from nectar.protocol import Assignment
+from nectar.manage.daemon.given import Given
+from nectar.manage.environment import sidecar
+from nectar.protocol import Assignment, Loading
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nectar.errors import NectarError
@@ -74,11 +77,11 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """:param chosen: the entry point's name and value, where they are known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
-    entry = chosen or store.choose_entry(built, order.entry)
+    entry = chosen or choose_entry(built, order.entry)
     settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
-    loading = store.loading(home, built, order.source, entry, process)
+    loading = _loading(built, order.source, entry, process)
     return Prepared(
         order=order,
         environment=built,
@@ -88,4 +91,49 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
         assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
         python=built.python,
         script=sidecar.start_script(sidecar.runtime(home, built.python_version)),
+    )
+
+
+def choose_entry(environment: Environment, handler: str | None) -> tuple[str, str]:
+    """The entry point to load, as name and value.
+
+    :param handler: the name that a person gave: an entry point's, or, of a single file, a function's.
+    :raises UsageError: there is none of that name, or there are several and none was named.
+    """
+    entries = environment.entries
+    names = ", ".join(sorted(entries)) or "none"
+    if handler is None:
+        if len(entries) == 1:
+            return next(iter(entries.items()))
+        raise UsageError(
+            f"The handler's project has {len(entries)} entry points: {names}.",
+            where=environment.distribution,
+            hint=f"Choose one with --handler, as in --handler {min(entries)}." if entries else "Declare one in its pyproject.toml.",
+        )
+    if handler in entries:
+        return handler, entries[handler]
+    if environment.snapshot is not None and re.fullmatch(r"[^\W\d]\w*", handler):
+        return handler, f"{next(iter(entries.values()))}:{handler}"
+    raise UsageError(f"There is no entry point {handler!r}.", where=environment.distribution, hint=f"There are: {names}.")
+
+
+def _loading(
+    environment: Environment,
+    source: Source,
+    entry: tuple[str, str],
+    given: Mapping[str, str],
+) -> Loading:
+    """All that a worker needs to load the handler.
+
+    :param given: the variables of the handler's process, from :func:`nectar.manage.daemon.variables.compose`.
+    """
+    name, value = entry
+    return Loading(
+        python=str(environment.python),
+        entry=value,
+        handler=name,
+        directory=str(source.directory),
+        plugins=list(environment.plugins),
+        snapshot=str(environment.snapshot) if environment.snapshot else None,
+        variables=variables.activated(environment.path, given),
     )

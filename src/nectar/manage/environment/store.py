@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage.daemon import variables
+from nectar.errors import EnvironmentFailedError
 from nectar.manage.environment import generations, resolution
 from nectar.manage.files.locks import held
 from nectar.manage.source.plan import key_of, platform
 from nectar.manage.tree import contents
 from nectar.manage.uv import configuration
-from nectar.protocol import Loading
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -217,49 +214,3 @@ def lost(home: Home, name: str) -> str:
     if found is None or not found.changed:
         return ", or its Python, is gone"
     return f" was changed after it had been built: {found.path / found.changed[0]}"
-
-
-def choose_entry(environment: Environment, handler: str | None) -> tuple[str, str]:
-    """The entry point to load, as name and value.
-
-    :param handler: the name that a person gave: an entry point's, or, of a single file, a function's.
-    :raises UsageError: there is none of that name, or there are several and none was named.
-    """
-    entries = environment.entries
-    names = ", ".join(sorted(entries)) or "none"
-    if handler is None:
-        if len(entries) == 1:
-            return next(iter(entries.items()))
-        raise UsageError(
-            f"The handler's project has {len(entries)} entry points: {names}.",
-            where=environment.distribution,
-            hint=f"Choose one with --handler, as in --handler {min(entries)}." if entries else "Declare one in its pyproject.toml.",
-        )
-    if handler in entries:
-        return handler, entries[handler]
-    if environment.snapshot is not None and re.fullmatch(r"[^\W\d]\w*", handler):
-        return handler, f"{next(iter(entries.values()))}:{handler}"
-    raise UsageError(f"There is no entry point {handler!r}.", where=environment.distribution, hint=f"There are: {names}.")
-
-
-def loading(
-    home: Home,  # noqa: ARG001  (of the same shape as its siblings)
-    environment: Environment,
-    source: Source,
-    entry: tuple[str, str],
-    given: Mapping[str, str],
-) -> Loading:
-    """All that a worker needs to load the handler.
-
-    :param given: the variables of the handler's process, from :func:`nectar.manage.daemon.variables.compose`.
-    """
-    name, value = entry
-    return Loading(
-        python=str(environment.python),
-        entry=value,
-        handler=name,
-        directory=str(source.directory),
-        plugins=list(environment.plugins),
-        snapshot=str(environment.snapshot) if environment.snapshot else None,
-        variables=variables.activated(environment.path, given),
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nectar import processes
 from nectar.errors import ConflictError, NectarError
 from nectar.manage.daemon import liveness, stopping
-from nectar.manage.handlers import given, registry, turns
+from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def records(home: Home) -> dict[str, Record]:
     Secrets that a command left when it was killed are removed.
     """
     found = registry.read(home)
-    given.sweep(home)
+    keeping.sweep(home)
     living = functools.cache(processes.daemons)  # asked only where a lock is free
     if all(_true(home, name, record, living) == record for name, record in found.items()):
         return found
@@ -137,7 +137,7 @@ def _forget(home: Home, name: str) -> None:
     with liveness.kept_free(home, name) as free:
         if not free:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
-        with given.forgotten(home, name), registry.changing(home) as current:
+        with keeping.forgotten(home, name), registry.changing(home) as current:
             current.pop(name, None)
         log = home.log(name)
         # The lock goes last: who holds it then sees that it is no longer the one with the name.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.manage.daemon import liveness
+from nectar.manage.daemon import given, liveness
 from nectar.manage.environment import drift, generations
-from nectar.manage.handlers import given, handlers
+from nectar.manage.handlers import handlers
 from nectar.protocol import ask
 from nectar.settings import Settings
 
