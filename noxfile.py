@@ -1,4 +1,4 @@
-"""Everything that is checked. Bare ``nox`` runs all of it but ``bench`` and ``soak``; ``nox -l`` lists it."""
+"""Everything that is checked. Bare ``nox`` runs all of it but ``bench`` and ``soak`` (and ``quick``, which is a part of it); ``nox -l`` lists it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ OF_LIBRARIES = [
     *(f"tests/runtime/test_{name}.py" for name in ("hooks", "life", "answers")),
 ]
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
+IN_ONE_PROCESS = [
+    *("tests/units", "tests/manage", "tests/spool", "tests/docs/test_architecture.py"),
+    *(f"tests/test_{name}.py" for name in ("computation", "home", "marking", "protocol", "settings")),
+    *(f"tests/runtime/test_{name}.py" for name in ("age", "loop", "oddities", "pool", "scans")),
+]
+"""Tests that start no process, or few."""
 LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "uv.lock", "dist")
 
 # Version managers hide their interpreters behind stand-ins; uv, wherever a session calls it, finds them like this.
@@ -61,6 +67,17 @@ def layers(session: nox.Session) -> None:
     """Which module may import which, and who may import which third party."""
     session.install("--group", "layers", "-e", ".")
     session.run("lint-imports", "--no-cache")
+
+
+@nox.session(python=DEFAULT)
+def quick(session: nox.Session) -> None:
+    """What one runs while working: lint, types, layers, and the tests that start no process."""
+    session.install("--group", "dev", "-e", ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+    session.run("mypy")
+    run_pytest(session, "-m", "not soak", *IN_ONE_PROCESS)
 
 
 @nox.session(python=[DEFAULT, *OTHERS])

@@ -46,7 +46,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(f"nectar.cli.commands.{cmd_name}").command
-        command.name = cmd_name
+        command.name, command.short_help = cmd_name, VERBS[cmd_name]
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

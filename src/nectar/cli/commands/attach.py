@@ -9,7 +9,7 @@ from nectar.home import check_alias, check_name
 from nectar.manage.handlers import attachments
 
 
-@click.command(short_help="Let a handler answer for nodes.")
+@click.command()
 @click.argument("name", type=check_name)
 @click.argument("aliases", type=check_alias, nargs=-1, required=True, metavar="ALIAS...")
 @click.pass_obj

@@ -31,7 +31,7 @@ ANSWERED_WITHIN = 60.0
 ENDED_WITHIN = 5.0
 
 
-@click.command(short_help="The whole thing in a temporary data dir, in front of your eyes.")
+@click.command()
 @click.option("--keep", is_flag=True, help="Leave the temporary directory there to look at.")
 @click.pass_obj
 def command(session: Session, *, keep: bool) -> None:

@@ -11,7 +11,7 @@ from nectar.cli.session import Session
 from nectar.manage import dev
 
 
-@click.command(short_help="A project's own .venv, with nectar's API on its path.")
+@click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @extra_option
 @build_env_option

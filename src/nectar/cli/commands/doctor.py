@@ -12,7 +12,7 @@ from nectar.manage import doctor
 _SIGNS = {"fine": "✅", "warning": "⚠️ ", "problem": "❌"}
 
 
-@click.command(short_help="What could go wrong on this machine.")
+@click.command()
 @json_option
 @click.pass_obj
 def command(session: Session, *, as_json: bool) -> int | None:

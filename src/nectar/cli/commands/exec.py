@@ -9,7 +9,7 @@ from nectar.home import check_name
 from nectar.manage.exec import execute
 
 
-@click.command(short_help="A command in a handler's environment.", context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name", type=check_name)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
 @click.pass_obj

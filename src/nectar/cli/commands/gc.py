@@ -9,7 +9,7 @@ from nectar.cli.session import Session
 from nectar.manage import gc
 
 
-@click.command(short_help="Remove environments that nothing uses.")
+@click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.pass_obj
 def command(session: Session, *, dry_run: bool) -> None:

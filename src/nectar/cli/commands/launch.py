@@ -17,7 +17,7 @@ from nectar.manage.daemon.given import Given, parse
 from nectar.manage.source.source import open_source
 
 
-@click.command(short_help="Run a handler as a daemon.")
+@click.command()
 @click.argument("handler", required=False)
 @click.argument("name", type=check_name, required=False)
 @click.option("--requirement", metavar="REQ", help="Something from the index instead of HANDLER, as 'my-handler==1.0'.")

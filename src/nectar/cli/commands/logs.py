@@ -9,7 +9,7 @@ from nectar.home import check_name
 from nectar.manage.handlers import logs
 
 
-@click.command(short_help="A handler's log, as it grows.")
+@click.command()
 @click.argument("name", type=check_name)
 @click.option(
     "-n", "--lines", "last", type=click.IntRange(min=0), default=20, metavar="N", help="How many of the last lines. [default: 20]"

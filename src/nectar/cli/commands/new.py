@@ -10,7 +10,7 @@ from nectar.cli.session import Session
 from nectar.manage import dev, new
 
 
-@click.command(short_help="A handler project, ready to run.")
+@click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--script", is_flag=True, help="A single file with its dependencies in it, instead of a project.")
 @click.option("--name", metavar="NAME", help="The project's name. [default: the last part of PATH]")

@@ -10,7 +10,7 @@ from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
 
 
-@click.command(short_help="Forget stopped handlers.")
+@click.command()
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that are stopped; with --stop, all.")
 @click.option("--stop", is_flag=True, help="Stop those that run.")

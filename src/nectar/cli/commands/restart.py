@@ -11,7 +11,7 @@ from nectar.home import check_name
 from nectar.manage import launch
 
 
-@click.command(short_help="Run handlers as their code is now.")
+@click.command()
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or should.")
 @click.option("--upgrade", is_flag=True, help="Resolve anew the dependencies of what has no lock.")

@@ -11,7 +11,7 @@ from nectar.home import check_name
 from nectar.manage import launch
 
 
-@click.command(short_help="Start stopped handlers again.")
+@click.command()
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that do not run.")
 @click.pass_obj

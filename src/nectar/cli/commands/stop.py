@@ -21,7 +21,7 @@ def _a_number(_context: click.Context, _parameter: click.Parameter, seconds: flo
     return seconds
 
 
-@click.command(short_help="Stop handlers.")
+@click.command()
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or are being started.")
 @click.option(

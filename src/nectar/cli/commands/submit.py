@@ -11,7 +11,7 @@ from nectar.home import check_alias
 from nectar.manage import submit
 
 
-@click.command(short_help="Ask as a node would.")
+@click.command()
 @click.argument("alias", type=check_alias)
 @click.argument("query")
 @click.option("--deadline", type=click.IntRange(1, 10**9), default=30, metavar="S", help="Seconds to wait. [default: 30]")

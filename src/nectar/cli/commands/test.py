@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nectar.cli.output import Output
 
 
-@click.command(short_help="Ask a handler once, without a network.")
+@click.command()
 @click.argument("handler")
 @click.option("--query", metavar="TEXT", help="The question of the mock computation.")
 @click.option("--computation", "file", metavar="FILE", help="A computation as a node writes it; - is standard input.")

@@ -11,7 +11,7 @@ from nectar.home import check_name
 from nectar.manage.handlers import handlers
 
 
-@click.command(short_help="What handlers there are, and how they do.")
+@click.command()
 @click.argument("name", type=check_name, required=False)
 @json_option
 @click.pass_obj
