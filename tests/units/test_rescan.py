@@ -1,0 +1,76 @@
+"""When a directory is listed again, and when a trouble is told: rules of time, with the clock in the test's hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from nectar.runtime.daemon.aliases.changes import REGARDLESS, TELLING, Changes
+from nectar.runtime.daemon.aliases.failures import OFTEN, Failures
+
+TICK = 1_000_000
+"""A later time of a directory, in nanoseconds."""
+
+
+@pytest.fixture
+def listed() -> Changes:
+    """Seen to have changed at 100 s, and listed at 102 s, when its time could tell of a change again."""
+    changes = Changes()
+    assert changes.due(TICK, 100.0)
+    changes.listed(TICK, 102.0)
+    return changes
+
+
+def test_a_directory_is_listed_at_first() -> None:
+    assert Changes().due(TICK, 0.0)
+
+
+@pytest.mark.parametrize(("now", "due"), [(102.0, False), (103.0, False), (132.0, False), (132.1, True)])
+def test_without_a_change_it_is_listed_every_thirty_seconds(listed: Changes, now: float, due: bool) -> None:
+    assert REGARDLESS == 30.0
+    assert listed.due(TICK, now) is due
+
+
+@pytest.mark.parametrize("changed", [2 * TICK, TICK - 1, 0])
+def test_another_time_is_a_change_also_when_the_clock_was_set_back(listed: Changes, changed: int) -> None:
+    assert listed.due(changed, 103.0)
+
+
+@pytest.mark.parametrize(("after", "due"), [(0.0, True), (1.0, True), (1.9, True), (2.0, False), (29.0, False)])
+def test_after_a_change_it_is_listed_until_its_time_can_tell_of_another(listed: Changes, after: float, due: bool) -> None:
+    assert TELLING == 2.0
+    assert listed.due(2 * TICK, 110.0)
+    listed.listed(2 * TICK, 110.0)
+    assert listed.due(2 * TICK, 110.0 + after) is due
+
+
+def test_a_change_during_the_listing_is_seen_by_the_next(listed: Changes) -> None:
+    assert listed.due(2 * TICK, 110.0)
+    listed.listed(2 * TICK, 110.0)  # its time before; somebody writes now, and it changes
+    assert listed.due(3 * TICK, 115.0)
+
+
+@pytest.mark.parametrize("times", range(OFTEN + 2))
+def test_what_fails_three_times_in_a_row_is_told(times: int) -> None:
+    failures = Failures()
+    for number in range(times):
+        failures.failed("list", f"no {number}")
+    assert failures.often == (f"no {times - 1}" if times >= 3 else None)
+
+
+def test_what_works_once_is_no_trouble_any_more() -> None:
+    failures = Failures()
+    for _ in range(9):
+        failures.failed("list", "no")
+    failures.worked("list")
+    failures.failed("list", "no")
+    assert failures.often is None
+
+
+def test_two_things_that_fail_in_turns_are_counted_apart() -> None:
+    failures = Failures()
+    for _ in range(2):
+        failures.failed("list", "no list")
+        failures.failed("claim", "no claim")
+    assert failures.often is None
+    failures.failed("claim", "no claim")
+    assert failures.often == "no claim"
