@@ -39,7 +39,7 @@ LOADING = """
 import json, sys
 sys.path[:0] = [{api!r}]
 sys.path.append({packages!r})
-from nectar.runtime import snapshot
+from nectar.runtime.worker import snapshot
 print(json.dumps(snapshot.install({manifest!r})))
 import {sibling} as sibling
 """

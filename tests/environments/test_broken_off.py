@@ -26,11 +26,12 @@ PATIENCE = 60.0
 LAUNCH = """
 import resource, sys
 from nectar.home import Home
-from nectar.manage import environment, source
+from nectar.manage.environment import store
+from nectar.manage.source import source
 limit = int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-found = environment.provide(Home.at(sys.argv[1]), source.open_source(sys.argv[2]), report=lambda line: print(line, flush=True))
+found = store.provide(Home.at(sys.argv[1]), source.open_source(sys.argv[2]), report=lambda line: print(line, flush=True))
 print("key", found.key)
 """
 SLOW = """

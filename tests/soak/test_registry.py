@@ -26,7 +26,7 @@ UPDATER = """
 import sys
 from pathlib import Path
 from nectar.home import Home
-from nectar.manage import registry
+from nectar.manage.handlers import registry
 
 home, prefix, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for number in range(count):
