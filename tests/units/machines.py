@@ -1,0 +1,227 @@
+"""A machine without chance: it does what the test says, at the second it says, and time leaps to what is due next."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import selectors
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from nectar.protocol import Loading
+from nectar.runtime.daemon.job import Job, Outcome
+from nectar.runtime.daemon.loop import WRITE, Loop
+from nectar.runtime.daemon.workers.pool import Pool
+from nectar.settings import Settings
+from tests.soak import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.runtime.daemon.job import Failure
+    from nectar.runtime.daemon.workers.kernel import Spawned
+    from tests.soak.machine import Process
+
+READY = '{"do": "ready", "warnings": []}'
+FAILED = '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}'
+
+
+class Machine(machine.Machine):
+    """:ivar end_of_turn: seconds until which time may leap.
+    :ivar tries: seconds of each try to start a process; ``refusal`` is the error number that each of them gets.
+    :ivar kills: PID and seconds of each kill; it takes ``dying`` seconds to have its effect.
+    :ivar most: bytes that one read gives at most, ``room`` those that can be written; ``unreadable`` is the error of each read.
+    :ivar left: what there is of what workers left.
+    :ivar looks: seconds of each look at that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(random.Random(1))
+        self.calm = True
+        self.now = self.begun = 1024.0
+        self.end_of_turn = self.now
+        self.tries: list[float] = []
+        self.refusal: int | None = None
+        self.kills: list[tuple[int, float]] = []
+        self.dying = 0.0
+        self.most = 1 << 16
+        self.room: int | None = None
+        self.unreadable: int | None = None
+        self.left = 0
+        self.looks: list[float] = []
+        self.found = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, as a test writes them."""
+        return round(self.now - self.begun, 6)
+
+    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+        self.tries.append(self.seconds)
+        if self.refusal is not None:
+            raise OSError(self.refusal, os.strerror(self.refusal))
+        return super().spawn(loading, script, token)
+
+    def signal(self, pid: int) -> None:
+        process = self.processes[pid]
+        if process.alive and process.killed is None:
+            self.kills.append((pid, self.seconds))
+            process.killed = self.now + self.dying
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        if self.unreadable is not None:
+            raise OSError(self.unreadable, os.strerror(self.unreadable))
+        return super().read(descriptor, min(size, self.most))
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        if self.room is None:
+            return super().write(descriptor, data)
+        if self.room == 0:
+            raise BlockingIOError(errno.EAGAIN, "no room")
+        written = super().write(descriptor, data[: self.room])
+        self.room -= written
+        return written
+
+    def kill_left(self, token: str | None) -> int:
+        if token is None:
+            self.looks.append(self.seconds)
+        return self.left
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready; where nothing is, time leaps."""
+        self.ready = self.watched()
+        found = super().select()
+        self.found = len(found)
+        if not found:
+            due = [self.end_of_turn, *(process.killed for process in self.processes.values() if process.alive and process.killed)]
+            if timeout is not None:
+                due.append(self.now + timeout)
+            self.now = max(self.now, min(due))
+        return found
+
+    def _events(self, descriptor: int) -> int:
+        events = super()._events(descriptor)
+        return events & ~WRITE if self.room == 0 else events
+
+
+def loop_of(made: Machine) -> Loop:
+    return Loop(made.clock, cast("selectors.BaseSelector", made))
+
+
+def go(made: Machine, loop: Loop, seconds: float, act: Callable[[], bool] = lambda: False) -> None:
+    """Let so many seconds pass, and all happen that is due in them.
+
+    :param act: what others do between two turns; whether they did something.
+    """
+    made.end_of_turn = made.now + seconds
+    idle = 0
+    while idle < 3:
+        while act():  # time does not leap over it
+            pass
+        loop.turn()
+        idle = 0 if made.now < made.end_of_turn or made.found else idle + 1
+    while act():
+        pass
+
+
+class Stage:
+    """A pool on such a machine.
+
+    :ivar load: what a worker does when it is told to load, ``work`` when it is given a job, ``leave`` when it is asked to end.
+    :ivar signalled: whether the pool is told of the end of a child.
+    :ivar outcomes: what became of each job, by its id, with the second.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.machine = Machine()
+        self.loop = loop_of(self.machine)
+        self.load: Callable[[Process], None] = lambda process: self.machine.send(process, READY)
+        self.work: Callable[[Process], None] = lambda _process: None
+        self.leave: Callable[[Process], None] = lambda process: self.machine.end(process, 0)
+        self.signalled = True
+        self.outcomes: dict[str, tuple[float, Outcome | None]] = {}
+        self.failed: list[tuple[float, str]] = []
+        self.died: list[tuple[float, str]] = []
+        self.ended: list[float] = []
+        loading = Loading(python="/", entry="a:b", handler="b", directory="/")
+        script = Path("/r/api/nectar/runtime/start.py")
+        self.pool = Pool(self.loop, loading, Settings(**settings), script, "owner", self.machine)
+        self.pool.events.failed = self._failed
+        self.pool.events.died = lambda text: self.died.append((self.machine.seconds, text))
+
+    def _failed(self, failure: Failure) -> None:
+        self.failed.append((self.machine.seconds, failure.message))
+
+    def begin(self) -> Stage:
+        self.pool.start()
+        self.go(0)
+        return self
+
+    def go(self, seconds: float) -> None:
+        go(self.machine, self.loop, seconds, self._act)
+
+    def run(self, name: str, *, deadline: float = 3600, alias: str = "alias") -> None:
+        def done(outcome: Outcome | None) -> None:
+            assert name not in self.outcomes, "it has two outcomes"
+            self.outcomes[name] = self.machine.seconds, outcome
+
+        self.pool.run(Job(alias, name, b"{}", 0.0, deadline, done, name))
+
+    def stop(self, timeout: float) -> None:
+        self.pool.stop(timeout, lambda: self.ended.append(self.machine.seconds))
+
+    def answer(self, name: str, value: int = 7) -> None:
+        """Have the worker answer that has this job."""
+        process = self.who_has(name)
+        assert process.current is not None
+        job = process.current[0]
+        process.current = None
+        self.machine.send(process, f'{{"do": "answer", "job": {job}, "status": "success", "value": {value}, "seconds": 0.5}}')
+
+    def who_has(self, name: str) -> Process:
+        return next(process for process in self.processes if process.current is not None and process.current[1] == name)
+
+    @property
+    def processes(self) -> list[Process]:
+        """Those that live, the oldest first."""
+        return [process for process in self.machine.processes.values() if process.alive]
+
+    def _act(self) -> bool:
+        acted = False
+        for process in self.processes:
+            while process.alive and not process.closed and (header := self.machine.receive(process)) is not None:
+                acted = True
+                self._do(process, header)
+        self.machine.take_effect()
+        if self.signalled and any(True for _ in self.machine.ended()):
+            self.pool.reap()
+            acted = True
+        return acted
+
+    def _do(self, process: Process, header: dict[str, Any]) -> None:
+        match header["do"]:
+            case "load":
+                self.load(process)
+            case "run":
+                process.current = header["job"], header["comp_id"]
+                self.work(process)
+            case "stop":
+                self.leave(process)
+
+
+class Looking(selectors.SelectSelector):
+    """Tells what is ready of real descriptors, and waits for none."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(0)
+
+
+class Clock:
+    """:ivar now: seconds, which the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1024.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -1,0 +1,127 @@
+"""What is said once a minute at most, or once: with a clock, and with more of it than is remembered."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.runtime.daemon.log import MAX_REMEMBERED, Seldom, visible
+from tests.units.machines import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append((record.levelno, record.getMessage()))
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def say(kept: Kept) -> Iterator[logging.Logger]:
+    logger = logging.getLogger("of a unit")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(kept)
+    yield logger
+    logger.removeHandler(kept)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", made)
+    return made
+
+
+@pytest.mark.parametrize("seconds", [60, 5, 3600])
+def test_the_same_is_said_again_after_its_time_which_begins_when_it_was_said(
+    say: logging.Logger, kept: Kept, clock: Clock, seconds: float
+) -> None:
+    seldom = Seldom(say) if seconds == 60 else Seldom(say, seconds=seconds)
+    begun = clock.now
+    for part in (0, 0, 0.5, 0.999, 1, 1.5, 1.999, 2, 7, 7.5):
+        clock.now = begun + part * seconds
+        seldom.warn("disk", f"{part}")
+    assert kept.said == [(logging.WARNING, text) for text in ("0", "1", "2", "7")]
+
+
+def test_what_is_something_else_is_said_at_once(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+    seldom = Seldom(say)
+    for key in ("a", "b", "a", "b", "c"):
+        seldom.warn(key, f"{key} %s {{}}")
+    assert [text for _, text in kept.said] == ["a %s {}", "b %s {}", "c %s {}"]
+    clock.now += 60
+    seldom.warn("b", "again")
+    assert kept.said[-1] == (logging.WARNING, "again")
+
+
+def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+    seldom = Seldom(say)
+    for number in range(MAX_REMEMBERED):
+        seldom.warn(str(number), "")
+    seldom.warn("0", "")
+    assert len(kept.said) == 10_000
+    seldom.warn("one more", "")
+    seldom.warn("0", "")
+    assert len(kept.said) == 10_002
+    assert clock.now == 1024
+
+
+def test_once_is_once_for_ever_with_its_level(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+    seldom = Seldom(say)
+    for _ in range(3):
+        seldom.once("a", "first")
+        seldom.once("b", "second", logging.INFO)
+        clock.now += 1e6
+    assert kept.said == [(logging.WARNING, "first"), (logging.INFO, "second")]
+
+
+def test_once_and_seldom_do_not_know_of_each_other(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+    seldom = Seldom(say)
+    seldom.once("a", "once")
+    seldom.warn("a", "seldom")
+    assert [text for _, text in kept.said] == ["once", "seldom"]
+    assert clock.now == 1024
+
+
+def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(
+    say: logging.Logger, kept: Kept, clock: Clock
+) -> None:
+    seldom = Seldom(say)
+    for number in range(MAX_REMEMBERED):
+        seldom.once(str(number), "x")
+    assert len(kept.said) == 10_000
+    more = "there is more of what is told once than can be remembered: it is not told any more"
+    for second, count in ((0, 1), (59, 1), (60, 2), (61, 2), (120, 3)):
+        clock.now = 1024 + second
+        seldom.once(f"more {second}", "y")
+        seldom.once("0", "x")
+        assert kept.said[10_000:] == [(logging.WARNING, more)] * count
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain ü 🐝", "plain ü 🐝"),
+        ("a\tb", "a\tb"),
+        ("a\x1b[31m", "a\\x1b[31m"),
+        ("a\r\x07\x7f", "a\\r\\x07\\x7f"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_would_move_a_terminal_is_shown_as_its_escape(text: str, shown: str) -> None:
+    assert visible(text) == shown
