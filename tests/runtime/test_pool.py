@@ -11,8 +11,10 @@ import pytest
 
 from nectar.protocol import Loading
 from nectar.runtime.daemon.loop import Loop
-from nectar.runtime.daemon.workers.channel import MOST_LEFT, Channel
-from nectar.runtime.daemon.workers.pool import CLEARED, Pool
+from nectar.runtime.daemon.workers.channel import Channel
+from nectar.runtime.daemon.workers.kernel import MOST_LEFT
+from nectar.runtime.daemon.workers.leftovers import CLEARED
+from nectar.runtime.daemon.workers.pool import Pool
 from nectar.runtime.daemon.workers.worker_process import End, State
 from nectar.settings import Settings
 from tests.soak.machine import LIMIT, Machine

@@ -9,6 +9,8 @@ import selectors
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from nectar.protocol import Loading
 from nectar.runtime.daemon.job import Job, Outcome
 from nectar.runtime.daemon.loop import WRITE, Loop
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.workers.kernel import Spawned
     from tests.soak.machine import Process
 
+LOADING = Loading(python="/", entry="a:b", handler="b", directory="/")
 READY = '{"do": "ready", "warnings": []}'
 FAILED = '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}'
 
@@ -105,6 +108,19 @@ class Machine(machine.Machine):
         return events & ~WRITE if self.room == 0 else events
 
 
+def started(machine: Machine) -> tuple[Spawned, Process]:
+    spawned = machine.spawn(LOADING, Path("/start.py"), "token")
+    return spawned, machine.processes[spawned.pid]
+
+
+def near(seconds: float, within: float | None = None) -> Any:
+    return pytest.approx(seconds, abs=within)
+
+
+def nothing(_process: Process) -> None:
+    pass
+
+
 def loop_of(made: Machine) -> Loop:
     return Loop(made.clock, cast("selectors.BaseSelector", made))
 
@@ -144,9 +160,8 @@ class Stage:
         self.failed: list[tuple[float, str]] = []
         self.died: list[tuple[float, str]] = []
         self.ended: list[float] = []
-        loading = Loading(python="/", entry="a:b", handler="b", directory="/")
         script = Path("/r/api/nectar/runtime/start.py")
-        self.pool = Pool(self.loop, loading, Settings(**settings), script, "owner", self.machine)
+        self.pool = Pool(self.loop, LOADING, Settings(**settings), script, "owner", self.machine)
         self.pool.events.failed = self._failed
         self.pool.events.died = lambda text: self.died.append((self.machine.seconds, text))
 

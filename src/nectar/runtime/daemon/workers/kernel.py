@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SHORTAGES = frozenset({errno.EAGAIN, errno.EINTR, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 """What the machine has too little of for a moment: no fault of anybody's, and gone when it is tried again."""
+MOST_LEFT = 64
+"""Pieces that are read after a worker's end: more than a socket holds. What the worker left running may go on writing."""
+BREATH = 0.05
+"""Seconds until a descriptor is read again that could not be read for want of something."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

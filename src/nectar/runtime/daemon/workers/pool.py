@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Failure, Job, Outcome, failure, outcome
-from nectar.runtime.daemon.workers.channel import BREATH
-from nectar.runtime.daemon.workers.kernel import SHORTAGES, System
+from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
+from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.worker_process import End, State, Worded, Worker, how, spawn
 from nectar.runtime.frames import MAX_ERROR
 
@@ -39,9 +39,6 @@ LOOK = 1.0
 """Seconds between two looks at what no signal told."""
 LAST_WORDS = 1.0
 """Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
-CLEARING = 0.02
-"""Seconds between two tries to end what a worker left, and ``CLEARED`` those after which there is no further one."""
-CLEARED = 2.0
 
 
 @dataclass
@@ -92,8 +89,7 @@ class Pool:
         self._pause: Timer | None = None
         self._jobs = 0
         self._early_deaths = 0
-        self._left: dict[str | None, float] = {}
-        self._clearing: Timer | None = None
+        self._left = Leftovers(loop, self._kernel, self._tell, self._go_on)
         self._ended = False
         loop.later(LOOK, self._look)
         if self._memory is not None:
@@ -297,10 +293,10 @@ class Pool:
             self._loop.later(BREATH, lambda: self._died(worker, status, end))
             return
         del self._workers[worker.pid]
-        self._clear(worker.token)
+        self._left.clear(worker.token)
         if not self._workers:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
-            self._clear(None)
+            self._left.clear(None)
         worker.bury()
         by_itself = worker.ended_by_us in (None, End.CLOSED, End.NONSENSE)
         if not worker.loaded:
@@ -326,30 +322,8 @@ class Pool:
             self.run(self._again.popleft())
         self._maybe_stopped()
 
-    def _clear(self, token: str | None) -> None:
-        """End what carries a token, or with None all that has become our child, without waiting for it."""
-        self._left[token] = self._loop.now() + CLEARED
-        self._loop.guarded(self._clear_left)()
-
-    def _clear_left(self) -> None:
-        if self._clearing is not None:
-            self._clearing.cancel()
-        try:
-            for token, end in [*self._left.items()]:
-                if self._loop.now() >= end:
-                    del self._left[token]  # this is the last try
-                left = self._kernel.kill_left(token)
-                if left and token not in self._left:
-                    self.events.died(f"{left} processes that a worker left do not end.")
-                elif not left:
-                    self._left.pop(token, None)
-        finally:
-            self._clearing = self._loop.later(CLEARING, self._clear_further) if self._left else None
-
-    def _clear_further(self) -> None:
-        self._clear_left()
-        if not self._left:
-            self._go_on()
+    def _tell(self, text: str) -> None:
+        self.events.died(text)
 
     def _lost(self, worker: Worker, job: Job, status: int) -> None:
         seconds = self._loop.now() - worker.started

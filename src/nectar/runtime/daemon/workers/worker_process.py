@@ -8,7 +8,8 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.daemon.workers.channel import Channel, Printed
+from nectar.runtime.daemon.workers.channel import Channel
+from nectar.runtime.daemon.workers.printed import Printed
 from nectar.runtime.frames import CHANNEL_LOST
 
 if TYPE_CHECKING:
