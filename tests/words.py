@@ -7,8 +7,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nectar.locks import held
 from nectar.manage.daemon import liveness
-from nectar.manage.files.locks import held
 from nectar.manage.handlers import registry, turns
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until

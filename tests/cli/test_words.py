@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.files.locks import held
+from nectar.locks import held
 from nectar.manage.handlers import registry
 from tests.words import GATED, LONG, Words
 from tests.world import until

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
+from nectar.locks import is_free
 from nectar.manage.environment import build_directory, drift
-from nectar.manage.files.locks import is_free
 from tests.environments.workbench import Bench, run, write
 from tests.soak.table import portion
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
+from nectar.locks import held
 from nectar.manage import gc
 from nectar.manage.environment import store
-from nectar.manage.files.locks import held
 from nectar.manage.handlers import registry
 from nectar.manage.source import source
 from nectar.manage.tree import contents

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage.files.locks import Busy, held, is_free
+from nectar.locks import Busy, held, is_free
 
 PATIENCE = 60.0
 

@@ -8,9 +8,9 @@ import pytest
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import Home
+from nectar.locks import held
 from nectar.manage.daemon import given
 from nectar.manage.daemon.given import Given
-from nectar.manage.files.locks import held
 from nectar.manage.handlers import keeping, registry
 
 if TYPE_CHECKING:

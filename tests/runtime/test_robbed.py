@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.home import Home
-from nectar.manage.files.locks import is_free
+from nectar.locks import is_free
 from nectar.namelock import NameLock
 from nectar.protocol import short_address
 from nectar.runtime.daemon.log import LogFile, open_journal

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.api.computation import ComputationResult
-from nectar.manage.files.locks import is_free
+from nectar.locks import is_free
 from nectar.spool.claims import Question
 from nectar.spool.place import SpoolUnusableError
 from nectar.spool.spool import Spool

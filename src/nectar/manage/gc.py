@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nectar.locks import Busy, held
 from nectar.manage.dev import developed
 from nectar.manage.environment.build_directory import ASIDE, abandoned
 from nectar.manage.environment.generations import key_of
-from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import aside_of
 from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nectar import ownership, processes
-from nectar.manage.files.locks import is_free
+from nectar.locks import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.manage.files.locks import Busy, held, is_free
+from nectar.locks import Busy, held, is_free
 from nectar.manage.tree.pieces import rewrite
 from nectar.manage.uv import configuration, interpreters, logins, passing
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError
+from nectar.locks import held
 from nectar.manage.environment import generations, notes
-from nectar.manage.files.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,10 +16,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from nectar.locks import Busy, held
 from nectar.manage.environment import steering
 from nectar.manage.environment.marker import NOTES
 from nectar.manage.files import authored
-from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import write_whole
 from nectar.regular import open_regular, read_regular
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
+from nectar.locks import held
 from nectar.manage.files.authored import CODE, read_toml
-from nectar.manage.files.locks import held
 from nectar.manage.files.writing import write_whole
 from nectar.manage.source import inline_metadata
 from nectar.manage.tree.pieces import Piece, rewrite

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.locks import held
 from nectar.manage.environment import generations, resolution
-from nectar.manage.files.locks import held
 from nectar.manage.source.plan import key_of, platform
 from nectar.manage.tree import contents
 from nectar.manage.uv import configuration

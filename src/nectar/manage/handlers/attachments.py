@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import CLAIMS
-from nectar.manage.files.locks import is_free
+from nectar.locks import is_free
 from nectar.manage.handlers import handlers, registry, turns
 from nectar.protocol import ask
 from nectar.spool.approach import look

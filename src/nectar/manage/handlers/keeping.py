@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from nectar import ownership
 from nectar.home import NAME_PATTERN
+from nectar.locks import Busy, held
 from nectar.manage.daemon.given import Given
-from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import write_whole
 from nectar.manage.handlers import registry
 

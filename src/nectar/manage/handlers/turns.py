@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from nectar import ownership, processes
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
-from nectar.manage.files.locks import Busy, held, is_at, is_free
+from nectar.locks import Busy, held, is_at, is_free
 from nectar.manage.handlers import registry
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar.locks import Busy, held
 from nectar.manage.files import authored
-from nectar.manage.files.locks import Busy, held
 from nectar.manage.files.writing import write_whole
 
 if TYPE_CHECKING:
