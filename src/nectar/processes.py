@@ -10,12 +10,14 @@ import os
 import re
 import select
 import signal
-import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from nectar import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,18 +30,14 @@ The daemon is ``{PID}-{start time}-{PID namespace}``; a PID says something in it
 DAEMON = "NECTAR_DAEMON"
 """In the environment of each daemon: what marks its handler."""
 
-_SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _KINDS_WITHOUT_INODES = re.compile(r"overlay|fuse.*")
 _PAUSE = 0.02
 """Seconds between two looks at processes that were killed."""
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of those of its descendants whose own parent ends (Linux)."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Make this process the parent of those of its descendants whose own parent ends, where it can be."""
+    features.set_prctl(features.ADOPTS, 1)
 
 
 def handler_mark(data_dir: str | Path, name: str) -> str:
@@ -142,7 +140,7 @@ class Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.started = _start_time(pid)
-        self._descriptor = _descriptor_of(pid)
+        self._descriptor = features.open_process(pid)
         if not self.there:
             self.close()
             raise ProcessLookupError(pid)
@@ -159,7 +157,7 @@ class Process:
         :raises PermissionError: it is not ours.
         """
         if self._descriptor is not None:
-            signal.pidfd_send_signal(self._descriptor, number)
+            features.signal_process(self._descriptor, number)
         elif self.there:
             os.kill(self.pid, number)
         else:
@@ -192,18 +190,33 @@ class Process:
         return bool(poller.poll(seconds * 1000))
 
 
+def can_be_held() -> bool:
+    """Whether a :class:`Process` can be told from another with its PID here, and so from none."""
+    return _start_time(os.getpid()) != ""
+
+
+def told_lines() -> list[str] | None:
+    """The command line of each process that can be seen, and its variables; None where the system tells of none."""
+    places = [path for name in ("cmdline", "environ") for path in Path(features.PROC).glob(f"[0-9]*/{name}")]
+    lines = []
+    for place in places:
+        with suppress(OSError):
+            lines.append(place.read_text(errors="replace"))
+    return lines if places else None
+
+
 def has_open(pid: int, path: Path) -> bool:
     """Whether a process has a file open; where the system does not tell, it is taken to have."""
-    if not os.path.isdir("/proc/self/fd"):
+    if not features.has_proc():
         return True
     try:
         wanted = path.stat()
-        descriptors = os.listdir(f"/proc/{pid}/fd")
+        descriptors = os.listdir(f"{features.PROC}/{pid}/fd")
     except OSError:
         return False
     for descriptor in descriptors:
         try:
-            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{descriptor}"), wanted):
+            if os.path.samestat(os.stat(f"{features.PROC}/{pid}/fd/{descriptor}"), wanted):
                 return True
         except OSError:
             continue
@@ -248,11 +261,7 @@ def _identity(data_dir: str | Path) -> bytes:
 def _kind_of_file_system(device: int) -> str:
     """As the kernel calls what is mounted; nothing where it does not tell."""
     number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == number), "")
+    return next((line.partition(" - ")[2].split()[0] for line in features.mounts() if line.split()[2] == number), "")
 
 
 def _hashed(place: bytes, name: str) -> str:
@@ -313,21 +322,12 @@ def _kill_one(pid: int, found: Callable[[int], bool]) -> str:
     return process.started
 
 
-def _descriptor_of(pid: int) -> int | None:
-    if not (hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:  # this kernel has none, or a filter of system calls refuses it, or no descriptor is left
-        return None
-
-
 def _pids() -> list[int]:
     """Of all processes; of none where no descriptor is left to look, or where ``/proc`` tells of another PID namespace's."""
     try:
         if not _proc_is_ours():
             return []
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [int(name) for name in os.listdir(features.PROC) if name.isdigit()]
     except OSError:
         return []
 
@@ -337,13 +337,13 @@ def _proc_is_ours() -> bool:
 
     :raises OSError: there is none.
     """
-    return os.readlink("/proc/self") == str(os.getpid())
+    return os.readlink(f"{features.PROC}/self") == str(os.getpid())
 
 
 def _variables(pid: int) -> dict[str, str]:
     """Those of a process that are ours; none where it has ended, or is somebody else's."""
     try:
-        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        pairs = Path(f"{features.PROC}/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return {}
     ours = (pair.partition(b"=") for pair in pairs if pair.startswith(b"NECTAR_"))
@@ -355,7 +355,7 @@ def _namespace(pid: int | str) -> str:
     try:
         if not _proc_is_ours():
             return ""
-        return os.readlink(f"/proc/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
+        return os.readlink(f"{features.PROC}/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
     except OSError:
         return ""
 
@@ -367,7 +367,7 @@ def _holds_a_lock(pid: int) -> bool:
 
 def _of_descriptors(pid: int) -> Iterator[bytes]:
     """What the kernel tells of each of a process's descriptors."""
-    directory = f"/proc/{pid}/fdinfo"
+    directory = f"{features.PROC}/{pid}/fdinfo"
     try:
         names = os.listdir(directory)
     except OSError:
@@ -388,7 +388,7 @@ def _start_time(pid: int) -> str:
 def _stat(pid: int) -> list[str]:
     """Its state, its parent and what else the kernel tells of it; nothing where there is none, or only what is left of one."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = Path(f"{features.PROC}/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
     return [] if fields[:1] in ([], ["Z"], ["X"]) else fields

@@ -31,11 +31,11 @@ import dataclasses
 import json
 import os
 import socket
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nectar import features
 from nectar.errors import UnresponsiveError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ SCHEMA = 1
 MAX_LINE = 1024 * 1024
 """Bytes of one request or reply, its newline included."""
 
-_SUN_PATH = 107 if sys.platform == "linux" else 103
+_SUN_PATH = 103
+"""Bytes that each system takes as a socket's address; Linux takes four more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,21 +160,21 @@ def _connect(client: socket.socket, address: str, end: float) -> None:
 
 @contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """An address for a socket's path, which the kernel limits to 107 bytes: a longer one goes through ``/proc/self/fd`` on Linux.
+    """An address for a socket's path, which the kernel limits: a longer one goes through an open descriptor of its directory.
 
     :raises UsageError: it is too long, and there is no such way here.
     """
     if len(os.fsencode(path)) <= _SUN_PATH:
         yield str(path)
         return
-    if sys.platform != "linux":
+    if not features.has_proc():
         raise UsageError(
             f"The path of the control socket is longer than {_SUN_PATH} bytes.",
             where=str(path),
             hint="Use a data dir with a shorter path.",
         )
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    directory = os.open(path.parent, os.O_RDONLY if features.O_PATH is None else features.O_PATH)
     try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
+        yield f"{features.path_of(directory)}/{path.name}"
     finally:
         os.close(directory)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar import __version__, processes
+from nectar import __version__, features, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
 from nectar.manage import gc
@@ -109,11 +108,8 @@ def _inotify() -> Iterator[Finding]:
         ("max_user_instances", _LOW_INSTANCES, "one for each handler"),
     )
     for name, low, use in limits:
-        try:
-            limit = int(Path("/proc/sys/fs/inotify", name).read_text())
-        except (OSError, ValueError):
-            continue
-        if limit < low:
+        limit = features.kernel_limit(f"fs/inotify/{name}")
+        if limit is not None and limit < low:
             yield Finding(
                 "warning",
                 f"The limit fs.inotify.{name} is {limit}; nectar needs {use}.",

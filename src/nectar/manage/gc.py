@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nectar import processes
 from nectar.locks import Busy, held
 from nectar.manage.dev import developed
 from nectar.manage.environment.build_directory import ASIDE, abandoned
@@ -44,15 +45,13 @@ class Unused:
 def unused(home: Home) -> list[Unused]:
     """What could be removed now. Whatever a record names, or a process of this user runs from, is used."""
     records = _records(home)
-    processes = _processes()
+    running = _running()
     found: list[Unused] = []
     finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
-    found += [Unused("environment", each, size(each)) for each in finished if not _runs_from(each, processes)]
+    found += [Unused("environment", each, size(each)) for each in finished if not _runs_from(each, running)]
     found += [Unused("build", each, size(each)) for each in abandoned(home)]
     runtimes = [
-        each
-        for each in _directories(home.runtimes)
-        if not _runs_from(each, processes) and not _is_new(each) and not developed(each)
+        each for each in _directories(home.runtimes) if not _runs_from(each, running) and not _is_new(each) and not developed(each)
     ]
     found += [Unused("runtime", each, size(each)) for each in runtimes]
     for each in home.resolutions.glob("*.lock"):
@@ -100,7 +99,7 @@ def _remove(home: Home, each: Unused) -> bool:
             return False
         if each.kind == "runtime" and (_is_new(each.path) or developed(each.path)):
             return False
-        if each.kind != "build" and _runs_from(each.path, _processes()):
+        if each.kind != "build" and _runs_from(each.path, _running()):
             return False
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=each.path.parent))
         try:
@@ -147,18 +146,13 @@ def _records(home: Home) -> set[str]:
     return {record.environment for record in registry.read(home).values()}
 
 
-def _runs_from(path: Path, processes: str) -> bool:
-    return f"{os.sep}{path.name}{os.sep}" in processes
+def _runs_from(path: Path, running: str) -> bool:
+    return f"{os.sep}{path.name}{os.sep}" in running
 
 
-def _processes() -> str:
+def _running() -> str:
     """The command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from."""
-    places = [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]
-    if not places:
-        listed = subprocess.run(["ps", "-Eaxww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True)
-        return listed.stdout
-    lines = []
-    for place in places:
-        with suppress(OSError):
-            lines.append(place.read_text(errors="replace"))
-    return "\n".join(lines)
+    lines = processes.told_lines()
+    if lines is not None:
+        return "\n".join(lines)
+    return subprocess.run(["ps", "-Eaxww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True).stdout

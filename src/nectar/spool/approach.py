@@ -14,6 +14,7 @@ import stat
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nectar import features
 from nectar.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ _STEPS = 3
 """From the data dir on: the alias, ``data`` and ``computation``."""
 _MOST = 40
 """Links that are followed on the way of one step, as the kernel does."""
-_REFERENCE = getattr(os, "O_PATH", os.O_RDONLY)
-_DIRECTORY = _REFERENCE | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY = (os.O_RDONLY if features.O_PATH is None else features.O_PATH) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class StrangeLinkError(ConflictError):
@@ -106,8 +106,8 @@ def _read(name: str, directory: int) -> tuple[int, str]:
 
     :raises OSError: it is none, or was replaced meanwhile.
     """
-    if hasattr(os, "O_PATH"):
-        link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    if features.O_PATH is not None:
+        link = os.open(name, features.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             status = os.fstat(link)
             if stat.S_ISLNK(status.st_mode):

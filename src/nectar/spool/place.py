@@ -11,10 +11,10 @@ import os
 import re
 import secrets
 import stat
-import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from nectar import features
 from nectar.home import CLAIMS
 from nectar.spool.approach import StrangeLinkError, enter, look
 
@@ -153,7 +153,11 @@ class Place:
             return True
         if not found.st_mode & stat.S_IWGRP:  # which an access control list is no more than
             return False
-        return bool(found.st_mode & stat.S_ISGID) or found.st_gid != os.getegid() or _ACL in _attributes(self.directory)
+        return (
+            bool(found.st_mode & stat.S_ISGID)
+            or found.st_gid != os.getegid()
+            or _ACL in features.extended_attributes(self.directory)
+        )
 
     def changed(self) -> int:
         """When the directory's list of files changed last, in nanoseconds by the file system's clock."""
@@ -250,13 +254,6 @@ def _remove_trial(name: str, directory: int, claims: int) -> None:
             continue
         except IsADirectoryError:
             os.rmdir(left, dir_fd=where)
-
-
-def _attributes(directory: int) -> list[str]:
-    try:
-        return os.listxattr(directory) if sys.platform == "linux" else []
-    except OSError:
-        return []
 
 
 def _removed(directory: int) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -81,7 +80,7 @@ class _Daemon:
         self._asked = False
         self.pid = holder.pid
         self._process: Process | None = None
-        if sys.platform == "linux" and self.pid is not None:
+        if self.pid is not None and processes.can_be_held():
             try:
                 self._process = Process(self.pid)
             except ProcessLookupError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
+
+from nectar import features
 
 _VIRTUAL = frozenset(
     {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "pstore"}
@@ -20,13 +21,9 @@ def is_virtual(device: int) -> bool:
 
 @functools.cache
 def _virtual_devices() -> frozenset[int]:
-    """The devices of those file systems, as Linux lists what is mounted. Elsewhere they hold no regular files."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
+    """The devices of those file systems. Where the kernel does not list what is mounted, they hold no regular files."""
     found = set()
-    for line in lines:
+    for line in features.mounts():
         mount, _, kind = line.partition(" - ")
         if kind.split(" ", 1)[0] in _VIRTUAL:
             major, minor = mount.split(" ")[2].split(":")

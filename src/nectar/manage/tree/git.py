@@ -12,12 +12,12 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar import features
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, LINE, read_bytes
 from nectar.manage.files.strangers import owners, planted
@@ -258,13 +258,9 @@ def _run(*arguments: str, top: Path, more: Mapping[str, str], given: str = "") -
 
 
 def _limit_memory(pid: int) -> None:
-    """Bound what a file without end makes git read (Linux)."""
-    if sys.platform != "linux":
-        return
-    import resource
-
+    """Bound what a file without end makes git read."""
     with suppress(OSError, ValueError):  # it has ended, or has less
-        resource.prlimit(pid, resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+        features.bound_data(pid, _MEMORY, _MEMORY)
 
 
 def _failed(top: Path, why: str, *, detail: str | None = None, hint: str = "Mend it") -> EnvironmentFailedError:

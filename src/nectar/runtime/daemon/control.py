@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
-import sys
 from typing import TYPE_CHECKING, Any
 
+from nectar import features
 from nectar.protocol import MAX_LINE, decode, encode, short_address
 from nectar.runtime.daemon.loop import READ, WRITE
 
@@ -183,8 +182,5 @@ def _at(path: Path) -> tuple[int, int] | None:
 
 
 def _same_user(client: socket.socket) -> bool:
-    """Whether the other side runs as this user, or as root (Linux; elsewhere the socket's mode is all there is)."""
-    if sys.platform != "linux":
-        return True
-    _pid, user, _group = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return user in (0, os.geteuid())
+    """Whether the other side runs as this user, or as root; where the system does not tell, the socket's mode is all there is."""
+    return features.peer_user(client) in (None, 0, os.geteuid())

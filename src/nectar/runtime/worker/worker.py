@@ -19,7 +19,7 @@ import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nectar import inherited
+from nectar import features, inherited
 from nectar.api.answers import as_integer
 from nectar.api.computation import Computation
 from nectar.errors import NectarError
@@ -35,7 +35,6 @@ MEMORY_MARGIN = 1 << 30
 
 MAX_RAISED = 1000
 """Exceptions of the code's signal handlers, while a worker waits for one question, after which it ends."""
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def main() -> NoReturn:
@@ -229,27 +228,16 @@ def _displaced(directory: str) -> list[str]:
 
 
 def _die_with(parent: int) -> None:
-    """Ask the kernel to end this process when its daemon dies, where it can be asked (Linux)."""
-    if sys.platform == "linux":
-        try:
-            import ctypes
-
-            ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-        except (ImportError, OSError, AttributeError):
-            return
+    """Ask the kernel to end this process when its daemon dies; where it cannot be asked, the channel's end tells."""
+    features.set_prctl(features.DIES_WITH, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def _limit_memory(limit: int | None) -> None:
-    """Bound what can be asked for at once; what is resident is looked at by the daemon (Linux)."""
-    if limit is None or sys.platform != "linux":
-        return
-    import resource
-
-    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    wanted = MEMORY_FACTOR * limit + MEMORY_MARGIN
-    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    """Bound what can be asked for at once; what is resident is looked at by the daemon."""
+    if limit is not None:
+        features.bound_data(0, MEMORY_FACTOR * limit + MEMORY_MARGIN)
 
 
 def _complain(where: str, error: BaseException) -> None:

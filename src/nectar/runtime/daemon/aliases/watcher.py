@@ -1,6 +1,6 @@
 """Hints from the operating system that something came into a directory: an event says "look again", and nothing more.
 
-On Linux watchdog's inotify class is asked directly, with a mask of our own: files closed after writing, files renamed into the
+Where there is inotify, watchdog's class for it is asked directly, with a mask of our own: files closed after writing, files renamed into the
 directory, and the directory itself going away. watchdog's ``Observer``, which is used elsewhere, asks for more than that, and
 holds up later events by half a second when a file is moved out of its directory, which is what a claim does.
 """
@@ -8,20 +8,24 @@ holds up later events by half a second when a file is moved out of its directory
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import os
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.utils import UnsupportedLibcError
 
+from nectar import features
 from nectar.runtime.daemon.loop import READ
 
-if sys.platform == "linux":
+try:
     from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
+except UnsupportedLibcError:
+    INOTIFY = False
+else:
+    INOTIFY = True
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +50,7 @@ class Watcher:
     """
 
     def __init__(self, loop: Loop, begin: Callable[[Callable[[Hint], None]], _Backend] | None = None) -> None:
-        self._begin = begin or (_Inotify if sys.platform == "linux" else _Observed)
+        self._begin = begin or (_Inotify if INOTIFY else _Observed)
         self._hints: deque[Hint] = deque()
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[object, Callable[[bytes], None]]] = {}
@@ -71,8 +75,7 @@ class Watcher:
         try:
             if self._backend is None:
                 self._backend = self._begin(self._tell)
-            path = f"/proc/self/fd/{directory}" if sys.platform == "linux" else _path_of(directory)
-            self._watches[number] = self._backend.add(number, path), hinted
+            self._watches[number] = self._backend.add(number, features.path_of(directory)), hinted
         except OSError:
             return None
         return number
@@ -190,8 +193,3 @@ class _Observed:
 
     def close(self) -> None:
         self._observer.stop()
-
-
-def _path_of(directory: int) -> str:
-    """The path of an open directory (macOS)."""
-    return os.fsdecode(fcntl.fcntl(directory, 50, b"\0" * 1024).rstrip(b"\0"))  # F_GETPATH

@@ -9,13 +9,13 @@ import signal
 import socket
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nectar import processes
+from nectar import features, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from nectar.protocol import Loading
 
@@ -25,7 +25,6 @@ MOST_LEFT = 64
 """Pieces that are read after a worker's end: more than a socket holds. What the worker left running may go on writing."""
 BREATH = 0.05
 """Seconds until a descriptor is read again that could not be read for want of something."""
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -149,16 +148,13 @@ class System:
         os.close(descriptor)
 
     def resident(self, pid: int) -> int:
-        try:
-            return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
-        except (OSError, IndexError, ValueError):
-            return 0
+        return features.resident_memory(pid)
 
     def kill_left(self, token: str | None) -> int:
         return processes.kill_children() if token is None else processes.kill_marked(token)
 
     def _next_ended(self) -> int | None:
-        if hasattr(os, "waitid"):
+        if features.PEEKS:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             return None if found is None else found.si_pid
         # Where a child's end cannot be seen without letting go of it, its group is found by its mark alone.

@@ -1,0 +1,138 @@
+"""What the system can do that this process runs on, asked by feature and never by its name, and nowhere else.
+
+Each answer says what it is where there is no such thing; whoever asks does without. ``/proc`` may be missing (macOS), hidden, or
+another PID namespace's; the C library may have no ``prctl``; Python may be one that was built where ``waitid`` or descriptors of
+processes were not known.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+PROC = "/proc"
+"""Where the kernel tells of processes, if anywhere."""
+O_PATH: int | None = getattr(os, "O_PATH", None)
+"""For a descriptor that says which file it is and gives no right to it; None where there are none."""
+PEEKS = hasattr(os, "waitid")
+"""Whether a child's end can be seen without letting go of its PID."""
+DIES_WITH = 1  # PR_SET_PDEATHSIG of prctl(2)
+ADOPTS = 36  # PR_SET_CHILD_SUBREAPER
+
+_CREDENTIALS = 12  # of SO_PEERCRED: PID, user and group
+
+
+def set_prctl(option: int, value: int) -> bool:
+    """Have the kernel treat this process in a certain way.
+
+    :param option: :data:`DIES_WITH` a signal when its parent ends, or :data:`ADOPTS` (1) descendants whose own parent ends.
+    :returns: whether it can.
+    """
+    try:
+        import ctypes
+
+        return ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0  # type: ignore[no-any-return]
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+def open_process(pid: int) -> int | None:
+    """A descriptor of a process, which never becomes one of another; None where it has ended, or no such descriptor can be had."""
+    if not (hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # this kernel has none, or a filter of system calls refuses it, or no descriptor is left
+        return None
+
+
+def signal_process(descriptor: int, number: signal.Signals) -> None:
+    """Send a signal through a descriptor from :func:`open_process`.
+
+    :raises OSError: as for :func:`os.kill`.
+    """
+    signal.pidfd_send_signal(descriptor, number)
+
+
+def has_proc() -> bool:
+    """Whether the kernel tells of processes."""
+    return os.path.isdir(f"{PROC}/self/fd")
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
+    try:
+        return int(Path(f"{PROC}/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def bound_data(pid: int, soft: int, hard: int | None = None) -> None:
+    """Bound what a process may ask for at once, resident or not; where that cannot be bounded from outside, nothing is.
+
+    :param pid: 0 is this one.
+    :param soft: bytes; not beyond its hard limit.
+    :param hard: the hard limit from now on; None leaves it.
+    :raises OSError, ValueError: it has ended, or has less.
+    """
+    import resource
+
+    if hasattr(resource, "prlimit"):
+        now = resource.prlimit(pid, resource.RLIMIT_DATA)[1] if hard is None else hard
+        resource.prlimit(pid, resource.RLIMIT_DATA, (soft if now == resource.RLIM_INFINITY else min(soft, now), now))
+
+
+def path_of(directory: int) -> str:
+    """A path that leads to an open directory, wherever it has been moved.
+
+    :raises OSError: the system has none.
+    """
+    path = f"{PROC}/self/fd/{directory}"
+    if os.path.isdir(path):
+        return path
+    import fcntl
+
+    if hasattr(fcntl, "F_GETPATH"):
+        return os.fsdecode(fcntl.fcntl(directory, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
+def peer_user(client: socket.socket) -> int | None:
+    """The user at the other side of a Unix socket; None where the system does not tell."""
+    import socket
+
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    told = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
+    return int.from_bytes(told[4:8], sys.byteorder)
+
+
+def extended_attributes(descriptor: int) -> list[str]:
+    """Names of what a file system keeps beside an open file; none where it cannot be asked."""
+    try:
+        return os.listxattr(descriptor) if hasattr(os, "listxattr") else []
+    except OSError:
+        return []
+
+
+def mounts() -> list[str]:
+    """The lines of what is mounted, as in proc_pid_mountinfo(5); none where the kernel does not tell."""
+    try:
+        return Path(f"{PROC}/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def kernel_limit(name: str) -> int | None:
+    """A number under ``/proc/sys``, by its path there; None where there is no such limit."""
+    try:
+        return int(Path(PROC, "sys", name).read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,98 @@
+"""What the system can do: what is said where it cannot, and that nobody else asks."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nectar import features, processes
+from tests.docs.blocks import ROOT
+
+CODE = ROOT / "src" / "nectar"
+ASKED = re.compile(
+    r"""sys\.platform|platform\.system|os\.uname|["'`]/proc\b(?! )|(hasattr|getattr)\((os|signal|socket|fcntl|resource|select), """
+)
+ASKING = {
+    "features.py",
+    "inherited.py",  # of limits, each by the name in a table of names
+    "manage/source/plan.py",  # the system's name is a part of what a build depends on
+}
+
+
+def test_nobody_else_asks_what_the_system_is_or_can() -> None:
+    asking = {str(file.relative_to(CODE)) for file in CODE.rglob("*.py") if asks(file)}
+    assert asking == ASKING
+
+
+def asks(file: Path) -> bool:
+    lines = file.read_text().splitlines()
+    return any(ASKED.search(line.partition("  #")[0]) and '"""' not in line and "``" not in line for line in lines)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose kernel tells of no processes."""
+    monkeypatch.setattr(features, "PROC", str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_without_proc_each_question_has_an_answer() -> None:
+    assert not features.has_proc()
+    assert features.resident_memory(os.getpid()) == 0
+    assert features.mounts() == []
+    assert features.kernel_limit("fs/inotify/max_user_watches") is None
+    assert not processes.can_be_held()
+    assert processes.told_lines() is None
+    assert processes.daemons() == {}
+    assert processes.has_open(os.getpid(), Path(__file__))
+
+
+def test_an_open_directory_has_a_path_wherever_it_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    directory = os.open(tmp_path / "before", os.O_RDONLY)
+    try:
+        (tmp_path / "before").rename(tmp_path / "after")
+        (tmp_path / "after" / "file").touch()
+        assert os.listdir(features.path_of(directory)) == ["file"]
+    finally:
+        os.close(directory)
+
+
+def test_the_user_at_the_other_side_is_told_where_there_are_credentials() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert features.peer_user(ours) == (os.geteuid() if hasattr(socket, "SO_PEERCRED") else None)
+
+
+def test_what_a_process_may_ask_for_is_bounded_from_outside() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
+        features.bound_data(process.pid, 1 << 40)
+        if hasattr(resource, "prlimit"):
+            soft, hard = resource.prlimit(process.pid, resource.RLIMIT_DATA)
+            assert (soft, hard) == (1 << 40, resource.getrlimit(resource.RLIMIT_DATA)[1])
+            features.bound_data(process.pid, 1 << 40, 1 << 39)
+            assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == (1 << 39, 1 << 39)
+            features.bound_data(process.pid, 1 << 40)
+            assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == (1 << 39, 1 << 39)
+        process.communicate(b"\n")
+
+
+def test_a_descriptor_of_a_process_is_no_other_processes() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
+        descriptor = features.open_process(process.pid)
+        if descriptor is not None:
+            features.signal_process(descriptor, signal.SIGKILL)
+            assert process.wait(60) == -signal.SIGKILL
+            with pytest.raises(ProcessLookupError):
+                features.signal_process(descriptor, signal.SIGKILL)
+            os.close(descriptor)
+            assert features.open_process(process.pid) is None
+        process.kill()
