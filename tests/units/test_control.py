@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Reply = Callable[[dict[str, Any]], None]
+
+
+NOBODY = 65534
 
 
 class House:
@@ -224,6 +229,46 @@ def test_where_all_wait_for_a_reply_there_is_no_room_for_another(house: House) -
     assert reply_to(house.come(line("list")))["ok"] is True
 
 
+def test_who_hung_up_while_it_waited_makes_room(house: House) -> None:
+    waiting = [house.come(line("later")) for _ in range(MAX_CLIENTS)]
+    waiting[7].close()
+    house.go()
+    assert reply_to(house.come(line("list")))["ok"] is True
+    assert said(house.come(line("later"))) is None  # in the place that the last one left
+    assert said(house.come(line("list"))) == b""
+    for number, reply in enumerate(house.replies):
+        reply({"ok": True})
+        assert number in (7, MAX_CLIENTS) or reply_to(waiting[number])["ok"] is True
+
+
+def test_who_closes_its_own_way_or_says_more_gets_its_reply_all_the_same(house: House) -> None:
+    quiet, loud = house.come(line("later")), house.come(line("later"))
+    quiet.shutdown(socket.SHUT_WR)
+    loud.send(b"x" * 1000)
+    house.go()
+    house.go(3600)
+    for reply in house.replies:
+        reply({"ok": True, "text": "x" * (1 << 20)})
+    for client in (quiet, loud):
+        size = 0
+        for _ in range(50):
+            size += len(said(client) or b"")
+            house.go()
+        assert size > 1 << 20
+
+
+def test_its_end_is_the_end_of_all_who_wait(house: House) -> None:
+    silent, waiting, slow = house.come(), house.come(line("later")), house.come(line("much"))
+    house.control.close()
+    assert said(silent) == said(waiting) == b""
+    while (piece := said(slow)) != b"":
+        assert piece is not None
+    house.replies[0]({"ok": True})
+    house.go(60)
+    with pytest.raises(FileNotFoundError):
+        house.path.stat()
+
+
 def test_without_a_descriptor_it_listens_again_half_a_second_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[float] = []
 
@@ -242,6 +287,38 @@ def test_without_a_descriptor_it_listens_again_half_a_second_later(house: House,
     assert said(client) is None
     house.go(0.02)
     assert reply_to(client)["ok"] is True
+
+
+# --- whose clients
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="the system does not tell who is at the other side")
+def test_another_user_is_sent_away_unread_and_root_is_not(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.path.parent.chmod(0o755)
+    house.path.chmod(0o666)  # somebody has opened it to all
+    monkeypatch.chdir(house.path.parent)
+    with socket.socket(socket.AF_UNIX) as stranger, socket.socket(socket.AF_UNIX) as root:
+        with somebody_else():
+            stranger.connect(house.path.name)
+            stranger.send(line("list"))
+        house.go()
+        assert said(stranger) == b""
+        assert house.asked == []
+        root.connect(house.path.name)
+        root.send(line("list"))
+        with somebody_else():  # whose daemon it is now
+            house.go()
+        assert reply_to(root)["ok"] is True
 
 
 # --- its place

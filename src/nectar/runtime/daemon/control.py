@@ -51,7 +51,10 @@ class Control:
         return True
 
     def close(self) -> None:
+        """Let go of the socket and of all clients: who still waits for a reply sees that there will be none."""
         self._unlisten()
+        for client in list(self._clients):
+            client.close()
         if _at(self._path) == self._bound:  # and not the one of a daemon that has the name by now
             try:
                 self._path.unlink(missing_ok=True)
@@ -79,7 +82,7 @@ class Control:
             client.close()
             return
         if len(self._clients) >= MAX_CLIENTS:
-            # Who says nothing for longest makes room for somebody who may say something.
+            # Who says nothing for longest, or is gone, makes room for somebody who may say something.
             silent = next((client for client in self._clients if client.silent), None)
             if silent is None:
                 client.close()
@@ -119,11 +122,19 @@ class _Client:
         elif self._received.endswith(b"\n"):
             self.silent = False
             self._timer.cancel()
-            self._loop.forget(self._socket.fileno())
+            self._loop.watch(self._socket.fileno(), READ, self._read_on)
             try:
                 self._handle(decode(self._received), self._reply)
             except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
                 self._reply({"ok": False, "message": f"The request cannot be understood ({error})."})
+
+    def _read_on(self, _events: int) -> None:
+        """It waits for its reply: what it says meanwhile counts for nothing, and it may have hung up, or have closed its own way."""
+        self._loop.forget(self._socket.fileno())
+        try:
+            self.silent = not self._socket.recv(1)
+        except OSError:
+            self.silent = True
 
     def _reply(self, message: dict[str, Any]) -> None:
         if self._socket.fileno() < 0:
