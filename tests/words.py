@@ -7,8 +7,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nectar import namelock
 from nectar.locks import held
-from nectar.manage.daemon import liveness
 from nectar.manage.handlers import registry, turns
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until
@@ -189,7 +189,7 @@ class Words:
         return found
 
     def pid(self) -> int | None:
-        holder = liveness.holder(self.home, "h")
+        holder = namelock.find_holder(self.home, "h")
         return None if holder is None else holder.pid
 
     def require(self, *, running: bool, desired: str | None, aliases: tuple[str, ...]) -> None:
@@ -209,7 +209,7 @@ class Words:
             assert (record["desired"], record["status"]) == (desired, "running" if running else "stopped")
             assert tuple(record["attached_aliases"]) == aliases
             assert record["pid"] == self.pid()
-        assert liveness.running(self.home, "h") == running
+        assert namelock.is_running(self.home, "h") == running
         until(lambda: len(self.daemons()) == running, "no daemon in standby is left")
         if not running:
             until(lambda: not processes(self.home.data_dir), "no process is left")
@@ -226,7 +226,7 @@ class Words:
         """See that all agrees, whatever it is, and with the last word, where that was taken."""
         record = self.record()
         aliases = () if record is None else tuple(record["attached_aliases"])
-        running = liveness.running(self.home, "h")
+        running = namelock.is_running(self.home, "h")
         if code == 0:
             assert word not in ("start", "restart", "launch", "attach") or running, "it does not run"
             assert word not in ("stop", "remove") or not running, "it runs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import stat
 import time
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_POLL = 0.02
+POLL = 0.02
+"""Seconds between two looks at a lock that somebody else holds."""
 _SHORT = 0.3
 """Seconds for which a lock may be held by who only looks whether it is: nobody is told that they are waited for."""
 
@@ -32,7 +34,7 @@ def held(
     *,
     shared: bool = False,
     wait: bool = True,
-    seconds: float | None = None,
+    seconds: float = math.inf,
     waiting: Callable[[], None] | None = None,
 ) -> Iterator[int]:
     """Hold a lock, and give its descriptor.
@@ -44,39 +46,47 @@ def held(
     :param waiting: called once when it has to be waited for.
     :raises Busy: somebody holds it, and we do not ``wait``, or have waited long enough.
     """
-    end = None if seconds is None else time.monotonic() + seconds
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    while True:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = _opened(path)
-        except (FileNotFoundError, FileExistsError):  # the directory went in between
-            if _is_in_the_way(path.parent):
-                raise
-            continue
-        try:
-            if not _got(descriptor, kind, _SHORT if wait else 0):
-                if not wait:
-                    raise Busy(path)
-                if waiting:
-                    waiting()
-                    waiting = None
-                if not _got(descriptor, kind, None if end is None else end - time.monotonic()):
-                    raise Busy(path)
-            if is_at(descriptor, path):
-                yield descriptor
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _opened(path: Path) -> int:
+    patience = seconds if wait else 0
+    descriptor = take(path, lambda: patience, opener=_make, shared=shared, waiting=waiting)
     try:
-        return ownership.opener(path, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
-        return ownership.opener(path, os.O_RDONLY)  # as good a lock, and a stop needs no more
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def take(
+    path: Path,
+    patience: Callable[[], float],
+    *,
+    opener: Callable[[Path], int],
+    shared: bool = False,
+    waiting: Callable[[], None] | None = None,
+) -> int:
+    """Take a lock, and give its descriptor, which holds it until it is closed.
+
+    Whoever holds it may remove its file; so it counts only where its file is still the one in its place.
+
+    :param patience: the seconds for which it is waited for at most, asked whenever somebody else holds it.
+    :param opener: opens the file; what it raises is raised.
+    :param waiting: called once when it has to be waited for.
+    :raises Busy: somebody has held it for longer.
+    """
+    begun = time.monotonic()
+    while True:
+        descriptor = opener(path)
+        locked = _is_locked(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        if locked and is_at(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+        if locked:  # what was removed meanwhile
+            continue
+        waited = time.monotonic() - begun
+        if waited >= patience():
+            raise Busy(path)
+        if waiting is not None and waited >= _SHORT:
+            waiting()
+            waiting = None
+        time.sleep(POLL)
 
 
 def is_free(path: Path) -> bool:
@@ -86,11 +96,7 @@ def is_free(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        return True
+        return _is_locked(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
@@ -103,21 +109,33 @@ def is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _got(descriptor: int, kind: int, seconds: float | None) -> bool:
-    """:param seconds: for which it is tried; None waits as long as it takes."""
-    if seconds is None:
-        fcntl.flock(descriptor, kind)
-        return True
-    end = time.monotonic() + seconds
+def _is_locked(descriptor: int, kind: int) -> bool:
+    """Lock a file where that can be done at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make(path: Path) -> int:
+    """Open a lock's file, which is made with its directory where they are not there."""
     while True:
         try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_POLL)
-        else:
-            return True
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _opened(path)
+        except (FileNotFoundError, FileExistsError):  # the directory went in between
+            if _is_in_the_way(path.parent):
+                raise
+
+
+def _opened(path: Path) -> int:
+    try:
+        return ownership.opener(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return ownership.opener(path, os.O_RDONLY)  # as good a lock, and a stop needs no more
 
 
 def _is_in_the_way(directory: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.daemon import liveness
+from nectar import namelock
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_several_at_once_come_one_after_the_other(launched: World) -> None:
         processes = [launched.begin("restart", "h") for _ in range(3)]
         said = [process.communicate(timeout=120)[1] for process in processes]
         assert [process.returncode for process in processes] == [0, 0, 0], said
-        holder = liveness.holder(launched.home, "h")
+        holder = namelock.find_holder(launched.home, "h")
         assert holder is not None
         assert launched.registry()["h"]["pid"] == holder.pid
     assert launched.run("submit", "alice", "four").stdout == "8\n"

@@ -35,7 +35,7 @@ def test_a_turn_that_takes_too_long_is_told_with_whose_it_is(home: Home) -> None
     with (
         turns.turn(home, "h", report=silent),
         pytest.raises(UnresponsiveError, match=f"PID {os.getpid()}") as raised,
-        turns.turn(home, "h", report=told.append, patience=0),
+        turns.turn(home, "h", report=told.append, patience=0.4),
     ):
         pytest.fail("it is another's turn")
     assert raised.value.where == str(home.turn("h"))

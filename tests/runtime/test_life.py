@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.daemon import liveness
+from nectar import namelock
 from nectar.protocol import MAX_LINE, ask
 from tests.world import until
 
@@ -50,7 +50,7 @@ def test_a_stop_lets_what_runs_finish(running: Running) -> None:
     # Over the socket, because a command may take longer to start than this runs. From its reply on nothing is claimed.
     ask(running.home.socket(running.name), {"do": "stop", "timeout": 60}, timeout=30)
     node.put("waiting", "number 1")
-    until(lambda: not liveness.running(running.home, running.name), "it has ended")
+    until(lambda: not namelock.is_running(running.home, running.name), "it has ended")
     assert node.answer("running", seconds=0.1)["status"] == "success"
     assert node.left() == ["waiting.pending"]
     running.world.run("start", running.name)
@@ -96,7 +96,7 @@ def test_a_terminated_daemon_finishes_what_runs(running: Running) -> None:
     os.kill(running.daemon, signal.SIGTERM)
     assert node.answer("running")["status"] == "success"
     until(lambda: not running.processes(), "it has ended")
-    until(lambda: not liveness.running(running.home, running.name), "its name is free")
+    until(lambda: not namelock.is_running(running.home, running.name), "its name is free")
 
 
 def test_what_a_terminal_sends_is_not_for_a_daemon(running: Running) -> None:

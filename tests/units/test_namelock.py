@@ -6,44 +6,20 @@ import errno
 import fcntl
 import json
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 import nectar
 from nectar.errors import ConflictError
+from nectar.locks import POLL
 from nectar.namelock import NameLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-
-class Clock:
-    """:ivar at: what happens at a second, once."""
-
-    def __init__(self) -> None:
-        self.now = 64.0
-        self.at: tuple[float, Callable[[], object]] | None = None
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        if self.at is not None and self.now >= 64 + self.at[0]:
-            happens, self.at = self.at[1], None
-            happens()
-
-    @property
-    def seconds(self) -> float:
-        return round(self.now - 64, 6)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(time, "sleep", made.sleep)
-    return made
+    from tests.units.conftest import Clock
 
 
 @pytest.fixture
@@ -80,8 +56,10 @@ def test_a_new_one_is_nobody_elses_to_read(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "waits"),
     [
-        pytest.param(json.dumps({"pid": os.getpid()}), 0.3, id="a daemon has it, which may be about to end"),
-        pytest.param(json.dumps({"pid": 1 << 22}), 2, id="who is named there does not live"),
+        pytest.param(
+            json.dumps({"pid": os.getpid(), "started": 1.5, "version": "9"}), 0.3, id="a daemon has it, which may be about to end"
+        ),
+        pytest.param(json.dumps({"pid": 1 << 22, "started": 1.5, "version": "9"}), 2, id="who is named there does not live"),
         pytest.param("", 2, id="nobody is named"),
         pytest.param("[1]", 2, id="a list"),
         pytest.param('{"pid": "x"}', 2, id="no number"),
@@ -94,7 +72,7 @@ def test_one_that_is_held_is_waited_for_and_then_refused(
     os.write(looking, content.encode())
     with pytest.raises(ConflictError) as refused:
         NameLock(path, 0)
-    assert clock.seconds == pytest.approx(waits, abs=0.011)
+    assert clock.seconds == pytest.approx(waits, abs=POLL + 0.001)
     assert str(refused.value) == "A handler named 'bees' is running."
     assert refused.value.hint == "nectar stop bees"
     assert path.read_text() == content
@@ -104,13 +82,13 @@ def test_one_that_is_held_is_waited_for_and_then_refused(
 def test_one_that_is_let_go_of_meanwhile_is_taken_at_once(clock: Clock, path: Path, looking: int, released: float) -> None:
     clock.at = released, lambda: os.close(looking)
     NameLock(path, 0)
-    assert clock.seconds == pytest.approx(released, abs=0.011)
+    assert clock.seconds == pytest.approx(released, abs=POLL + 0.001)
 
 
 def test_one_that_was_removed_meanwhile_is_made_anew(clock: Clock, path: Path, looking: int) -> None:
     clock.at = 0.1, path.unlink
     lock = NameLock(path, 0)
-    assert clock.seconds == pytest.approx(0.1, abs=0.011)
+    assert clock.seconds == pytest.approx(0.1, abs=POLL + 0.001)
     assert lock.loss() is None
     assert not os.path.samestat(path.stat(), os.fstat(looking))
 

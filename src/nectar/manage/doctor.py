@@ -7,11 +7,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nectar import __version__, features, processes
+from nectar import __version__, features, namelock, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
 from nectar.manage import gc
-from nectar.manage.daemon import liveness
 from nectar.manage.environment import drift
 from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import OLDEST, installed
@@ -143,7 +142,7 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
     """Daemons that no command reaches by their name."""
     names = {path.stem for path in home.handlers.glob("*.lock")} - registry.read(home).keys()
     for name in sorted(name for name in names if NAME_PATTERN.fullmatch(name)):
-        holder = liveness.holder(home, name)
+        holder = namelock.find_holder(home, name)
         if holder is not None and holder.pid is not None and not turns.being_started(home, name):
             yield Finding("problem", f"{name} runs, and there is no record of it any more.", f"kill {holder.pid}")
 

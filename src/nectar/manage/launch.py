@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nectar import __version__
+from nectar import __version__, namelock
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
 from nectar.home import check_name
-from nectar.manage.daemon import given, liveness, stopping
+from nectar.manage.daemon import given, stopping
 from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.daemon.starting import Starting
 from nectar.manage.environment import drift, store
@@ -126,7 +126,7 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
     problem = why if isinstance(why, NectarError) else from_system(why)
     with suppress(NectarError, OSError):
         _as_launched(home, name, attempt, report=report)
-    if liveness.running(home, name):
+    if namelock.is_running(home, name):
         problem.message += f" The handler {name!r} was stopped for a moment, and runs again as it was before."
     else:
         problem.message += f" The handler {name!r} was stopped for this, and does not run now."
@@ -243,7 +243,7 @@ def _recorded(home: Home, name: str, record: Record, attempt: Attempt) -> Iterat
 
 
 def _require_stopped(home: Home, name: str) -> None:
-    holder = liveness.holder(home, name)
+    holder = namelock.find_holder(home, name)
     if holder is not None and not holder.robbed:
         known = "" if holder.pid is None else f" (PID {holder.pid})"
         end = (

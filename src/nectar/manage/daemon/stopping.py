@@ -11,15 +11,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nectar import processes
+from nectar import namelock, processes
 from nectar.errors import UnresponsiveError
-from nectar.manage.daemon import liveness
 from nectar.processes import Process
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
     from nectar.home import Home
-    from nectar.manage.daemon.liveness import Holder
+    from nectar.namelock import Holder
 
 GRACE = 2.0
 """Seconds on top of ``stop_timeout``, after which the daemon has been killed."""
@@ -36,7 +35,7 @@ def stop(home: Home, name: str, *, timeout: float) -> bool:
     :raises UnresponsiveError: it could not be ended.
     """
     begun = time.monotonic()
-    holder = liveness.holder(home, name)
+    holder = namelock.find_holder(home, name)
     if holder is not None:
         _end(home, name, holder, timeout=timeout, begun=begun)
     clear(home, name, timeout=timeout)
@@ -50,10 +49,10 @@ def clear(home: Home, name: str, *, timeout: float) -> None:
     :raises UnresponsiveError: one could not be ended.
     """
     begun = time.monotonic()
-    while (robbed := liveness.robbed(home, name)) is not None:
+    while (robbed := namelock.find_robbed(home, name)) is not None:
         _end(home, name, robbed, timeout=timeout, begun=begun)
     processes.end_orphans(home.data_dir, name)
-    with liveness.kept_free(home, name) as free:
+    with namelock.keep_free(home, name) as free:
         if free:  # another command may have started it again by now
             with suppress(OSError):  # on a disk that is read-only: the next daemon removes it
                 home.socket(name).unlink(missing_ok=True)
@@ -140,10 +139,10 @@ class _Daemon:
             return False
         if self._robbed:
             return True
-        return liveness.wait_until_free(self._home, self._name, end=max(end, time.monotonic() + 0.1), of=self.pid)
+        return namelock.wait_until_free(self._home, self._name, end=max(end, time.monotonic() + 0.1), of=self.pid)
 
     def _current(self) -> bool:
-        now = (liveness.robbed if self._robbed else liveness.holder)(self._home, self._name)
+        now = (namelock.find_robbed if self._robbed else namelock.find_holder)(self._home, self._name)
         if now is not None and now.pid == self.pid:
             return True
         self.close()

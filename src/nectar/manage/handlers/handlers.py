@@ -6,9 +6,9 @@ import functools
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nectar import processes
+from nectar import namelock, processes
 from nectar.errors import ConflictError, NectarError
-from nectar.manage.daemon import liveness, stopping
+from nectar.manage.daemon import stopping
 from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
 
@@ -134,7 +134,7 @@ def remove(home: Home, name: str, *, stop_first: bool = False, report: Callable[
 
 
 def _forget(home: Home, name: str) -> None:
-    with liveness.kept_free(home, name) as free:
+    with namelock.keep_free(home, name) as free:
         if not free:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
         with keeping.forgotten(home, name), registry.changing(home) as current:
@@ -152,7 +152,7 @@ def _update(home: Home, name: str, **changes: object) -> None:
 
 
 def _true(home: Home, name: str, record: Record, living: Callable[[], Mapping[str, set[int]]]) -> Record:
-    holder = liveness.holder(home, name, living=living)
+    holder = namelock.find_holder(home, name, living=living)
     if holder is None:
         return record.but(status="stopped", pid=None)
     if record.status == "running" and holder.pid in (None, record.pid):  # None: it has not said yet who it is

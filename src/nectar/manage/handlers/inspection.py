@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nectar import namelock
 from nectar.errors import NectarError
-from nectar.manage.daemon import given, liveness
+from nectar.manage.daemon import given
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers
 from nectar.protocol import ask
@@ -88,9 +89,9 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
 
 
 def _robbed(home: Home, name: str) -> bool:
-    if liveness.running(home, name):
+    if namelock.is_running(home, name):
         return False
-    holder = liveness.holder(home, name)
+    holder = namelock.find_holder(home, name)
     return holder is not None and holder.robbed
 
 

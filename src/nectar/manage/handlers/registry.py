@@ -7,17 +7,15 @@ changed only under a lock, so two commands at once lose nothing. What another ve
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
-import os
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
+from nectar.locks import Busy, held
 from nectar.manage.files.writing import write_whole
 from nectar.manage.uv.logins import redacted
 from nectar.settings import Settings
@@ -31,8 +29,6 @@ Status = Literal["running", "stopped"]
 
 LOCK_TIMEOUT = 30.0
 """Seconds to wait for another command that is changing the registry."""
-
-_POLL = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +182,13 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
     :raises NectarError: the file cannot be read; it is left as it is.
     """
     home.create()
-    with _locked(home):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(home.registry_lock, seconds=LOCK_TIMEOUT))
+        except Busy:
+            raise UnresponsiveError(
+                "Another command has been changing the registry for too long.", where=str(home.registry_lock)
+            ) from None
         raw = _load(home)
         before = {name: Record.from_mapping(fields) for name, fields in raw.items() if _ours(name, fields)}
         records = dict(before)
@@ -196,26 +198,6 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
         kept = {name: value for name, value in raw.items() if name in records or name not in before}
         kept |= {name: record.to_mapping() for name, record in records.items() if record != before.get(name)}
         write_whole(home.registry, json.dumps(kept, indent=2).encode() + b"\n", synced=True)
-
-
-@contextmanager
-def _locked(home: Home) -> Iterator[None]:
-    descriptor = ownership.opener(home.registry_lock, os.O_RDWR | os.O_CREAT)
-    try:
-        end = time.monotonic() + LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise UnresponsiveError(
-                        "Another command has been changing the registry for too long.", where=str(home.registry_lock)
-                    ) from None
-                time.sleep(_POLL)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _load(home: Home) -> dict[str, Any]:
