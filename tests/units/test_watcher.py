@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
-import sys
+import shutil
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from watchdog.events import DirDeletedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent, FileSystemEvent
+from watchdog.observers.polling import PollingObserver
 
+from nectar import features
+from nectar.runtime.daemon.aliases import watcher as watcher_module
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.loop import Loop
 from tests.units.machines import Clock, Looking
@@ -165,42 +171,143 @@ def test_a_backend_that_died_is_replaced_and_its_watches_are_none_any_more(watch
     assert watched.backends[1].closed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the events of one system")
-def test_a_directory_that_is_deleted_hints_at_all_of_it(tmp_path: Path) -> None:
-    """What the system itself says: for it alone time really passes here."""
-    loop = Loop(Clock(), Looking())
-    watcher = Watcher(loop)
-    hints: list[bytes] = []
+needs_inotify = pytest.mark.skipif(not watcher_module.INOTIFY, reason="there is no inotify")
 
-    def until(hint: bytes) -> None:
-        end = time.monotonic() + 5
-        while hint not in hints and time.monotonic() < end:
+
+class Real:
+    """A watcher on what the system itself says: for it alone time really passes here."""
+
+    def __init__(self, begin: Any = None) -> None:
+        self.loop = Loop(Clock(), Looking())
+        self.watcher = Watcher(self.loop, begin)
+        self.hints: list[bytes] = []
+
+    def until(self, hint: bytes) -> None:
+        end = time.monotonic() + 10
+        while hint not in self.hints and time.monotonic() < end:
             time.sleep(0.002)
-            loop.turn()
-        assert hint in hints
+            self.loop.turn()
+        assert hint in self.hints
 
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
+
+@pytest.fixture(params=["system", "observer", "polling"])
+def real(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
+    """With inotify where it is; with what stands in for it; and with that as it is where not even the system tells of files."""
+    if request.param == "polling":
+        monkeypatch.setattr(watcher_module, "Observer", lambda: PollingObserver(timeout=0.05))
+    made = Real(None if request.param == "system" else watcher_module._Observed)
+    yield made
+    made.watcher.close()
+
+
+def test_what_may_ask_is_told_and_what_we_do_ourselves_is_not(real: Real, tmp_path: Path) -> None:
+    inbox, claims = tmp_path / "inbox", tmp_path / "inbox" / ".nectar"
+    claims.mkdir(parents=True)
     descriptor = os.open(inbox, os.O_RDONLY)
+    number = real.watcher.add(descriptor, real.hints.append)
+    assert real.watcher.watching(number)
+    for comp_id in ("a", "b"):
+        (inbox / f"{comp_id}.answer").write_text("")
+        (inbox / f"{comp_id}.aside").write_text("")
+        (inbox / f"{comp_id}.aside").rename(inbox / f"{comp_id}.pending")
+        real.until(f"{comp_id}.pending".encode())
+        (inbox / f"{comp_id}.pending").rename(claims / f"{comp_id}.1.token")
+        (claims / f"{comp_id}.1.token").rename(inbox / f"{comp_id}.complete")
+        (inbox / f"{comp_id}.complete").unlink()
+        (claims / "released").write_text("")
+    (inbox / "c.pending").write_text("")
+    real.until(b"c.pending")
+    assert set(real.hints) == {b"a.pending", b"b.pending", b"c.pending"}
+    os.close(descriptor)
+    shutil.rmtree(inbox)
+    real.until(b"")
+    real.watcher.remove(number)
+    assert not real.watcher.watching(number)
+
+
+@needs_inotify
+def test_a_directory_that_the_kernel_watches_no_more_is_looked_at_whole(tmp_path: Path) -> None:
+    """As when its file system is unmounted: nothing is said but that the watch is gone."""
+    real = Real()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
-        number = watcher.add(descriptor, hints.append)
-        assert watcher.watching(number)
-        (inbox / "a.answer").write_text("")
-        (inbox / "a.pending").write_text("")
-        until(b"a.pending")
-        assert b"a.answer" not in hints
-        (inbox / "b.tmp").write_text("")
-        (inbox / "b.tmp").rename(inbox / "b.pending")
-        until(b"b.pending")
-        for path in inbox.iterdir():
-            path.unlink()
-        os.close(descriptor)
-        descriptor = -1
-        inbox.rmdir()
-        until(b"")
-        watcher.remove(number)
-        assert not watcher.watching(number)
+        number = real.watcher.add(descriptor, real.hints.append)
+        assert number is not None
+        backend: Any = real.watcher._backend
+        watch: Any = real.watcher._watches[number][0]
+        assert ctypes.CDLL(None).inotify_rm_watch(backend._inotify._inotify_fd, watch[0]) == 0
+        real.until(b"")
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-        watcher.close()
+        os.close(descriptor)
+        real.watcher.close()
+
+
+@needs_inotify
+def test_where_more_happened_than_the_kernel_keeps_all_is_looked_at(tmp_path: Path) -> None:
+    most = features.kernel_limit("fs/inotify/max_queued_events")
+    if most is None or most > 100_000:
+        pytest.skip("the kernel keeps too many events, or does not say how many")
+    told: list[bytes] = []
+    slow = threading.Event()
+
+    def tell(hint: Hint) -> None:
+        slow.wait(60)
+        told.append(hint[1])
+
+    backend = watcher_module._Inotify(tell)
+    try:
+        backend.add(1, str(tmp_path))
+        here, there = tmp_path / "a.pending", tmp_path / "b.pending"
+        here.touch()
+        for _ in range(most // 2 + 1000):
+            os.rename(here, there)
+            os.rename(there, here)
+        assert b"" not in told
+        slow.set()
+        end = time.monotonic() + 60
+        while b"" not in told and time.monotonic() < end:
+            time.sleep(0.002)
+        assert b"" in told
+    finally:
+        slow.set()
+        backend.close()
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (FileCreatedEvent("/d/a.pending"), b"a.pending"),
+        (FileClosedEvent(b"/d/a.pending"), b"a.pending"),
+        (FileMovedEvent("/d/a.aside", "/d/a.pending"), b"a.pending"),
+        (FileMovedEvent("", "/d/\udcff.pending"), b"\xff.pending"),
+        (FileMovedEvent("/d/a.pending", "/d/.nectar/a.1.token"), None),
+        (FileMovedEvent("/d/.nectar/a.1.token", "/d/a.complete"), None),
+        (FileCreatedEvent("/d/a.complete"), None),
+        (DirDeletedEvent("/d"), b""),
+        (DirMovedEvent("/d", "/e"), b""),
+        (DirDeletedEvent("/d/.nectar"), None),
+        (DirMovedEvent("/d/a.pending", "/d/b.pending"), None),
+    ],
+)
+def test_what_is_told_of_an_event_of_any_system(event: FileSystemEvent, told: bytes | None) -> None:
+    hints: list[Hint] = []
+    watcher_module._Handler(hints.append, 7, "/d").dispatch(event)
+    assert hints == ([] if told is None else [(7, told)])
+
+
+@pytest.mark.parametrize("backend", ["_Inotify", "_Observed"])
+def test_without_a_thread_nothing_is_watched_until_there_is_one(
+    directory: int, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    if backend == "_Inotify" and not watcher_module.INOTIFY:
+        pytest.skip("there is no inotify")
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    watcher = Watcher(Loop(Clock(), Looking()), getattr(watcher_module, backend))
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", refuse)
+        assert watcher.add(directory, lambda _name: None) is None
+    assert watcher.watching(watcher.add(directory, lambda _name: None))
+    watcher.close()

@@ -1,8 +1,8 @@
 """Hints from the operating system that something came into a directory: an event says "look again", and nothing more.
 
 Where there is inotify, watchdog's class for it is asked directly, with a mask of our own: files closed after writing, files renamed into the
-directory, and the directory itself going away. watchdog's ``Observer``, which is used elsewhere, asks for more than that, and
-holds up later events by half a second when a file is moved out of its directory, which is what a claim does.
+directory, and the directory itself going away. watchdog's ``Observer`` is used elsewhere. Where there is inotify, it would hold up
+later events by half a second when a file is moved out of its directory, which is what a claim does.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ import errno
 import itertools
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from watchdog.events import FileSystemEventHandler
+from watchdog.events import (
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.utils import UnsupportedLibcError
 
 from nectar import features
 from nectar.runtime.daemon.loop import READ
+from nectar.spool.entries import PENDING
 
 try:
     from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
@@ -28,12 +38,13 @@ else:
     INOTIFY = True
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from nectar.runtime.daemon.loop import Loop
 
 Hint = tuple[int, bytes]
 """A watch's number and the name of a file, which is empty where all of the directory is to be looked at."""
+_PENDING = os.fsencode(PENDING)
 
 
 class _Backend(Protocol):
@@ -121,10 +132,11 @@ class _Inotify:
         )
         self._inotify = InotifyFD()
         try:
-            self._inotify.start()
-        except RuntimeError as error:  # there are too many threads
+            with _short_of_threads():
+                self._inotify.start()
+        except OSError:
             self._inotify._close_resources()  # noqa: SLF001
-            raise OSError(errno.EAGAIN, str(error)) from None
+            raise
 
     def add(self, number: int, path: str) -> tuple[Any, Any]:
         identifier = CallbackId(number)
@@ -160,7 +172,7 @@ class _Callback:
 
     def on_event(self, event: Any) -> None:
         # Of what is renamed into the directory, our own answers are most.
-        if not event.name or event.name.endswith(b".pending"):
+        if not event.name or _may_ask(event.name):
             self._tell((self._number, event.name))
 
     def on_watch_deleted(self, _wd: int) -> None:
@@ -171,19 +183,22 @@ class _Callback:
 
 
 class _Observed:
+    """Some systems tell that a file was made, and not that it is whole: the patience with half-written questions covers that."""
+
+    ASKED: ClassVar[list[type[FileSystemEvent]]] = [
+        *(FileCreatedEvent, FileClosedEvent, FileMovedEvent),
+        *(DirDeletedEvent, DirMovedEvent),
+    ]
+
     def __init__(self, tell: Callable[[Hint], None]) -> None:
         self._tell = tell
-        self._observer = Observer()
-        self._observer.start()
+        with _short_of_threads():
+            self._observer = Observer()
+            self._observer.start()
 
     def add(self, number: int, path: str) -> Any:
-        tell = self._tell
-
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, _event: object) -> None:
-                tell((number, b""))
-
-        return self._observer.schedule(Handler(), path, recursive=False)
+        with _short_of_threads():
+            return self._observer.schedule(_Handler(self._tell, number, path), path, event_filter=self.ASKED, follow_symlink=True)
 
     def remove(self, watch: Any) -> None:
         self._observer.unschedule(watch)
@@ -193,3 +208,34 @@ class _Observed:
 
     def close(self) -> None:
         self._observer.stop()
+
+
+class _Handler(FileSystemEventHandler):
+    """Of what happens in a directory, our claims, our answers and what a node reads are most: only what may ask is told."""
+
+    def __init__(self, tell: Callable[[Hint], None], number: int, path: str) -> None:
+        self._tell = tell
+        self._number = number
+        self._path = path
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.is_directory:
+            if os.fsdecode(event.src_path) == self._path:  # it is gone
+                self._tell((self._number, b""))
+            return
+        name = os.path.basename(os.fsencode(event.dest_path or event.src_path))
+        if _may_ask(name):
+            self._tell((self._number, name))
+
+
+def _may_ask(name: bytes) -> bool:
+    return name.endswith(_PENDING)
+
+
+@contextmanager
+def _short_of_threads() -> Iterator[None]:
+    """:raises OSError: a thread cannot be started."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from None
