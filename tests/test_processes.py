@@ -225,3 +225,56 @@ def test_a_daemon_of_0_1_0_is_found_by_its_workers(tmp_path: Path, legacy: str) 
             daemon.stdin.write(b"\n")
             daemon.stdin.flush()
             until(lambda: processes.daemons().get(legacy) == {daemon.pid}, "it is found")
+
+
+# --- children of ours that lead a group
+
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if grandchild := os.fork():
+    print(grandchild, flush=True)
+time.sleep(900)
+"""
+
+
+@contextmanager
+def leading(code: str) -> Iterator[subprocess.Popen[bytes]]:
+    child = subprocess.Popen(
+        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_child_that_ends_when_it_is_asked_is_not_killed() -> None:
+    with leading("input()") as child:
+        assert processes.end_group(child, child.terminate, seconds=60)
+        assert child.returncode == -signal.SIGTERM
+
+
+def test_a_child_that_does_not_is_killed_with_its_group() -> None:
+    with leading(STUBBORN) as child:
+        assert child.stdout is not None
+        grandchild = int(child.stdout.readline())
+        assert not processes.end_group(child, child.terminate, seconds=0.3)
+        assert child.returncode == -signal.SIGKILL
+        until(lambda: not is_there(grandchild), "its group is gone")
+
+
+def test_a_child_that_has_ended_is_not_asked() -> None:
+    with leading("") as child:
+        child.wait()
+        assert processes.end_group(child, lambda: pytest.fail("it was"), seconds=60)
+
+
+def test_a_child_whose_group_goes_while_it_is_asked() -> None:
+    def ask() -> None:
+        child.kill()
+        raise ProcessLookupError
+
+    with leading(STUBBORN) as child:
+        assert processes.end_group(child, ask, seconds=60)

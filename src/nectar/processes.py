@@ -15,12 +15,13 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nectar import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from subprocess import Popen
 
 VARIABLE = "NECTAR_WORKER"
 """In the environment of each worker, and so of all that it starts: ``{handler}/{daemon}/{token}``.
@@ -122,6 +123,25 @@ def daemons() -> dict[str, set[int]]:
         for handler, pids in named.items()
         if (taken := {pid for pid in pids if here and _namespace(pid) == here and _holds_a_lock(pid)})
     }
+
+
+def end_group(child: Popen[Any], ask: Callable[[], object], *, seconds: float) -> bool:
+    """End a child that leads a group: it is asked to, and killed with the whole group where that was not enough.
+
+    :param ask: asks it; its group may have ended before.
+    :param seconds: that each of the two has to show.
+    :returns: whether asking was enough.
+    """
+    for act in (ask, lambda: os.killpg(child.pid, signal.SIGKILL)):
+        if child.poll() is None:  # so it is not waited for, and neither its PID nor its group can be another's
+            with suppress(ProcessLookupError):
+                act()
+        end = time.monotonic() + seconds
+        while child.poll() is None and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        if child.returncode is not None:
+            return act is ask
+    return False
 
 
 def end_children(*, seconds: float = 2.0) -> None:

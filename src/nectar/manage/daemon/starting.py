@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from nectar import errors, processes
 from nectar.errors import NectarError, UnresponsiveError
@@ -123,21 +123,19 @@ def end(process: subprocess.Popen[bytes], assignment: Assignment) -> None:
 
     :param assignment: the one that it was given.
     """
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(ENDING_TIME)
-    except subprocess.TimeoutExpired:
-        # Our own child and not waited for: its PID, and so its group, cannot be another's.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    if not processes.end_group(process, lambda: _close(process.stdin), seconds=ENDING_TIME):
         processes.end_orphans(assignment.data_dir, assignment.name)
     _let_go(process)
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
+        _close(stream)
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is not None:
+        with suppress(BrokenPipeError):  # something is left that could not be written
             stream.close()
 
 

@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar import processes
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
 from nectar.manage.uv import passing
@@ -82,7 +84,9 @@ class Uv:
         try:
             return self._follow(process, quiet)
         except BaseException:
-            _end_group(process)
+            processes.end_group(process, lambda: os.killpg(process.pid, signal.SIGTERM), seconds=_GRACE)
+            with suppress(ProcessLookupError, PermissionError):  # the build backend, when it outlived uv
+                os.killpg(process.pid, signal.SIGKILL)
             for stream in (process.stdout, process.stderr):
                 if stream:
                     stream.close()
@@ -119,23 +123,6 @@ def _directory() -> str | None:
     except OSError:
         return os.sep
     return None
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
-        try:
-            process.wait(_GRACE)
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    try:  # the build backend, when it outlived uv
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def find_uv() -> str:
