@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,17 +39,15 @@ def say(kept: Kept) -> Iterator[logging.Logger]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(time, "monotonic", made)
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.mark.parametrize("seconds", [60, 5, 3600])
 def test_the_same_is_said_again_after_its_time_which_begins_when_it_was_said(
     say: logging.Logger, kept: Kept, clock: Clock, seconds: float
 ) -> None:
-    seldom = Seldom(say) if seconds == 60 else Seldom(say, seconds=seconds)
+    seldom = Seldom(say, clock) if seconds == 60 else Seldom(say, clock, seconds=seconds)
     begun = clock.now
     for part in (0, 0, 0.5, 0.999, 1, 1.5, 1.999, 2, 7, 7.5):
         clock.now = begun + part * seconds
@@ -59,7 +56,7 @@ def test_the_same_is_said_again_after_its_time_which_begins_when_it_was_said(
 
 
 def test_what_is_something_else_is_said_at_once(say: logging.Logger, kept: Kept, clock: Clock) -> None:
-    seldom = Seldom(say)
+    seldom = Seldom(say, clock)
     for key in ("a", "b", "a", "b", "c"):
         seldom.warn(key, f"{key} %s {{}}")
     assert [text for _, text in kept.said] == ["a %s {}", "b %s {}", "c %s {}"]
@@ -69,7 +66,7 @@ def test_what_is_something_else_is_said_at_once(say: logging.Logger, kept: Kept,
 
 
 def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: logging.Logger, kept: Kept, clock: Clock) -> None:
-    seldom = Seldom(say)
+    seldom = Seldom(say, clock)
     for number in range(MAX_REMEMBERED):
         seldom.warn(str(number), "")
     seldom.warn("0", "")
@@ -81,7 +78,7 @@ def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: loggi
 
 
 def test_once_is_once_for_ever_with_its_level(say: logging.Logger, kept: Kept, clock: Clock) -> None:
-    seldom = Seldom(say)
+    seldom = Seldom(say, clock)
     for _ in range(3):
         seldom.once("a", "first")
         seldom.once("b", "second", logging.INFO)
@@ -90,7 +87,7 @@ def test_once_is_once_for_ever_with_its_level(say: logging.Logger, kept: Kept, c
 
 
 def test_once_and_seldom_do_not_know_of_each_other(say: logging.Logger, kept: Kept, clock: Clock) -> None:
-    seldom = Seldom(say)
+    seldom = Seldom(say, clock)
     seldom.once("a", "once")
     seldom.warn("a", "seldom")
     assert [text for _, text in kept.said] == ["once", "seldom"]
@@ -100,7 +97,7 @@ def test_once_and_seldom_do_not_know_of_each_other(say: logging.Logger, kept: Ke
 def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(
     say: logging.Logger, kept: Kept, clock: Clock
 ) -> None:
-    seldom = Seldom(say)
+    seldom = Seldom(say, clock)
     for number in range(MAX_REMEMBERED):
         seldom.once(str(number), "x")
     assert len(kept.said) == 10_000

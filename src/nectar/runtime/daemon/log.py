@@ -10,6 +10,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import TextIOWrapper
     from pathlib import Path
 
@@ -114,17 +115,21 @@ def open_journal(handler: LogFile) -> logging.Logger:
 
 
 class Seldom:
-    """Says the same thing once a minute at most, or once."""
+    """Says the same thing once a minute at most, or once.
 
-    def __init__(self, say: logging.Logger, *, seconds: float = 60.0) -> None:
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(self, say: logging.Logger, clock: Callable[[], float], *, seconds: float = 60.0) -> None:
         self._say = say
+        self._clock = clock
         self._seconds = seconds
         self._said: dict[str, float] = {}
         self._once: set[str] = set()
 
     def warn(self, key: str, text: str) -> None:
         """:param key: what counts as the same."""
-        now = time.monotonic()
+        now = self._clock()
         if key in self._said and now - self._said[key] < self._seconds:
             return
         if len(self._said) >= MAX_REMEMBERED:

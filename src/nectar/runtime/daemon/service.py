@@ -16,6 +16,7 @@ import nectar
 from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
 from nectar.namelock import NameLock
+from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.control import Control
@@ -47,6 +48,7 @@ class Service:
 
     :param stop: called with the seconds that what runs has to finish, when a request asks for the end.
     :param state: in a word, for who asks.
+    :param wall: Unix seconds.
     :raises ConflictError: the name is another daemon's.
     :raises NectarError: the log or the socket cannot be opened.
     """
@@ -62,8 +64,9 @@ class Service:
         stop: Callable[[float], None],
         state: Callable[[], str],
         watcher: Watcher | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self.started = time.time()
+        self.started = wall()
         self._settings = settings
         self._loop = loop
         self._pool = pool
@@ -80,9 +83,18 @@ class Service:
             self._control = Control(loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
-        self._seldom = Seldom(self._journal)
+        self._seldom = Seldom(self._journal, loop.now)
         self._aliases = Aliases(
-            name, home, settings, loop, watcher or Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts
+            name,
+            home,
+            settings,
+            loop,
+            watcher or Watcher(loop),
+            self._journal,
+            self._seldom,
+            pool.interrupt,
+            self._counts,
+            Age(loop.now, wall),
         )
 
     def serve(self, handler: str, early: Iterable[str]) -> None:

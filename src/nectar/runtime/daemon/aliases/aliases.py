@@ -7,12 +7,11 @@ is looked at anyway.
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
-from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.alias import Alias
 from nectar.runtime.daemon.aliases.scans import Scans
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.home import Home
+    from nectar.runtime.daemon.aliases.age import Age
     from nectar.runtime.daemon.aliases.watcher import Watcher
     from nectar.runtime.daemon.log import Seldom
     from nectar.runtime.daemon.loop import Loop, Timer
@@ -35,8 +35,10 @@ SOON = 0.05
 ENDING = 2.0
 """Seconds for a run that was interrupted to end: until then nobody else is to begin it."""
 REMEMBERED = 120.0
-"""Seconds for which it counts that an alias had to be opened anew: each further time it waits twice as long, up to ``LONGEST``."""
+"""Seconds of service for which it counts that an alias had to be opened anew: each further time it waits twice as long, up to ``LONGEST``."""
 LONGEST = 60.0
+COUNTED = 8
+"""How many such times are counted: with these the wait is the longest."""
 
 
 class Aliases:
@@ -59,6 +61,7 @@ class Aliases:
         seldom: Seldom,
         interrupt: Callable[[str], bool],
         counts: Counter[str],
+        age: Age,
     ) -> None:
         self.watcher = watcher
         self._name = name
@@ -70,14 +73,14 @@ class Aliases:
         self._interrupt = interrupt
         self._counts = counts
         self._scans = Scans(loop)
-        self._age = Age(loop.now)
+        self._age = age
         self._attached: dict[str, Alias] = {}
         self._leaving: dict[str, tuple[Alias, float]] = {}
         self._turns: deque[str] = deque()
         self._seen: tuple[int, int] | None = None
         self._when_done: list[Callable[[dict[str, Any]], None]] = []
         self._soon: Timer | None = None
-        self._mended: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._mended: dict[str, list[float]] = {}
         self._paused = False
 
     @property
@@ -231,16 +234,19 @@ class Aliases:
     def _reopen(self, alias: Alias) -> None:
         """Close an alias, and open it again once nothing runs for it: what is claimed is recovered then, and counts no try."""
         if self._attached.get(alias.name) is alias:
-            self._mended[alias.name].append(self._loop.now())
+            self._mended.setdefault(alias.name, []).append(self._loop.now())
             self._leave(alias, 0)
             self._loop.later(0, self._let_go)
 
     def _wait(self, name: str) -> float:
-        """Seconds until an alias is to be opened that has failed."""
-        times = self._mended.get(name, deque())
-        while times and self._loop.now() - times[0] > REMEMBERED:
-            times.popleft()
-        return min(LONGEST, 2.0 ** (len(times) - 2)) if len(times) > 1 else 0.0
+        """Seconds until an alias is to be opened that has failed; they are no service, in which it would be forgotten how often."""
+        if name not in self._mended:
+            return 0.0
+        now = self._loop.now()
+        times = [when for when in self._mended[name] if now - when <= REMEMBERED][-COUNTED:]
+        wait = min(LONGEST, 2.0 ** (len(times) - 2)) if len(times) > 1 else 0.0
+        self._mended[name] = [when + wait for when in times]
+        return wait
 
     def _close(self, alias: Alias) -> None:
         self._loop.guarded(alias.close)()

@@ -1,0 +1,215 @@
+"""Nodes with directories of their own on a machine without chance, and the aliases of one handler, which answers when the test says so."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nectar.api.computation import ComputationResult
+from nectar.home import Home
+from nectar.runtime.daemon.aliases.age import Age
+from nectar.runtime.daemon.aliases.aliases import Aliases
+from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.log import Seldom
+from nectar.settings import Settings
+from nectar.testing.sample import sample
+from tests.soak.service_model import Events
+from tests.units.machines import Machine, go, loop_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from nectar.runtime.daemon.aliases.alias import Alias
+    from nectar.runtime.daemon.aliases.watcher import Hint
+    from nectar.runtime.daemon.loop import Loop
+    from nectar.spool.claims import Question
+    from nectar.spool.spool import Spool
+
+TICK = 1.0
+
+
+class Hints(Events):
+    """:ivar broken: aliases whose directories cannot be watched, by a fault that nobody was made for.
+    :ivar tries: the alias of each try to watch a directory, with the second.
+    """
+
+    def __init__(self, tell: Callable[[Hint], None], nodes: Nodes) -> None:
+        super().__init__(tell)
+        self.nodes = nodes
+        self.lives = True
+
+    def add(self, number: int, path: str) -> str:
+        alias = super().add(number, path)
+        self.nodes.watched.append((alias, self.nodes.machine.seconds))
+        if alias in self.nodes.broken:
+            raise MemoryError
+        return alias
+
+    def alive(self) -> bool:
+        return self.lives
+
+
+class Said(logging.Handler):
+    """What is written to a log, which is nobody else's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.log = logging.Logger("of a unit")  # noqa: LOG001 - one of its own
+        self.log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@dataclass
+class Taken:
+    """A question that was claimed."""
+
+    alias: Alias
+    spool: Spool
+    question: Question
+
+    @property
+    def name(self) -> str:
+        return f"{self.alias.name}/{self.comp_id}"
+
+    @property
+    def comp_id(self) -> str:
+        return self.question.claim.comp_id
+
+    def answer(self, value: int = 7) -> None:
+        self.spool.answer(self.question, ComputationResult(comp_id=self.comp_id, status="success", value=value))
+        self.alias.settle(self.spool, self.question.claim)
+
+
+class Nodes:
+    """:ivar ahead: seconds that the wall's clock is ahead of the machine's.
+    :ivar runs: names of aliases for which something runs that no interrupt has ended yet.
+    :ivar interrupts: the alias of each interrupt, with the second.
+    :ivar broken: names of aliases that fail each time they are opened.
+    :ivar watched: the alias of each try to watch its directory, with the second.
+    """
+
+    def __init__(self, directory: Path, *names: str, **settings: Any) -> None:
+        self.machine = Machine()
+        self.loop: Loop = loop_of(self.machine)
+        self.faults: list[Exception] = []
+        self.loop.faulted = self.faults.append
+        self.settings = Settings(**settings)
+        self.home = Home(directory)
+        self.home.create()
+        for name in names:
+            self.home.computations(name).mkdir(parents=True)
+        self.runs: set[str] = set()
+        self.interrupts: list[tuple[str, float]] = []
+        self.broken: set[str] = set()
+        self.watched: list[tuple[str, float]] = []
+        self.counts: Counter[str] = Counter()
+        self.said = Said()
+        self.replies: list[tuple[float, dict[str, Any]]] = []
+        self.attach(*names)
+        # Files have the machine's own time; half a second more or less is of no account, and a whole number would be on the edge.
+        self.ahead = int(time.time()) - self.machine.now + 0.5
+        seldom = Seldom(self.said.log, self.machine.clock)
+        self.watcher = Watcher(self.loop, self._watch)
+        self.aliases = Aliases(
+            "h",
+            self.home,
+            self.settings,
+            self.loop,
+            self.watcher,
+            self.said.log,
+            seldom,
+            self._interrupt,
+            self.counts,
+            Age(self.machine.clock, self.wall),
+        )
+
+    def begin(self) -> Nodes:
+        self.aliases.sync()
+        self.loop.later(TICK, self._tick)
+        self.go(0)
+        return self
+
+    def go(self, seconds: float) -> None:
+        go(self.machine, self.loop, seconds)
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self.machine.now + self.ahead
+
+    def close(self) -> None:
+        self.aliases.close()
+
+    def attach(self, *names: str) -> None:
+        """Write the registry; nobody is told."""
+        self.register(json.dumps({"h": {"attached_aliases": names}}))
+
+    def register(self, text: str) -> None:
+        aside = self.home.registry.with_suffix(".aside")
+        aside.write_text(text)
+        aside.rename(self.home.registry)
+
+    def sync(self) -> None:
+        """Have the registry looked at, as a request does; the reply is kept with its second."""
+        self.aliases.sync(lambda reply: self.replies.append((self.machine.seconds, reply)))
+
+    def put(self, alias: str, *comp_ids: str, **fields: Any) -> None:
+        """Ask questions, the first of which is the oldest, without an event."""
+        for comp_id in comp_ids:
+            self.write(alias, comp_id, sample(comp_id=comp_id, **fields).to_json())
+
+    def write(self, alias: str, comp_id: str, content: bytes) -> Path:
+        path = self.home.computations(alias) / f"{comp_id}.pending"
+        path.write_bytes(content)
+        return path
+
+    def hint(self, alias: str, comp_id: str) -> None:
+        """Tell of a question, as an event does."""
+        self.hints.tell((self.hints.watches[alias], f"{comp_id}.pending".encode()))
+
+    def take(self, running: Mapping[str, int] | None = None) -> Taken | None:
+        """Claim the next question, where there is one."""
+        found = self.aliases.next(running or {})
+        return None if found is None else Taken(*found)
+
+    def take_all(self, most: int = 1000) -> list[str]:
+        """Claim what there is, which is answered at once."""
+        names: list[str] = []
+        while len(names) < most and (taken := self.take()) is not None:
+            names.append(taken.name)
+            taken.answer()
+        return names
+
+    def answered(self, alias: str) -> set[str]:
+        return {path.stem for path in self.home.computations(alias).glob("*.complete")}
+
+    def claimed(self, alias: str) -> set[str]:
+        return {name.split(".")[0] for name in os.listdir(self.home.computations(alias) / ".nectar")}
+
+    @property
+    def attached(self) -> list[str]:
+        """Names of those that are served."""
+        names: list[str] = self.aliases.attachments()["attached"]
+        return names
+
+    def _interrupt(self, alias: str) -> bool:
+        self.interrupts.append((alias, self.machine.seconds))
+        return alias in self.runs
+
+    def _tick(self) -> None:
+        try:
+            self.aliases.tick()
+        finally:
+            self.loop.later(TICK, self._tick)
+
+    def _watch(self, tell: Callable[[Hint], None]) -> Hints:
+        self.hints = Hints(tell, self)
+        return self.hints
