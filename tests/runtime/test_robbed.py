@@ -18,7 +18,6 @@ from nectar.home import Home
 from nectar.locks import is_free
 from nectar.namelock import NameLock
 from nectar.protocol import short_address
-from nectar.runtime.daemon.log import LogFile, open_journal
 from tests.runtime.conftest import Node, Running
 from tests.world import World, processes, until
 
@@ -269,25 +268,6 @@ def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(victim: Running) -> None
     assert node.ask("number 1")["result"] == {"value": 1}
     path.unlink()
     until(path.exists, "there is a log again")
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[LogFile]:
-    made = LogFile(tmp_path / "h.log")
-    yield made
-    made.close()
-
-
-def test_a_log_that_cannot_be_rotated_goes_on(log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "maxBytes", 100)
-    (tmp_path / "h.log.1").mkdir()
-    say = open_journal(log)
-    try:
-        for number in range(20):
-            say.info("line %s", number)
-    finally:
-        say.removeHandler(log)
-    assert len((tmp_path / "h.log").read_text().splitlines()) == 20
 
 
 def test_a_lock_is_missed_only_where_it_is_known_to_be_gone(tmp_path: Path) -> None:

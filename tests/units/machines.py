@@ -210,7 +210,7 @@ class Stage:
                 self._do(process, header)
         self.machine.take_effect()
         if self.signalled and any(True for _ in self.machine.ended()):
-            self.pool.reap()
+            self.loop.guarded(self.pool.reap)()
             acted = True
         return acted
 

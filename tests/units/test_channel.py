@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from nectar.runtime.daemon.workers.channel import Channel
 from tests.units.machines import Machine, go, loop_of, started
-
-if TYPE_CHECKING:
-    pass
 
 
 class Connected:
@@ -195,3 +192,12 @@ def test_all_that_has_come_is_taken_at_a_drain_in_64_pieces_at_most(connected: C
     connected.machine.most = size
     assert connected.channel.drain()
     assert len(connected.came) == 64
+
+
+def test_what_goes_on_writing_nonsense_after_a_worker_ended_is_not_read_for_ever(connected: Connected) -> None:
+    """Its children may have its end of the channel, and flood it."""
+    connected.process.outbox += b"x" * 100_000
+    connected.machine.most = 100
+    assert connected.channel.drain()
+    assert len(connected.process.outbox) == 100_000 - 64 * 100
+    assert connected.told == ["broken"]

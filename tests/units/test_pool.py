@@ -106,6 +106,15 @@ def test_an_idle_one_that_is_too_big_is_dismissed_at_the_next_look(memory: int, 
     assert stage.machine.kills == []
 
 
+def test_one_that_is_too_big_has_its_second_for_a_farewell() -> None:
+    stage = Stage(memory_limit=1000).begin()
+    stage.leave = nothing
+    stage.processes[0].memory = 1001
+    stage.go(5)
+    assert [second for _, second in stage.machine.kills] == [near(1.1)]
+    assert stage.died == []
+
+
 def test_a_run_that_takes_too_much_is_ended_after_a_fifth_of_a_second() -> None:
     stage = Stage(memory_limit=1000).begin()
     stage.go(0.05)

@@ -134,19 +134,6 @@ def test_an_end_that_no_signal_told_is_seen_within_a_second() -> None:
     assert stage.machine.tries == [0, 3]
 
 
-def test_what_it_had_not_read_is_run_by_another() -> None:
-    stage = Stage().begin()
-    process = stage.processes[0]
-    stage.run("a")
-    stage.machine.end(process, 3)  # before it read
-    stage.go(0.5)
-    assert stage.outcomes == {}
-    assert stage.who_has("a").pid != process.pid
-    stage.answer("a")
-    stage.go(0)
-    assert stage.outcomes["a"] == (0.5, Outcome("success", value=7, seconds=0.5))
-
-
 def test_one_that_closes_its_channel_has_three_tenths_of_a_second_to_end() -> None:
     stage = Stage().begin()
     stage.run("a")

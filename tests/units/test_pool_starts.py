@@ -6,6 +6,7 @@ Seconds are those since the pool was made.
 from __future__ import annotations
 
 import errno
+from json import dumps
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,6 +109,36 @@ def test_one_that_does_not_load_in_time_is_ended_and_the_pause_begins_then(timeo
     assert stage.failed[0] == (timeout, f"The handler was not loaded within {timeout:g} s.")
 
 
+def test_of_several_that_fail_at_once_each_counts_and_the_last_pause_is_the_one_that_there_is() -> None:
+    stage = Stage(workers=2)
+    stage.load = lambda process: stage.machine.end(process, 1)
+    stage.begin().go(50)
+    assert stage.machine.tries == [0, 0, 2, 2, 10, 10, 42, 42]
+
+
+def test_one_that_has_loaded_too_late_is_ended_all_the_same_and_is_a_failure() -> None:
+    stage = Stage(start_timeout=1)
+    loading: list[Process] = []
+    stage.load = loading.append
+    stage.machine.dying = 0.5
+    stage.begin().go(1.2)
+    stage.machine.send(loading[0], READY)
+    stage.go(1)
+    assert stage.failed == [(1.5, "The handler was not loaded within 1 s.")]
+    assert stage.pool.workers == []
+    stage.go(1)
+    assert stage.machine.tries == [0, 2.5]
+
+
+def test_what_is_said_while_it_loads_is_bounded() -> None:
+    stage = Stage()
+    told: list[list[str]] = []
+    stage.pool.events.ready = told.append
+    stage.load = lambda process: stage.machine.send(process, dumps({"do": "ready", "warnings": [*["x" * 3000] * 25]}))
+    stage.begin()
+    assert told == [["x" * 2000] * 20]
+
+
 # --- early deaths
 
 
@@ -150,6 +181,45 @@ def test_one_that_lives_for_two_seconds_is_no_early_death(lives: float, tries: l
     stage.machine.end(stage.processes[0], 4)
     stage.go(2.05)
     assert stage.machine.tries == tries
+
+
+def test_those_that_answered_once_may_all_die_at_once() -> None:
+    stage = Stage(workers=4).begin()
+    for name in ("a", "b", "c", "d"):
+        stage.run(name)
+    stage.go(0)
+    for name in ("a", "b", "c", "d"):
+        stage.answer(name)
+    stage.go(0)
+    for process in stage.processes:
+        stage.machine.end(process, 4)
+    stage.go(0)
+    assert stage.machine.tries == [0] * 8
+    assert stage.failed == []
+
+
+def test_an_answer_of_another_worker_breaks_the_row() -> None:
+    stage = Stage(workers=2).begin()
+    stage.run("a")
+    stage.go(0)
+
+    def die() -> None:
+        stage.machine.end(next(process for process in stage.processes if process.current is None), 4)
+        stage.go(0)
+
+    die()
+    die()
+    stage.answer("a")
+    stage.go(0)
+    stage.run("b")
+    stage.go(0)
+    die()
+    die()
+    assert stage.failed == []
+    die()
+    assert [text for _, text in stage.failed] == [
+        "A worker ended with exit code 4 after it had loaded the handler, again and again."
+    ]
 
 
 def test_one_that_answered_is_no_early_death_and_those_before_it_do_not_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
@@ -50,7 +51,6 @@ class LogFile(RotatingFileHandler):
     """The file that a handler's log is written to, mode 0600, and its one predecessor."""
 
     def __init__(self, path: Path) -> None:
-        os.umask(0o077)
         super().__init__(path, maxBytes=_most(), backupCount=1, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(_Formatter())
 
@@ -73,11 +73,9 @@ class LogFile(RotatingFileHandler):
             self.release()
 
     def doRollover(self) -> None:  # noqa: N802 - logging's own name
-        try:
+        # Something may have the predecessor's name: a log that is too long is better than one that ends.
+        with contextlib.suppress(OSError):
             super().doRollover()
-        except OSError:  # something has the predecessor's name: a log that is too long is better than one that ends
-            if self.stream is None:
-                self.stream = self._open()
 
     def _has_its_name(self) -> bool:
         if self.stream is None:

@@ -161,8 +161,6 @@ class Pool:
         if self._stopped is not None:
             return
         self._stopped = stopped
-        if self._pause is not None:
-            self._pause.cancel()
         while self._again:
             self._again.popleft().done(None)
         for worker in self.workers:
