@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nectar import address
 from nectar.errors import UnresponsiveError
-from nectar.protocol import MAX_LINE, Assignment, Loading, ask, decode, encode, short_address
+from nectar.protocol import MAX_LINE, Assignment, Loading, ask, decode, encode
 
 
 @contextmanager
 def daemon(path: Path, answer: Callable[[bytes], bytes]) -> Iterator[None]:
     """Somebody at a socket who answers one request, whatever it takes."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server, short_address(path) as address:
-        server.bind(address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        address.bind(server, path)
         server.listen()
         server.settimeout(60)
 
@@ -127,22 +127,3 @@ def test_somebody_who_does_not_answer(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(UnresponsiveError, match="does not answer"):
             ask(path, {"do": "status"}, timeout=0.2)
-
-
-def test_a_path_that_is_longer_than_an_address_may_be(tmp_path: Path) -> None:
-    directory = tmp_path / ("d" * 100) / ("e" * 100)
-    directory.mkdir(parents=True)
-    path = directory / "n.sock"
-    with daemon(path, lambda _: encode({"ok": True})):
-        assert path.is_socket()
-        assert ask(path, {"do": "status"}, timeout=60)["ok"] is True
-
-
-def test_an_address_leaves_no_descriptor_behind(tmp_path: Path) -> None:
-    directory = tmp_path / ("d" * 120)
-    directory.mkdir()
-    with short_address(directory / "n.sock") as address:
-        assert len(os.fsencode(address)) < 108
-        open_now = Path(address).parent
-        assert open_now.exists()
-    assert not open_now.exists()

@@ -29,25 +29,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import socket
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nectar import features
-from nectar.errors import UnresponsiveError, UsageError
+from nectar import address
+from nectar.errors import UnresponsiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SCHEMA = 1
 MAX_LINE = 1024 * 1024
 """Bytes of one request or reply, its newline included."""
-
-_SUN_PATH = 103
-"""Bytes that each system takes as a socket's address; Linux takes four more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +119,9 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     end = time.monotonic() + timeout
     received = b""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, short_address(path) as address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(timeout)
-            _connect(client, address, end)
+            _connect(client, path, end)
             client.sendall(encode(request))
             while not received.endswith(b"\n"):
                 client.settimeout(max(0.001, end - time.monotonic()))
@@ -143,38 +137,16 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     return reply
 
 
-def _connect(client: socket.socket, address: str, end: float) -> None:
+def _connect(client: socket.socket, path: Path, end: float) -> None:
     """Connect, and wait for room where others fill the queue: of a Unix socket, the system says so at once."""
     import time
 
     while True:
         try:
-            client.connect(address)
+            address.connect(client, path)
         except BlockingIOError:
             if time.monotonic() >= end:
                 raise
             time.sleep(0.02)
         else:
             return
-
-
-@contextmanager
-def short_address(path: Path) -> Iterator[str]:
-    """An address for a socket's path, which the kernel limits: a longer one goes through an open descriptor of its directory.
-
-    :raises UsageError: it is too long, and there is no such way here.
-    """
-    if len(os.fsencode(path)) <= _SUN_PATH:
-        yield str(path)
-        return
-    if not features.has_proc():
-        raise UsageError(
-            f"The path of the control socket is longer than {_SUN_PATH} bytes.",
-            where=str(path),
-            hint="Use a data dir with a shorter path.",
-        )
-    directory = os.open(path.parent, os.O_RDONLY if features.O_PATH is None else features.O_PATH)
-    try:
-        yield f"{features.path_of(directory)}/{path.name}"
-    finally:
-        os.close(directory)

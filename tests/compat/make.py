@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nectar.protocol import short_address
+from nectar import address
 from nectar.testing.sample import sample
 from tests.compat import recording
 from tests.world import World, processes, until
@@ -139,8 +139,8 @@ class Before(World):
 
     def ask(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
         """What a daemon replies to a request, word for word."""
-        with socket.socket(socket.AF_UNIX) as client, short_address(self.home.socket(name)) as address:
-            client.connect(address)
+        with socket.socket(socket.AF_UNIX) as client:
+            address.connect(client, self.home.socket(name))
             client.sendall(json.dumps({"schema": 1, **request}).encode() + b"\n")
             with client.makefile() as replies:
                 reply: dict[str, Any] = json.loads(replies.readline())

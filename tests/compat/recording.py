@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nectar.protocol import short_address
+from nectar import address
 
 AGE = 3600.0
 """Seconds by which all that is laid out is older than it was when it was recorded."""
@@ -88,8 +88,8 @@ def _make(path: Path, entry: dict[str, Any], places: Places) -> None:
         case "link":
             path.symlink_to(places.show(entry["to"]))
         case "socket":
-            with socket.socket(socket.AF_UNIX) as bound, short_address(path) as address:
-                bound.bind(address)
+            with socket.socket(socket.AF_UNIX) as bound:
+                address.bind(bound, path)
         case "file":
             path.write_bytes(os.fsencode(places.show("".join(entry["lines"]))))
 

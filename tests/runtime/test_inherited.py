@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.protocol import short_address
+from nectar import address
 from tests.runtime.conftest import Node, Running, launched
 from tests.world import PATIENCE, reap, until
 
@@ -66,8 +66,7 @@ def call(world: World, wrap: list[str], *arguments: str | Path, code: int = 0) -
 
 def connected(path: Path) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    with short_address(path) as address:
-        client.connect(address)
+    address.connect(client, path)
     return client
 
 

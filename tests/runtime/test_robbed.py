@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar import address
 from nectar.home import Home
 from nectar.locks import is_free
 from nectar.namelock import NameLock
-from nectar.protocol import short_address
 from tests.runtime.conftest import Node, Running
 from tests.world import World, processes, until
 
@@ -146,8 +146,7 @@ def another(home: Home, name: str) -> Iterator[None]:
     home.lock(name).unlink()
     with socket.socket(socket.AF_UNIX) as listening:
         home.socket(name).unlink()
-        with short_address(home.socket(name)) as address:
-            listening.bind(address)
+        address.bind(listening, home.socket(name))
         with home.lock(name).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

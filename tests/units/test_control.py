@@ -6,12 +6,14 @@ import json
 import os
 import socket
 import stat
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar.protocol import MAX_LINE, SCHEMA, short_address
+from nectar import address, features
+from nectar.protocol import MAX_LINE, SCHEMA
 from nectar.runtime.daemon.control import MAX_CLIENTS, Control
 from nectar.runtime.daemon.loop import Loop
 from tests.units.machines import Clock, Looking
@@ -60,8 +62,7 @@ class House:
     def come(self, what: bytes = b"") -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
         self.clients.append(client)
-        with short_address(self.path) as address:
-            client.connect(address)
+        address.connect(client, self.path)
         client.setblocking(False)
         if what:
             client.sendall(what)
@@ -354,6 +355,38 @@ def test_one_whose_socket_is_taken_away_makes_it_anew(house: House, how: str) ->
     assert reply_to(house.come(line("list")))["ok"] is True
     house.replies[0]({"ok": True})
     assert reply_to(waiting)["ok"] is True
+
+
+@pytest.mark.parametrize("proc", [True, False])
+def test_one_with_a_long_path_is_made_and_made_anew_beside_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proc: bool
+) -> None:
+    if not proc:
+        monkeypatch.setattr(features, "PROC", str(tmp_path / "none"))
+    directory = tmp_path / ("d" * 100) / ("e" * 100)
+    directory.mkdir(parents=True)
+    made = House(directory)
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait, args=[60])
+    thread.start()
+    try:
+        assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+        assert reply_to(made.come(line("list")))["ok"] is True
+        made.path.unlink()
+        assert made.control.keep() is True
+        assert made.control.keep() is False
+        assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+        assert reply_to(made.come(line("list")))["ok"] is True
+        made.path.unlink()
+        directory.rename(tmp_path / "moved")
+        with pytest.raises(FileNotFoundError):
+            made.control.keep()
+    finally:
+        ended.set()
+        thread.join()
+        made.control.close()
+        for client in made.clients:
+            client.close()
 
 
 def test_where_it_cannot_be_made_anew_the_old_one_goes_on(house: House) -> None:

@@ -6,8 +6,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from nectar import features
-from nectar.protocol import MAX_LINE, decode, encode, short_address
+from nectar import address, features
+from nectar.protocol import MAX_LINE, decode, encode
 from nectar.runtime.daemon.loop import READ, WRITE
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def _listen_at(path: Path) -> tuple[socket.socket, tuple[int, int] | None]:
     try:
         before = os.umask(0o177)
         try:
-            with short_address(path) as address:
-                listening.bind(address)
+            address.bind(listening, path)
         finally:
             os.umask(before)
         listening.listen(QUEUE)
