@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.handlers.inspection import Detail
     from nectar.manage.handlers.registry import Record
-    from nectar.manage.launch import Launched
+    from nectar.manage.handlers.takeover import Launched
 
 _BANNER = """\
 ╔═══════════════════════════════════════════════════════════════╗
