@@ -141,7 +141,7 @@ def test_a_key_is_taken_where_it_really_lies(bench: Bench) -> None:
         (place / name).symlink_to(target)
     subprocess.run(["git", "init", "-q", place], check=True)
     made = package.plan(place, python=None, but=())
-    names = {name: piece.read() for name, piece in made.pieces.items() if piece.link is None}
+    names = {name: piece.read() for name, piece in made.tree.pieces.items() if piece.link is None}
     assert names["real/made.txt"] == b"made\n"
     assert b"secret\n" not in names.values()
-    assert any(str(place / "key") in line for line in made.left_out)
+    assert any(str(place / "key") in line for line in made.tree.left_out)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nectar.home import Home
-from nectar.manage.environment import store
+from nectar.manage.environment.survey import survey
 from tests.environments.workbench import Bench, installed, snapshot, uv, write
 
 pytestmark = pytest.mark.uv
@@ -48,9 +48,9 @@ def test_what_makes_another(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "https://user:secret@example.invalid/simple")
     changed = bench.find(project)
     assert changed is None
-    digests = store.current(bench.home, bench.open(project), os.environ)
+    key = survey(bench.home, bench.open(project), os.environ).key
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "https://user:other@example.invalid/simple")
-    assert store.current(bench.home, bench.open(project), os.environ) == digests
+    assert survey(bench.home, bench.open(project), os.environ).key == key
 
 
 def test_what_makes_no_other(bench: Bench) -> None:

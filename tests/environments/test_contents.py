@@ -14,7 +14,7 @@ import pytest
 from nectar.home import Home
 from nectar.locks import held
 from nectar.manage import gc
-from nectar.manage.environment import store
+from nectar.manage.environment.survey import survey
 from nectar.manage.handlers import registry
 from nectar.manage.source import source
 from nectar.manage.tree import contents
@@ -32,6 +32,7 @@ class Look:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.file = directory / "data.bin"
         self.place = directory / "digests" / "source.json"
+        self.place.parent.mkdir()
         self.reads = 0
         self.passed = 0
         real = Piece.read
@@ -151,7 +152,6 @@ def test_a_memory_that_is_broken_counts_for_nothing_and_is_written_anew(look: Lo
     look.settle()
     status = look.file.stat()
     mark = f"{status.st_mtime_ns}, {status.st_ctime_ns}, {status.st_ino}, {status.st_dev}"
-    look.place.parent.mkdir()
     look.place.write_bytes(
         broken.replace(b"NAME", str(look.file).encode()).replace(b"SIZE", str(len(BIG)).encode()).replace(b"MARK", mark.encode())
     )
@@ -211,6 +211,7 @@ def test_gc_takes_what_belongs_to_no_handler(tmp_path: Path) -> None:
     assert sorted(home.digests.iterdir()) == sorted([used, fresh])
 
 
-def test_what_is_planned_remembers(bench: Bench) -> None:
+def test_what_is_remembered_is_what_there_is(bench: Bench) -> None:
     opened = source.open_source(bench.project())
-    assert store.planned(bench.home, opened).digests() == opened.plan().digests()
+    found = survey(bench.home, opened, {})
+    assert found.plan.digests(found.seen) == opened.plan().digests()

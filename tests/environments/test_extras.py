@@ -68,7 +68,7 @@ def test_in_a_requirement(requirement: str, more: tuple[str, ...], made: str) ->
     assert extras.added(requirement, more) == made
     opened = source.open_source(None, requirement=requirement, chosen=more)
     assert opened.requirement == made
-    assert opened.plan().extras == extras.together(extras.of_requirement(made))
+    assert opened.plan().asked.extras == extras.together(extras.of_requirement(made))
 
 
 def test_a_record_keeps_them_and_one_of_0_1_0_has_none(bench: Bench) -> None:

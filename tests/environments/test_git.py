@@ -45,7 +45,7 @@ def project(bench: Bench) -> Path:
 def plan(bench: Bench, project: Path) -> tuple[set[str], list[str]]:
     """The files of a build, and the commit that it is made of."""
     made = bench.open(project).plan()
-    return set(made.pieces), made.extra
+    return set(made.tree.pieces), list(made.tree.lines)
 
 
 @pytest.fixture

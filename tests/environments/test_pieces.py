@@ -10,7 +10,7 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.source import artifact
-from nectar.manage.source.plan import Plan
+from nectar.manage.tree.assembly import Assembly, BuildTree
 from nectar.manage.tree.pieces import Copy, Piece, rewrite
 from nectar.manage.tree.trees import Tree
 from tests.environments.workbench import snapshot, write
@@ -27,11 +27,13 @@ def tree(tmp_path: Path) -> Path:
     return place
 
 
-def plan(pieces: dict[str, Piece]) -> Plan:
-    made = Plan(distribution="demo")
+def build_tree(pieces: dict[str, Piece], **more: Path) -> BuildTree:
+    assembly = Assembly()
     for name, piece in pieces.items():
-        made.put(name, piece)
-    return made
+        assembly.put(name, piece)
+    for position, place in more.items():
+        assembly.read_in_place(position, place)
+    return assembly.finish()
 
 
 @pytest.mark.parametrize(
@@ -57,12 +59,12 @@ def plan(pieces: dict[str, Piece]) -> Plan:
 @pytest.mark.parametrize("piece", [TEXT, Piece(link="x"), Piece(origin=Path("/etc/passwd"))], ids=["text", "link", "file"])
 def test_a_name_that_leads_anywhere_else_is_refused(name: str, piece: Piece) -> None:
     with pytest.raises(EnvironmentFailedError, match="no copy of it can have"):
-        plan({name: piece})
+        build_tree({name: piece})
 
 
 @pytest.mark.parametrize("name", ["x", "..x", "x..", "...", "a/b/c", " ", "a\nb", "\udcff", ".github/x", "x.git/y", "-x", "é"])
 def test_an_odd_name_is_one(tree: Path, name: str) -> None:
-    plan({name: TEXT}).copy(tree)
+    build_tree({name: TEXT}).copy(tree)
     assert (tree / name).read_bytes() == b"new\n"
 
 
@@ -84,7 +86,7 @@ def test_an_odd_name_is_one(tree: Path, name: str) -> None:
 def test_a_link_that_leads_out_of_the_copy_is_refused(tree: Path, links: dict[str, str]) -> None:
     before = snapshot(tree.parent)
     with pytest.raises(EnvironmentFailedError, match="lead out of a copy"):
-        plan({name: Piece(link=target) for name, target in links.items()}).copy(tree)
+        build_tree({name: Piece(link=target) for name, target in links.items()}).copy(tree)
     assert snapshot(tree.parent) == before
 
 
@@ -92,14 +94,14 @@ def test_a_link_that_leads_out_of_the_copy_is_refused(tree: Path, links: dict[st
     "links", [{"a": "b"}, {"a": "b/../c"}, {"a": "b", "b": "c"}, {"d/a": "../b"}, {"a": "d/e/..", "d/e/f": "x"}], ids=str
 )
 def test_a_link_that_stays_inside_is_kept(tree: Path, links: dict[str, str]) -> None:
-    plan({name: Piece(link=target) for name, target in links.items()}).copy(tree)
+    build_tree({name: Piece(link=target) for name, target in links.items()}).copy(tree)
     assert {name: os.readlink(tree / name) for name in links} == links
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_lies_below_a_name_counts_more_than_a_link_of_that_name(tree: Path, order: int) -> None:
     pieces = [("data", Piece(link="other")), ("data/x.txt", TEXT), ("other/y.txt", TEXT)][::order]
-    plan(dict(pieces)).copy(tree)
+    build_tree(dict(pieces)).copy(tree)
     assert not (tree / "data").is_symlink()
     assert (tree / "data" / "x.txt").read_bytes() == b"new\n"
     assert not (tree / "other" / "x.txt").exists()
@@ -108,13 +110,12 @@ def test_what_lies_below_a_name_counts_more_than_a_link_of_that_name(tree: Path,
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b"), ("a", "a/b/c")])
 def test_a_file_is_no_directory(names: tuple[str, str]) -> None:
     with pytest.raises(EnvironmentFailedError, match="no copy of it can have"):
-        plan(dict.fromkeys(names, TEXT))
+        build_tree(dict.fromkeys(names, TEXT))
 
 
 def test_an_index_that_is_read_where_it_lies_is_no_way_out_for_a_link(tree: Path) -> None:
     for target in ("wheels/../secret", "wheels"):
-        made = plan({"a": Piece(link=target)})
-        made.read_in_place = {"wheels": tree.parent.parent / "outside"}
+        made = build_tree({"a": Piece(link=target)}, wheels=tree.parent.parent / "outside")
         with pytest.raises(EnvironmentFailedError, match="lead out of a copy"):
             made.copy(tree)
 
@@ -154,9 +155,9 @@ def test_a_copy_is_private_and_keeps_what_can_be_executed(tree: Path, tmp_path: 
     for name, mode in (("a/plain", 0o644), ("a/run", 0o755), ("open", 0o666)):
         origins[name].chmod(mode)
     os.utime(origins["a/plain"], (1, 2))
-    made = Plan(distribution="demo")
-    made.add("", Tree(files=origins))
-    made.copy(tree)
+    assembly = Assembly()
+    assembly.put_tree("", Tree(files=origins))
+    assembly.finish().copy(tree)
     modes = {name: stat.S_IMODE((tree / name).stat().st_mode) for name in ("a", "a/plain", "a/run", "open")}
     assert modes == {"a": 0o700, "a/plain": 0o600, "a/run": 0o700, "open": 0o600}
     assert (tree / "a" / "plain").stat().st_mtime == 2
@@ -165,7 +166,7 @@ def test_a_copy_is_private_and_keeps_what_can_be_executed(tree: Path, tmp_path: 
 def test_a_file_that_became_a_pipe_hangs_nobody(tree: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="a pipe"):
-        plan({"x": Piece(origin=tmp_path / "pipe")}).copy(tree)
+        build_tree({"x": Piece(origin=tmp_path / "pipe")}).copy(tree)
 
 
 def test_a_file_that_became_a_link_is_not_read(tmp_path: Path) -> None:
@@ -179,4 +180,4 @@ def test_a_wheel_may_be_given_by_a_link(tmp_path: Path) -> None:
     write(tmp_path / "store" / "1", "no wheel, but bytes\n")
     (tmp_path / "demo-1-py3-none-any.whl").symlink_to("store/1")
     made = artifact.plan_file(tmp_path / "demo-1-py3-none-any.whl", python=None)
-    assert made.pieces["given/demo-1-py3-none-any.whl"].read() == b"no wheel, but bytes\n"
+    assert made.tree.pieces["given/demo-1-py3-none-any.whl"].read() == b"no wheel, but bytes\n"

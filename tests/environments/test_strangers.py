@@ -23,16 +23,16 @@ def test_a_stranger_s_files_above_do_not_count(bench: Bench, owner: int) -> None
     counts = owner != STRANGER
     plan = bench.open(project).plan()
     assert (plan.project == "demo") is counts
-    assert (plan.python.wanted == "3.12") is counts
+    assert (plan.asked.python.wanted == "3.12") is counts
     root.unlink()
-    assert bench.open(project).plan().configured_by == (settings if counts else None)
+    assert bench.open(project).plan().asked.settings == (settings if counts else None)
     plan = bench.open(file).plan()
-    assert plan.configured_by == (settings if counts else None)
-    assert (plan.python.wanted == "3.12") is counts
+    assert plan.asked.settings == (settings if counts else None)
+    assert (plan.asked.python.wanted == "3.12") is counts
     # A source of another account is legitimate, and its owner's settings are its own.
     for path in (project, file):
         os.chown(path, STRANGER, STRANGER)
-        assert bench.open(path).plan().configured_by == settings
+        assert bench.open(path).plan().asked.settings == settings
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o1777])
@@ -45,10 +45,10 @@ def test_what_a_stranger_put_beside_a_file_where_anybody_may_is_left_out(bench: 
     (file.parent / "mixed").chmod(mode)
     file.parent.chmod(mode)
     plan = bench.open(file).plan()
-    named = {path for path in theirs if any(str(path) in line for line in plan.left_out)}
+    named = {path for path in theirs if any(str(path) in line for line in plan.tree.left_out)}
     assert named == (set(theirs) if mode & 0o002 else set())
-    assert any(name.endswith("modules/ours.py") for name in plan.pieces)
-    assert any(name.endswith(("/theirs.py", "package/__init__.py", ".lock")) for name in plan.pieces) is not bool(named)
+    assert any(name.endswith("modules/ours.py") for name in plan.tree.pieces)
+    assert any(name.endswith(("/theirs.py", "package/__init__.py", ".lock")) for name in plan.tree.pieces) is not bool(named)
 
 
 def test_a_link_of_a_stranger_s_does_not_count(bench: Bench) -> None:
@@ -56,6 +56,6 @@ def test_a_link_of_a_stranger_s_does_not_count(bench: Bench) -> None:
     ours = bench.file("ours.toml", 'resolution = "lowest"\n')
     link = bench.directory / "shared" / "uv.toml"
     link.symlink_to(ours)
-    assert bench.open(project).plan().configured_by == link
+    assert bench.open(project).plan().asked.settings == link
     os.chown(link, STRANGER, STRANGER, follow_symlinks=False)
-    assert bench.open(project).plan().configured_by is None
+    assert bench.open(project).plan().asked.settings is None

@@ -30,7 +30,7 @@ def ignoring(bench: Bench) -> Path:
 
 def taken(bench: Bench, place: Path) -> set[str]:
     """Which ignored files go into a build."""
-    return set(bench.open(place).plan().pieces) & set(IGNORED)
+    return set(bench.open(place).plan().tree.pieces) & set(IGNORED)
 
 
 @pytest.mark.parametrize(

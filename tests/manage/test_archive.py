@@ -71,7 +71,7 @@ READ: list[tuple[str, Callable[[Path], None]]] = [
 @pytest.mark.parametrize(("name", "make"), READ)
 def test_what_is_read(name: str, make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / name)
-    assert artifact.plan_file(tmp_path / name, python=None).python.requires == ">=3.12"
+    assert artifact.plan_file(tmp_path / name, python=None).asked.python.requires == ">=3.12"
 
 
 UNREAD: list[tuple[str, Callable[[Path], object]]] = [
@@ -113,7 +113,7 @@ def test_what_is_not_read(name: str, make: Callable[[Path], object], tmp_path: P
 )
 def test_a_python_that_is_none(said: bytes, tmp_path: Path) -> None:
     wheel(tmp_path / "mine-1.0-py3-none-any.whl", b"Name: mine\nRequires-Python: " + said + b"\n\n")
-    assert artifact.plan_file(tmp_path / "mine-1.0-py3-none-any.whl", python=None).python.requires is None
+    assert artifact.plan_file(tmp_path / "mine-1.0-py3-none-any.whl", python=None).asked.python.requires is None
 
 
 @pytest.mark.parametrize(

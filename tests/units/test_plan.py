@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.errors import EnvironmentFailedError
 from nectar.home import Home
-from nectar.manage.environment import store
+from nectar.manage.environment import resolution
+from nectar.manage.environment.survey import survey
 from nectar.manage.source import plan
 from nectar.manage.source.source import open_source
+from nectar.manage.tree.pieces import Piece
 from tests.environments.workbench import Bench, write
 
 if TYPE_CHECKING:
@@ -51,9 +54,9 @@ def project(bench: Bench) -> Path:
 
 def parts(bench: Bench, path: Path | None, environ: Mapping[str, str] | None = None, **options: Any) -> dict[str, str]:
     """The digests of a source that has a lock, as a launch would have them."""
-    found = store.current(bench.home, open_source(path, **options), os.environ if environ is None else environ)
-    assert found is not None
-    return found
+    found = survey(bench.home, open_source(path, **options), os.environ if environ is None else environ)
+    assert found.key == plan.key_of(found.digests)
+    return found.digests
 
 
 def link(place: Path, target: str) -> None:
@@ -185,7 +188,7 @@ def test_a_data_dir_in_the_source_does_not_count(bench: Bench, project: Path) ->
 
 def test_without_a_lock_there_is_no_key(bench: Bench, project: Path) -> None:
     (project / "uv.lock").unlink()
-    assert store.current(bench.home, open_source(project), os.environ) is None
+    assert survey(bench.home, open_source(project), os.environ).key is None
 
 
 def wheel(place: Path, requires: str = ">=3.11") -> Path:
@@ -213,7 +216,7 @@ def test_an_artifact_is_its_bytes_and_what_is_asked_of_it(bench: Bench, make: Ca
     newer = open_source(make(bench.directory, ">=3.12")).plan()
     assert again == before
     assert {part for part, digest in newer.digests().items() if digest != before[part]} == {"project", "source", "python"}
-    assert newer.python.requires == ">=3.12"
+    assert newer.asked.python.requires == ">=3.12"
     with_extra = open_source(f"{make(bench.directory)}[Fast_One]").plan().digests()
     assert {part for part, digest in with_extra.items() if digest != before[part]} == {"project"}
 
@@ -259,10 +262,10 @@ def test_a_file_is_what_it_says_and_what_it_imports(script: Path, name: str, tex
 
 def test_the_lock_beside_a_file_names_the_pieces_that_decide(script: Path) -> None:
     made = open_source(script).plan()
-    assert (made.has_lock, made.script_lock, made.outside) == (False, None, None)
+    assert (made.has_lock, made.locking.script, made.locking.outside) == (False, None, None)
     write(script.with_name("mine.py.lock"), "version = 1\n")
     made = open_source(script).plan()
-    assert (made.has_lock, made.script_lock, made.lock_of) == (False, "mine.py.lock", script.with_name("mine.py.lock"))
+    assert (made.has_lock, made.locking.script, made.locking.authors) == (False, "mine.py.lock", script.with_name("mine.py.lock"))
 
 
 @pytest.fixture
@@ -289,13 +292,18 @@ def test_a_workspace_counts_as_far_as_the_handler_needs_it(bench: Bench, space: 
     assert [next(part for part in each if each[part] != before[part]) for each in (near, third)] == ["source", "project"]
     assert parts(bench, space)["lock"] != before["lock"]
     made = open_source(space).plan()
-    assert (made.project, made.lock, made.locals_, made.outside) == ("demo", "uv.lock", ["demo", "near"], str(root))
+    assert (made.project, made.locking.place, made.locals_, made.locking.outside) == (
+        "demo",
+        "uv.lock",
+        ("demo", "near"),
+        str(root),
+    )
 
 
 def test_without_a_lock_what_lies_outside_says_so(bench: Bench) -> None:
     near = bench.project("near", handler=False)
     app = bench.project(dependencies=("near",), more='[tool.uv.sources]\nnear = { path = "../near" }\n')
-    assert open_source(app).plan().outside == str(near)
+    assert open_source(app).plan().locking.outside == str(near)
     assert open_source(near.parent / "demo").plan().project == "demo"
 
 
@@ -343,3 +351,137 @@ def test_a_source_that_vanishes_while_it_is_read(bench: Bench, project: Path) ->
     (project / "run.sh").unlink()
     with pytest.raises(FileNotFoundError):
         made.digests()
+
+
+# --- a plan is asked, and nothing else
+
+
+def everything(directory: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in [directory, *directory.rglob("*")]}
+
+
+def test_asking_twice_gives_the_same_and_touches_nothing(bench: Bench, project: Path) -> None:
+    before = everything(bench.directory)
+    made = open_source(project).plan()
+    seen = made.tree.see()
+    for ask in (
+        made.digests,
+        lambda: made.digests(seen),
+        lambda: made.resolution_digest(seen),
+        made.tree.see,
+        lambda: made.has_lock,
+    ):
+        assert ask() == ask()
+    assert made.digests() == made.digests(seen)
+    assert open_source(project).plan() == made
+    assert everything(bench.directory) == before
+
+
+def test_a_lock_makes_another_plan(bench: Bench, project: Path) -> None:
+    (project / "uv.lock").unlink()
+    made = open_source(project).plan()
+    seen = made.tree.see()
+    locked = made.with_lock(b"version = 1\n")
+    assert (made.has_lock, locked.has_lock) == (False, True)
+    assert locked.digests(locked.see_lock(seen)) == locked.digests()
+    assert {part for part, digest in locked.digests().items() if digest != made.digests()[part]} == {"lock"}
+    assert locked.resolution_digest(locked.see_lock(seen)) == made.resolution_digest(seen), "what it is kept by is not what is kept"
+    assert locked.with_lock(b"version = 2\n").digests()["lock"] != locked.digests()["lock"]
+    write(project / "uv.lock", "version = 1\n")
+    assert open_source(project).plan().digests() == locked.digests()
+
+
+def test_nothing_in_it_can_be_changed(project: Path) -> None:
+    made = open_source(project).plan()
+    with pytest.raises(TypeError):
+        made.tree.pieces["x"] = Piece(content=b"")  # type: ignore[index]
+    for part, name in ((made, "project"), (made.tree, "left_out"), (made.locking, "place"), (made.asked, "extras")):
+        with pytest.raises(AttributeError):
+            setattr(part, name, "")
+
+
+def test_what_was_copied_is_what_was_seen(bench: Bench, project: Path) -> None:
+    (project / "link").symlink_to("run.sh")
+    (project / "run.sh").chmod(0o755)
+    made = open_source(project).plan()
+    copy = bench.directory / "copy"
+    copy.mkdir()
+    assert made.copy(copy) == made.tree.see()
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*") if not path.is_dir()} == set(made.tree.pieces)
+
+
+# --- what is found of a source, and kept
+
+
+def keep(bench: Bench, path: Path, content: bytes) -> None:
+    resolution.keep(bench.home, survey(bench.home, open_source(path), os.environ).resolution, content)
+
+
+def test_a_kept_lock_is_in_the_plan_and_counts_as_used(bench: Bench, project: Path) -> None:
+    (project / "uv.lock").unlink()
+    bench.home.create()
+    keep(bench, project, b"version = 1\n")
+    (kept,) = bench.home.resolutions.glob("*.lock")
+    os.utime(kept, (0, 0))
+    found = survey(bench.home, open_source(project), os.environ)
+    assert (found.plan.has_lock, found.has_own_lock) == (True, False)
+    assert found.key == plan.key_of(found.digests) is not None
+    assert kept.stat().st_mtime > 0
+    assert survey(bench.home, open_source(project), os.environ, upgrade=True).key is None
+    resolution.forget(bench.home, found.resolution)
+    assert survey(bench.home, open_source(project), os.environ).key is None
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (lambda place: write(place / CODE, "x = 1\n"), True),
+        (lambda place: write(place / "pyproject.toml", (place / "pyproject.toml").read_text() + "#"), False),
+        (lambda place: write(place / ".python-version", "3.12\n"), False),
+        (lambda place: write(place / "uv.toml", ""), False),
+    ],
+)
+def test_for_what_a_resolution_is_kept(bench: Bench, project: Path, change: Callable[[Path], object], kept: bool) -> None:
+    (project / "uv.lock").unlink()
+    bench.home.create()
+    keep(bench, project, b"version = 1\n")
+    change(project)
+    assert (survey(bench.home, open_source(project), os.environ).key is not None) is kept
+
+
+def test_index_settings_have_resolutions_of_their_own(bench: Bench, project: Path) -> None:
+    (project / "uv.lock").unlink()
+    bench.home.create()
+    keep(bench, project, b"version = 1\n")
+    assert survey(bench.home, open_source(project), {**os.environ, "UV_RESOLUTION": "lowest"}).key is None
+
+
+def test_a_look_at_a_source_makes_no_data_dir(bench: Bench, project: Path) -> None:
+    (project / "big").write_bytes(b"x" * 100_000)
+    os.utime(project / "big", (0, 0))
+    assert survey(bench.home, open_source(project), os.environ).key
+    assert not bench.home.data_dir.exists()
+
+
+def test_an_editor_that_replaces_a_file_is_waited_for(bench: Bench, project: Path) -> None:
+    """A file is gone when it is read, and there again at the next look; one that cannot be read at all is said to be."""
+    source = open_source(project)
+    tries = []
+
+    def vanishing(piece: Piece) -> bytes:
+        tries.append(piece)
+        if len(tries) == 1:
+            raise FileNotFoundError(2, "No such file or directory", "x")
+        return b""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Piece, "read", vanishing)
+        assert survey(bench.home, source, os.environ).key
+
+    def broken(piece: Piece) -> bytes:
+        raise OSError(5, "Input/output error", "/bad")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Piece, "read", broken)
+        with pytest.raises(EnvironmentFailedError, match=r"cannot be read: Input/output error\."):
+            survey(bench.home, source, os.environ)

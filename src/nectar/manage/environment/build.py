@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.environment import generations, installed, notes, stale, steering
+from nectar.locks import held
+from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
-from nectar.manage.source.plan import LOCK, key_of
+from nectar.manage.source.plan import key_of
 from nectar.manage.source.pyproject import open_project
 from nectar.manage.source.script import MANIFEST, SNAPSHOT
 from nectar.manage.tree import unlisted
@@ -25,34 +25,46 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.environment.build_directory import Workshop
+    from nectar.manage.environment.generations import Generation
+    from nectar.manage.environment.survey import Survey
     from nectar.manage.source.plan import Plan
-    from nectar.manage.uv.uv import Outcome
-
-_MISMATCH = "needs to be updated, but `--locked` was provided"
 
 
-class LockMismatchError(EnvironmentFailedError):
-    """The lock is not that of the project."""
+def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool) -> Generation | None:
+    """Lock, then sync: the environment of what a source is, finished and in its place, be it by another command.
 
-
-def build(home: Home, plan: Plan, shop: Workshop, digests: dict[str, str], rebuilt: dict[str, float]) -> bool:
-    """Build the environment of a plan, under a lock on its key, and put it in its place, finished.
-
-    :param rebuilt: for which files this is done again, as the marker says it.
-    :returns: False where the source is no longer what the key was made of.
+    :param upgrade: resolve anew what the project itself has no lock for.
+    :param last: whether a kept lock that does not fit is an error, and not to be made anew.
+    :returns: None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit.
     :raises EnvironmentFailedError: it cannot be built.
     """
-    copied = shop.copy(plan)
-    if any(digests[part] != digest for part, digest in copied.items()):
-        shop.clear()
-        return False
+    locked = locking.lock(home, found, shop, upgrade=upgrade)
+    digests = locked.digests
     key = key_of(digests)
-    with _naming_ignored(plan, shop):
-        made = _install(plan, shop)
-        marker = replace(_inspect(plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
-    marker.write(shop.venv)
-    shop.venv.rename(home.envs / generations.next_name(home, key))
-    return True
+    with held(
+        home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
+    ):
+        newest = generations.newest(home, key)
+        if newest and not newest.changed:
+            return newest
+        rebuilt = edits.remember(newest, shop.source, locked.plan) if newest else {}
+        if newest:
+            shop.uv.report(edits.tell(newest, shop.source, locked.plan))
+        if locked.plan.digests(shop.copy(locked.plan)) != locked.plan.digests(locked.seen):
+            return None  # it is no longer what the key was made of
+        try:
+            with _naming_ignored(locked.plan, shop):
+                made = _install(locked.plan, shop)
+                marker = replace(_inspect(locked.plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
+        except locking.LockMismatchError:
+            if found.has_own_lock or last:
+                raise
+            # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.
+            resolution.forget(home, locked.resolution)
+            return None
+        marker.write(shop.venv)
+        shop.venv.rename(home.envs / generations.next_name(home, key))
+        return generations.newest(home, key)
 
 
 @contextmanager
@@ -63,7 +75,7 @@ def _naming_ignored(plan: Plan, shop: Workshop) -> Iterator[None]:
         return
     project = open_project(shop.source.path.resolve())
     below = f"{plan.project}/" if plan.project else ""
-    ignored = unlisted.of_packages(project, [name.removeprefix(below) for name in plan.pieces if name.startswith(below)])
+    ignored = unlisted.of_packages(project, [name.removeprefix(below) for name in plan.tree.pieces if name.startswith(below)])
     if ignored:
         shop.left_out.append(unlisted.line(project, ignored))
     yield
@@ -85,46 +97,21 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
-    interpreters.check(installed.version_of(shop.venv), plan.python)
+    interpreters.check(installed.version_of(shop.venv), plan.asked.python)
     assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
     steered = steering.made(shop.venv)
     # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
     # cannot be combined with working offline.
     outcome = shop.uv.run(
         *("sync", "--locked", "--no-default-groups", "--no-editable"),
-        *(f"--extra={name}" for name in plan.extras if not plan.wrapped),
+        *(f"--extra={name}" for name in plan.asked.extras if not plan.wrapped),
         *(*project, "--python", shop.venv / "bin" / "python"),
         variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
     )
     if outcome.code == 0:
         return steered
-    if is_mismatch(outcome):
-        raise mismatch(plan, shop, outcome)
+    locking.refuse_mismatch(plan, shop, outcome)
     raise shop.failure("The environment could not be built.", outcome)
-
-
-def is_mismatch(outcome: Outcome) -> bool:
-    """Whether uv refused a lock because it is not that of its project."""
-    return _MISMATCH in " ".join(outcome.errors.split())
-
-
-def mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> LockMismatchError:
-    """The error for a lock that is not that of its project, with the command that mends it."""
-    return LockMismatchError(
-        "The lock does not match the project."
-        if shop.source.kind != "file"
-        else "The lock does not match the file's inline metadata.",
-        where=str(plan.lock_of or shop.source.directory / LOCK),
-        hint=command_to_lock(plan, shop),
-        detail=shop.words(outcome),
-    )
-
-
-def command_to_lock(plan: Plan, shop: Workshop) -> str:
-    """What a person types to lock the source anew."""
-    if shop.source.kind == "file":
-        return f"uv lock --script {shlex.quote(str(shop.source.path))}"
-    return f"uv lock --project {shlex.quote(str(plan.lock_of.parent if plan.lock_of else shop.source.directory))}"
 
 
 def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]]) -> Marker:
@@ -154,7 +141,7 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
             where=str(shop.source.shown),
             hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
         )
-    extras.require(plan.extras, own.extras, where=shop.source.shown)
+    extras.require(plan.asked.extras, own.extras, where=shop.source.shown)
     if shop.source.kind != "file":  # whose module is in the snapshot
         installed.refuse_lost_entries(shop.venv, entries)
     for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.source.plan import Plan
     from nectar.manage.source.source import Source
+    from nectar.manage.tree.assembly import Seen
     from nectar.manage.uv.uv import Outcome
 
 ASIDE = ".build-"
@@ -51,7 +52,7 @@ class Workshop:
     environ: Mapping[str, str]
     left_out: list[str] = field(default_factory=list)
     _python: str | None = None
-    _copied: dict[str, str] = field(default_factory=dict)
+    _copied: Mapping[str, Seen] = field(default_factory=dict)
 
     @property
     def tree(self) -> Path:
@@ -64,21 +65,21 @@ class Workshop:
     def interpreter(self, plan: Plan) -> str:
         """What to give uv as ``--python``."""
         if self._python is None:
-            self._python = interpreters.choose(self.uv, plan.python, downloads=self.downloads)
+            self._python = interpreters.choose(self.uv, plan.asked.python, downloads=self.downloads)
         return self._python
 
-    def copy(self, plan: Plan) -> dict[str, str]:
-        """Have the plan's files in the tree, and return the digests of what is there."""
+    def copy(self, plan: Plan) -> Mapping[str, Seen]:
+        """Have the plan's files in the tree, and say what is there."""
         if not self._copied:
             # An empty workspace above the tree: uv looks no further up.
             (self.directory / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
             self.tree.mkdir(mode=0o700)
-            self._tell(plan.left_out)
+            self._tell(plan.tree.left_out)
             self._copied = plan.copy(self.tree)
             self._settle(plan)
         elif plan.has_lock:
-            rewrite(self.tree, plan.lock, plan.pieces[plan.lock].read())
-            self._copied = {**self._copied, "lock": plan.digests()["lock"]}
+            rewrite(self.tree, plan.locking.place, plan.tree.pieces[plan.locking.place].read())
+            self._copied = plan.see_lock(self._copied)
         return self._copied
 
     def _tell(self, lines: Iterable[str]) -> None:
@@ -98,14 +99,14 @@ class Workshop:
 
     def _settle(self, plan: Plan) -> None:
         """Write the one file of settings that uv gets for a plan whose files are in the tree."""
-        root = (self.tree / plan.lock).parent
-        own = plan.configured_by or configuration.own(root)
-        projects = [self.tree / name for name in plan.pieces if name.rsplit("/", 1)[-1] == "pyproject.toml"]
-        composed = configuration.compose(self.environ, own, near=None if plan.configured_by else self.directory, beside=projects)
+        elsewhere = plan.asked.settings
+        own = elsewhere or configuration.own((self.tree / plan.locking.place).parent)
+        projects = [self.tree / name for name in plan.tree.pieces if name.rsplit("/", 1)[-1] == "pyproject.toml"]
+        composed = configuration.compose(self.environ, own, near=None if elsewhere else self.directory, beside=projects)
         settings = self.directory / SETTINGS
         settings.touch(0o600)
         settings.write_bytes(composed.content)
-        self._tell(told(composed.dropped, plan.configured_by or self.source.path))
+        self._tell(told(composed.dropped, elsewhere or self.source.path))
 
     def clear(self) -> None:
         """Take all of it away, to begin anew."""

@@ -54,21 +54,21 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
 
     :param record: the handler's in the registry.
     """
-    from nectar.manage.environment import store
-    from nectar.manage.source import source  # which a list of handlers does not need
+    from nectar.manage.environment.survey import survey  # which a list of handlers does not need
+    from nectar.manage.source import source
 
     marker = generations.marker_of(home, record.environment)
     if marker is None:
         return ["environment (it is gone)"]
     try:
         given = source.reopen(record.source)
-        plan = store.planned(home, given)
-        now = store.digests(home, plan, os.environ if environ is None else environ) or plan.digests()
+        found = survey(home, given, os.environ if environ is None else environ)
     except NectarError as error:
         return [f"source ({error.message})"]
+    now = found.digests
+    if not found.plan.has_lock:  # nothing is resolved for it yet, because something else changed
+        del now["lock"]
     changed = [name for part, name in _NAMES.items() if part in now and now[part] != marker.digests.get(part)]
-    if not plan.has_lock and "lock" in changed:  # nothing is resolved for it yet, because something else changed
-        changed.remove("lock")
     if given.settings.to_mapping() != marker.settings:
         changed = (
             ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]

@@ -67,7 +67,7 @@ def _origins(generation: Generation, source: Source, plan: Plan) -> dict[str, Pa
     origins = {}
     for path in generation.changed:
         _, _, module = path.partition("/site-packages/")
-        made_from = (piece.origin for name, piece in sorted(plan.pieces.items()) if f"/{name}".endswith(f"/{module}"))
+        made_from = (piece.origin for name, piece in sorted(plan.tree.pieces.items()) if f"/{name}".endswith(f"/{module}"))
         origin = source.path if module.startswith(f"{SNAPSHOT}/") else next(made_from, None) if module in own else None
         if origin is not None:
             origins[path] = origin

@@ -8,12 +8,13 @@ from nectar.manage.environment.installed import site_packages
 from nectar.manage.files import authored
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from nectar.manage.environment.installed import Distribution
 
 
-def modules(venv: Path, tree: Path, found: list[Distribution], names: list[str]) -> list[str]:
+def modules(venv: Path, tree: Path, found: list[Distribution], names: Collection[str]) -> list[str]:
     """The installed modules of some distributions that differ from every file of that name in the tree.
 
     A backend may change a module on its way, so that this is a reason to say so, and no proof.

@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.locks import held
-from nectar.manage.environment import generations, resolution
-from nectar.manage.source.plan import key_of, platform
-from nectar.manage.tree import contents
-from nectar.manage.uv import configuration
+from nectar.manage.environment import build, build_directory, generations
+from nectar.manage.environment.survey import survey
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nectar.home import Home
-    from nectar.manage.environment.build_directory import Workshop
+    from nectar.manage.environment.generations import Generation
     from nectar.manage.environment.marker import Marker
-    from nectar.manage.source.plan import Plan
     from nectar.manage.source.source import Source
 
 _ATTEMPTS = 4
@@ -58,9 +54,8 @@ def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None
 
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
-    environ = os.environ if environ is None else environ
-    parts = current(home, source, environ)
-    return None if parts is None else _known(home, source, key_of(parts))
+    found = survey(home, source, os.environ if environ is None else environ)
+    return _whole(source, generations.newest(home, found.key)) if found.key else None
 
 
 def provide(
@@ -78,98 +73,26 @@ def provide(
     :raises EnvironmentFailedError: it cannot be built.
     """
     environ = os.environ if environ is None else environ
-    found = None if upgrade else find(home, source, environ=environ)
-    if found:
-        return found
-    from nectar.manage.environment import build_directory  # which is not needed for what has been built
-
     home.create()
+    found = survey(home, source, environ, upgrade=upgrade)
+    known = _whole(source, generations.newest(home, found.key)) if found.key and not upgrade else None
+    if known:
+        return known
     with build_directory.workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
+            if attempt:
+                shop.clear()
+                found = survey(home, source, environ, trusting=False)
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
-                first, last = attempt == 0, attempt == _ATTEMPTS - 1
-                found = _attempt(home, source, shop, environ, upgrade=upgrade and first, first=first, last=last)
-            if found:
-                return found
-            shop.clear()
+                anew, last = upgrade and not attempt, attempt == _ATTEMPTS - 1
+                built = _whole(source, build.build(home, found, shop, upgrade=anew, last=last))
+                if built:
+                    return built
     raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))
 
 
-def _attempt(
-    home: Home, source: Source, shop: Workshop, environ: Mapping[str, str], *, upgrade: bool, first: bool, last: bool
-) -> Environment | None:
-    """Find or build; None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit."""
-    from nectar.manage.environment import build, edits
-
-    plan = planned(home, source, trusting=first)
-    own_lock = plan.has_lock
-    if not own_lock:
-        resolution.resolve(home, plan, shop, environ, upgrade=upgrade)
-    parts = digests(home, plan, environ)
-    assert parts is not None, "it is resolved"
-    key = key_of(parts)
-    with held(
-        home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
-    ):
-        newest = generations.newest(home, key)
-        if newest and not newest.changed:
-            return _environment(source, newest.name, newest.path, newest.marker)
-        rebuilt = {}
-        if newest:
-            rebuilt = edits.remember(newest, source, plan)
-            shop.uv.report(edits.tell(newest, source, plan))
-        try:
-            return _known(home, source, key) if build.build(home, plan, shop, parts, rebuilt) else None
-        except build.LockMismatchError:
-            if own_lock or last:
-                raise
-            # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.
-            resolution.forget(home, plan, environ)
-            return None
-
-
-def data(home: Home) -> tuple[Path, ...]:
-    """What of the disk is never a handler's source."""
-    return (home.data_dir, home.nectar)
-
-
-def planned(home: Home, source: Source, *, trusting: bool = True) -> Plan:
-    """What a source's environment would be made of now.
-
-    :param trusting: go by what is remembered of its large files.
-    """
-    plan = source.plan(but=data(home))
-    plan.memory = contents.Memory(contents.place(home, source.path), trusting=trusting)
-    return plan
-
-
-def current(home: Home, source: Source, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The digests of what a source is now, by part; None where it would have to be resolved first."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            return digests(home, planned(home, source), environ)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and attempt < _ATTEMPTS - 1:
-                continue  # an editor replaces a file by removing it
-            raise EnvironmentFailedError(
-                f"The handler's source cannot be read: {error.strerror or error}.",
-                where=str(error.filename or source.path),
-            ) from error
-    raise AssertionError
-
-
-def digests(home: Home, plan: Plan, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The digests of a plan's parts; None where it must be resolved first."""
-    index = configuration.digest(environ, above=plan.configured_by)
-    if not plan.has_lock and not resolution.use_kept(home, plan, index):
-        return None
-    found = {**plan.digests(), "index": index, "platform": platform()}
-    plan.memory.keep()
-    return found
-
-
-def _known(home: Home, source: Source, key: str) -> Environment | None:
-    found = generations.newest(home, key)
+def _whole(source: Source, found: Generation | None) -> Environment | None:
+    """An environment that is as it was built."""
     return None if found is None or found.changed else _environment(source, found.name, found.path, found.marker)
 
 

@@ -10,8 +10,9 @@ import tomli_w
 
 from nectar.errors import UsageError
 from nectar.manage.source import extras
-from nectar.manage.source.plan import Plan
+from nectar.manage.source.plan import Asked, Plan
 from nectar.manage.source.pyproject import NAME, normalised
+from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
 from nectar.manage.uv.interpreters import Request, required
@@ -62,10 +63,10 @@ def _named(name: str, path: Path, what: str, example: str) -> str:
 
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
     """What the environment of something on the index is made of; a login is no part of it."""
-    name = normalised(requirement_name(requirement))
-    made = Plan(distribution=name, python=Request(None, python), extras=extras.together(extras.of_requirement(requirement)))
-    _wrap(made, [logins.without(requirement)], {}, None)
-    return made
+    asked = Asked(python=Request(None, python), extras=extras.together(extras.of_requirement(requirement)))
+    assembly = Assembly()
+    assembly.put("pyproject.toml", _wrapper([logins.without(requirement)], {}, _oldest(asked.python)))
+    return Plan(distribution=normalised(requirement_name(requirement)), wrapped=True, tree=assembly.finish(), asked=asked)
 
 
 def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -> Plan:
@@ -75,25 +76,27 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
     """
     name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
-    made = Plan(distribution=name, python=Request(required([(requires, path)]), python), extras=chosen, locals_=[name])
-    made.put(f"given/{path.name}", Piece(origin=path.resolve()))
-    _wrap(made, [extras.added(name, chosen)], {name: {"path": f"given/{path.name}"}}, requires)
-    return made
+    asked = Asked(python=Request(required([(requires, path)]), python), extras=chosen)
+    assembly = Assembly()
+    assembly.put(f"given/{path.name}", Piece(origin=path.resolve()))
+    sources = {name: {"path": f"given/{path.name}"}}
+    assembly.put("pyproject.toml", _wrapper([extras.added(name, chosen)], sources, requires or _oldest(asked.python)))
+    return Plan(distribution=name, wrapped=True, locals_=(name,), tree=assembly.finish(), asked=asked)
 
 
-def _wrap(made: Plan, dependencies: list[str], sources: dict[str, Any], requires: str | None) -> None:
-    made.wrapped = True
-    wanted = _MINOR.fullmatch(made.python.wanted or "")
+def _oldest(python: Request) -> str:
+    """The ``requires-python`` of a wrapper around what says nothing of it."""
+    wanted = _MINOR.fullmatch(python.wanted or "")
+    return f">={wanted[1] if wanted else '3.11'}"
+
+
+def _wrapper(dependencies: list[str], sources: dict[str, Any], requires: str) -> Piece:
+    """The ``pyproject.toml`` of a project that has nothing but dependencies."""
     project = {
-        "project": {
-            "name": _WRAPPER,
-            "version": "0",
-            "requires-python": requires or f">={wanted[1] if wanted else '3.11'}",
-            "dependencies": dependencies,
-        },
+        "project": {"name": _WRAPPER, "version": "0", "requires-python": requires, "dependencies": dependencies},
         "tool": {"uv": {"package": False, "sources": sources}},
     }
-    made.put("pyproject.toml", Piece(content=tomli_w.dumps(project).encode()))
+    return Piece(content=tomli_w.dumps(project).encode())
 
 
 def _requires_python(path: Path) -> str | None:

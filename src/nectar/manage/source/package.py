@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.source import cache_keys, checkouts, extras, workspace
-from nectar.manage.source.path_sources import DECIDING, Gathering, gather
-from nectar.manage.source.plan import LOCK, Plan
+from nectar.manage.source.path_sources import DECIDING, gather
+from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
 from nectar.manage.source.pyproject import normalised, open_handler
 from nectar.manage.tree import trees, unlisted
+from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.bounds import Bounds
-from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
 from nectar.manage.uv.interpreters import Request, pinned, required
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nectar.manage.source.path_sources import Gathered
     from nectar.manage.source.pyproject import Project
 
 _TOLD_BY = ("pyproject.toml", "uv.toml", ".python-version")
@@ -35,36 +38,44 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     :raises EnvironmentFailedError: it is no handler, or names what cannot be taken along.
     """
     project = open_handler(directory.resolve())
-    gathered = Gathering()
-    space = gathered.space(project)
-    root = space.root if space else project
-    gather(project, gathered, whole=True)
+    gathered = gather(project)
+    root = gathered.space.root if gathered.space else project
     checkout = checkouts.checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
-    made = Plan(
-        distribution=normalised(project.name), project=position(project.directory, base), python=_request(project, space, python)
+    asked = Asked(
+        python=_request(project, gathered.space, python),
+        extras=require_extras(project, chosen),
+        settings=None
+        if "uv" in root.section("tool") or (root.directory / "uv.toml").is_file()
+        else configuration.above(root.directory),
     )
-    made.extras = require_extras(project, chosen)
-    made.lock = position(root.directory / LOCK, base)
-    made.lock_of = root.directory / LOCK
-    take(made, gathered, base, but)
-    if position(project.file, base) not in made.pieces:
+    assembly = assemble(gathered, base, but)
+    if position(project.file, base) not in assembly.pieces:
         raise EnvironmentFailedError(
             "The project's pyproject.toml is a link to a file that is not taken.",
             where=str(project.file),
             hint="Put the file itself in its place.",
-            detail="\n".join(made.left_out) or None,
+            detail="\n".join(assembly.finish().left_out) or None,
         )
-    if (root.directory / LOCK).is_file():
-        _put(made, root.directory / LOCK, base)
-    if checkout:
-        made.checkout = (position(checkout.top, base), checkout)
-        made.extra += checkout.describe()
-    if not ((root.directory / "uv.toml").is_file() or "uv" in root.section("tool")):
-        made.configured_by = configuration.above(root.directory)
+    lock = root.directory / LOCK
+    if lock.is_file():
+        assembly.put_file(position(lock, base), lock, Bounds(lock.parent, base))
+    assembly.depend_on(checkout.describe() if checkout else [])
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
-    made.outside = str(min(outside)) if outside else None
-    return made
+    return Plan(
+        distribution=normalised(project.name),
+        project=position(project.directory, base),
+        locals_=names_built(gathered),
+        checkout=(position(checkout.top, base), checkout) if checkout else None,
+        tree=assembly.finish(),
+        locking=Locking(
+            place=position(lock, base),
+            authors=lock,
+            told_by=told_by(gathered, assembly.pieces),
+            outside=str(min(outside)) if outside else None,
+        ),
+        asked=asked,
+    )
 
 
 def require_extras(project: Project, chosen: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,35 +113,39 @@ def position(path: Path, base: Path) -> str:
     return "" if found == "." else found
 
 
-def take(made: Plan, gathered: Gathering, base: Path, but: tuple[Path, ...]) -> None:
-    """Put all that was gathered into a plan."""
-    made.locals_ = sorted({*made.locals_, *(normalised(each.name) for each in gathered.whole.values())})
+def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...]) -> Assembly:
+    """A tree with all that was gathered."""
+    assembly = Assembly()
     for each in gathered.whole.values():
-        place = position(each.directory, base)
-        also, lines = cache_keys.files(each)
-        made.add(
-            place, trees.read(each.directory, but=but, bounds=Bounds(each.directory, base), also=[*also, *unlisted.named(each)])
+        also, more = cache_keys.files(each)
+        bounds = Bounds(each.directory, base)
+        assembly.put_tree(
+            position(each.directory, base), trees.read(each.directory, but=but, bounds=bounds, also=[*also, *unlisted.named(each)])
         )
-        made.extra += [*cache_keys.values(each), *lines]
+        assembly.depend_on([*cache_keys.values(each), *more])
     for each in [*gathered.told.values(), *gathered.roots.values()]:
+        bounds = Bounds(each.directory, base)
         if DECIDING & set(each.dynamic):
-            tree = trees.read(each.directory, but=but, bounds=Bounds(each.directory, base))
-            made.add(position(each.directory, base), tree)
+            assembly.put_tree(position(each.directory, base), trees.read(each.directory, but=but, bounds=bounds))
         for name in _TOLD_BY:
-            _put(made, each.directory / name, base)
+            assembly.put_file(position(each.directory / name, base), each.directory / name, bounds)
     for file in gathered.files:
-        _put(made, file, base)
-    made.read_in_place = {position(index, base): index for index in gathered.indexes if index.is_dir()}
-    dynamic = any(
-        DECIDING & set(each.dynamic) or "project" not in each.table
-        for each in gathered.all()
-        if each not in gathered.roots.values()
-    )
-    made.resolved_by = None if dynamic else sorted(name for name in made.pieces if name.rsplit("/", 1)[-1] in _TOLD_BY)
+        assembly.put_file(position(file, base), file, Bounds(file.parent, base))
+    for index in gathered.indexes:
+        if index.is_dir():
+            assembly.read_in_place(position(index, base), index)
+    return assembly
 
 
-def _put(made: Plan, file: Path, base: Path) -> None:
-    """Put one file that is there into a plan."""
-    origin = trees.content_of(file, Bounds(file.parent, base), made.left_out)
-    if origin:
-        made.put(position(file, base), Piece(origin=origin))
+def names_built(gathered: Gathered) -> tuple[str, ...]:
+    """The distributions that are built from what was gathered."""
+    return tuple(sorted({normalised(each.name) for each in gathered.whole.values()}))
+
+
+def told_by(gathered: Gathered, pieces: Iterable[str]) -> frozenset[str] | None:
+    """Which pieces decide what is resolved for what was gathered; None for all."""
+    roots = gathered.roots.values()
+    projects = [each for each in gathered.all() if each not in roots]
+    if any(DECIDING & set(each.dynamic) or "project" not in each.table for each in projects):
+        return None
+    return frozenset(name for name in pieces if name.rsplit("/", 1)[-1] in _TOLD_BY)

@@ -16,23 +16,56 @@ from nectar.manage.source import workspace
 from nectar.manage.source.pyproject import Project, normalised, open_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DECIDING = frozenset({"dependencies", "optional-dependencies", "requires-python"})
 """Fields that decide what is resolved; where one is dynamic, only a build of the whole project says it."""
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
-@dataclass
-class Gathering:
-    """What has been found so far.
+@dataclass(frozen=True)
+class Gathered:
+    """What a project is made of.
 
-    :ivar whole: projects that are built, by directory.
+    :ivar space: the workspace that it is in.
+    :ivar whole: projects that are built, by directory; it is one of them.
     :ivar told: projects of which only what they say of themselves counts.
     :ivar roots: the roots of their workspaces.
     :ivar files: wheels and sdists that path sources name.
     :ivar indexes: directories that are indexes.
     """
+
+    space: workspace.Workspace | None
+    whole: Mapping[Path, Project]
+    told: Mapping[Path, Project]
+    roots: Mapping[Path, Project]
+    files: frozenset[Path]
+    indexes: frozenset[Path]
+
+    def all(self) -> list[Project]:
+        """The projects, whatever they are here for."""
+        return [*self.whole.values(), *self.told.values(), *self.roots.values()]
+
+    def base(self, *more: Path) -> Path:
+        """The directory that everything lies in."""
+        places = [*self.whole, *self.told, *self.roots, *(each.parent for each in (*self.files, *self.indexes)), *more]
+        return Path(os.path.commonpath(places))
+
+
+def gather(project: Project) -> Gathered:
+    """What a project is made of on this machine: each thing that it names, and that those name.
+
+    :raises EnvironmentFailedError: it names what a copy cannot follow, or a ``pyproject.toml`` cannot be read.
+    """
+    walk = _Walk()
+    space = walk.space(project)
+    walk.follow(project, whole=True)
+    return Gathered(space, walk.whole, walk.told, walk.roots, frozenset(walk.files), frozenset(walk.indexes))
+
+
+@dataclass
+class _Walk:
+    """From project to project; what has been found so far is as in :class:`Gathered`."""
 
     whole: dict[Path, Project] = field(default_factory=dict)
     told: dict[Path, Project] = field(default_factory=dict)
@@ -49,69 +82,58 @@ class Gathering:
             self._spaces.append(found)
         return found
 
-    def all(self) -> list[Project]:
-        """The projects, whatever they are here for."""
-        return [*self.whole.values(), *self.told.values(), *self.roots.values()]
+    def follow(self, project: Project, *, whole: bool) -> None:
+        """Note a project and what it names, each once."""
+        place = project.directory
+        if place in self.whole or (place in self.told and not whole):
+            return
+        (self.whole if whole else self.told)[place] = project
+        if whole:
+            self.told.pop(place, None)
+            _refuse_urls(project)
+        space = self.space(project)
+        inherited: dict[str, Any] = {}
+        if space:
+            self.roots[space.root.directory] = space.root
+            inherited = space.root.section("tool", "uv", "sources") if space.root is not project else {}
+        named = _named(project)
+        for name, entries, base in [
+            *((name, entries, space.root.directory) for name, entries in inherited.items() if space),
+            *((name, entries, place) for name, entries in project.section("tool", "uv", "sources").items()),
+        ]:
+            for entry in entries if isinstance(entries, list) else [entries]:
+                if isinstance(entry, dict):
+                    self._follow_source(entry, normalised(name), base, project, whole=whole and normalised(name) in named)
+        if space:
+            for member in space.members.values():
+                self.follow(member, whole=False)
+        for table in (project.section("tool", "uv"), _uv_toml(place)):
+            self.indexes.update(_indexes(table, place))
 
-    def base(self, *more: Path) -> Path:
-        """The directory that everything lies in."""
-        places = [*self.whole, *self.told, *self.roots, *(each.parent for each in (*self.files, *self.indexes)), *more]
-        return Path(os.path.commonpath(places))
-
-
-def gather(project: Project, gathered: Gathering, *, whole: bool) -> None:
-    """Note a project and what it names, each once."""
-    place = project.directory
-    if place in gathered.whole or (place in gathered.told and not whole):
-        return
-    (gathered.whole if whole else gathered.told)[place] = project
-    if whole:
-        gathered.told.pop(place, None)
-        _refuse_urls(project)
-    space = gathered.space(project)
-    inherited: dict[str, Any] = {}
-    if space:
-        gathered.roots[space.root.directory] = space.root
-        inherited = space.root.section("tool", "uv", "sources") if space.root is not project else {}
-    named = _named(project)
-    for name, entries, base in [
-        *((name, entries, space.root.directory) for name, entries in inherited.items() if space),
-        *((name, entries, place) for name, entries in project.section("tool", "uv", "sources").items()),
-    ]:
-        for entry in entries if isinstance(entries, list) else [entries]:
-            if isinstance(entry, dict):
-                _follow(entry, normalised(name), base, project, gathered, whole=whole and normalised(name) in named)
-    if space:
-        for member in space.members.values():
-            gather(member, gathered, whole=False)
-    for table in (project.section("tool", "uv"), _uv_toml(place)):
-        gathered.indexes.update(_indexes(table, place))
-
-
-def _follow(entry: dict[str, Any], name: str, base: Path, project: Project, gathered: Gathering, *, whole: bool) -> None:
-    space = gathered.space(project)
-    if entry.get("workspace") is True and space:
-        member = space.named(name)
-        if member:
-            gather(member, gathered, whole=whole)
-        return
-    path = entry.get("path") or _local(entry.get("url"))
-    if not isinstance(path, str):
-        return
-    if "\0" in path:
-        raise EnvironmentFailedError(f"The source of {name} is no path.", where=f"[tool.uv.sources] in {project.file}")
-    if os.path.isabs(os.path.expanduser(path)):
-        raise EnvironmentFailedError(
-            f"The source of {name} is an absolute path; the handler is built from a copy, which only relative ones follow.",
-            where=f"[tool.uv.sources] in {project.file}",
-            hint=f'{name} = {{ path = "{os.path.relpath(path, base)}" }}',
-        )
-    place = Path(os.path.normpath(base / path)).resolve()
-    if os.path.isdir(place):
-        found = open_project(place) if (place / "pyproject.toml").is_file() else Project(place, {})
-        gather(found, gathered, whole=whole or bool(DECIDING & set(found.dynamic)) or "project" not in found.table)
-    elif os.path.isfile(place):
-        gathered.files.add(place)
+    def _follow_source(self, entry: dict[str, Any], name: str, base: Path, project: Project, *, whole: bool) -> None:
+        space = self.space(project)
+        if entry.get("workspace") is True and space:
+            member = space.named(name)
+            if member:
+                self.follow(member, whole=whole)
+            return
+        path = entry.get("path") or _local(entry.get("url"))
+        if not isinstance(path, str):
+            return
+        if "\0" in path:
+            raise EnvironmentFailedError(f"The source of {name} is no path.", where=f"[tool.uv.sources] in {project.file}")
+        if os.path.isabs(os.path.expanduser(path)):
+            raise EnvironmentFailedError(
+                f"The source of {name} is an absolute path; the handler is built from a copy, which only relative ones follow.",
+                where=f"[tool.uv.sources] in {project.file}",
+                hint=f'{name} = {{ path = "{os.path.relpath(path, base)}" }}',
+            )
+        place = Path(os.path.normpath(base / path)).resolve()
+        if os.path.isdir(place):
+            found = open_project(place) if (place / "pyproject.toml").is_file() else Project(place, {})
+            self.follow(found, whole=whole or bool(DECIDING & set(found.dynamic)) or "project" not in found.table)
+        elif os.path.isfile(place):
+            self.files.add(place)
 
 
 def _local(url: object) -> str | None:

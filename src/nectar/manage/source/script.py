@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from nectar.manage.files import authored
 from nectar.manage.files.strangers import planted
 from nectar.manage.source import inline_metadata, package, siblings
-from nectar.manage.source.path_sources import Gathering, gather
-from nectar.manage.source.plan import LOCK, Plan
+from nectar.manage.source.path_sources import gather
+from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
 from nectar.manage.source.pyproject import GROUP, Project, normalised
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
 from nectar.manage.uv.interpreters import Request, pinned, required
+
+if TYPE_CHECKING:
+    from nectar.manage.tree.assembly import Assembly
 
 SNAPSHOT = "_nectar_file"
 """The package in the environment that holds the files."""
@@ -48,74 +52,77 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     :param python: what ``--python`` asked for.
     :param but: directories that are never source.
     """
-    said = read_metadata(file)
-    module = module_name(file)
+    said, module, directory = read_metadata(file), module_name(file), file.parent.resolve()
     distribution = f"{normalised(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
     table = _project(said, distribution, module)
-    directory = file.parent.resolve()
-    around = Gathering()
-    gather(Project(directory, table, alone=True), around, whole=True)
-    around.whole.pop(directory)
-    base = around.base(directory)
+    around = gather(Project(directory, table, alone=True))
+    base = around.base()
+    around = replace(around, whole={place: each for place, each in around.whole.items() if place != directory})
     project = package.position(directory, base)
+    below = f"{project}/" if project else ""
+    asked = Asked(python=_request(said, python), settings=None if said.uv else configuration.uv_toml(directory / file.name))
+    assembly = package.assemble(around, base, but)
+    told_by = package.told_by(around, assembly.pieces)
+    assembly.put(f"{below}pyproject.toml", Piece(content=tomli_w.dumps(table).encode()))
+    _put_snapshot(assembly, f"{below}src/{SNAPSHOT}", file, module)
+    lock = _put_lock(assembly, below, file)
+    elsewhere = [*around.whole, *around.files]
+    return Plan(
+        distribution=distribution,
+        project=project,
+        locals_=tuple(sorted({distribution, *package.names_built(around)})),
+        tree=assembly.finish(),
+        locking=Locking(
+            place=f"{below}{LOCK}",
+            authors=file.with_name(f"{file.name}.lock") if lock else None,
+            script=lock,
+            told_by=None if told_by is None else told_by | {f"{below}pyproject.toml", *([lock] if lock else [])},
+            outside=str(min(elsewhere)) if elsewhere and not lock else None,
+        ),
+        asked=asked,
+    )
 
-    def place(name: str) -> str:
-        return f"{project}/{name}".removeprefix("/")
 
-    made = Plan(distribution=distribution, project=project, lock=place(LOCK), locals_=[distribution], python=_request(said, python))
-    package.take(made, around, base, but)
-    made.put(place("pyproject.toml"), Piece(content=tomli_w.dumps(table).encode()))
-    for name, content in _snapshot(file, module, made.left_out).items():
-        made.put(place(f"src/{SNAPSHOT}/{name}"), Piece(content=content))
-    if not said.uv:
-        made.configured_by = configuration.uv_toml(directory / file.name)
-    if made.resolved_by is not None:
-        made.resolved_by.append(place("pyproject.toml"))
+def _put_lock(assembly: Assembly, below: str, file: Path) -> str | None:
+    """Have the lock beside the file in a tree, and the file as it is beside it; the lock's name, None where there is none."""
     lock = file.with_name(f"{file.name}.lock")
-    locked = _beside(lock, file, made.left_out)
-    if locked:
-        made.script_lock = place(lock.name)
-        made.lock_of = lock
-        made.put(place(file.name), Piece(content=_read(file)))
-        made.put(made.script_lock, Piece(origin=locked))
-        if made.resolved_by is not None:
-            made.resolved_by.append(made.script_lock)
-    elif around.whole or around.files:
-        made.outside = str(min([*around.whole, *around.files]))
-    return made
-
-
-def _read(file: Path) -> bytes:
+    found, line = _find_beside(lock, file)
+    assembly.leave_out([line] if line else [])
+    if found is None:
+        return None
     with authored.needed(file):
-        return authored.read_bytes(file, authored.CODE)
+        assembly.put(f"{below}{file.name}", Piece(content=authored.read_bytes(file, authored.CODE)))
+    assembly.put(f"{below}{lock.name}", Piece(origin=found))
+    return f"{below}{lock.name}"
 
 
-def _beside(each: Path, file: Path, left_out: list[str]) -> Path | None:
-    """The file to read for one beside the handler's, or in a package there; None where it is not taken.
-
-    :param left_out: gets a line where it is a link to what is not taken, or a stranger's.
-    """
+def _find_beside(each: Path, file: Path) -> tuple[Path | None, str | None]:
+    """The file to read for one beside the handler's, or in a package there; None where it is not taken, and perhaps a line about it."""
     directory = file.parent
     ways = [place for place in (each, *each.parents) if place != directory and place.is_relative_to(directory)]
     if any(planted(place, file) for place in ways):
-        left_out.append(f"Left out: {each}, which another user has put there: anybody may put files into the directory.")
-        return None
-    return trees.content_of(each, Bounds(directory.resolve()), left_out)
+        return None, f"Left out: {each}, which another user has put there: anybody may put files into the directory."
+    return trees.follow(each, Bounds(directory.resolve()))
 
 
-def _snapshot(file: Path, module: str, left_out: list[str]) -> dict[str, bytes]:
-    """The files of the package that holds the handler, by their names in it.
+def _put_snapshot(assembly: Assembly, position: str, file: Path, module: str) -> None:
+    """Have the package that holds the handler in a tree."""
 
-    :param left_out: gets a line for each module that is not taken.
-    """
-    beside = siblings.find(file, lambda each: _beside(each, file.resolve(), left_out) is not None)
+    def may_be_taken(each: Path) -> bool:
+        found, line = _find_beside(each, file.resolve())
+        assembly.leave_out([line] if line else [])
+        return found is not None
+
+    beside = siblings.find(file, may_be_taken)
     manifest: dict[str, Any] = {"entry": module, "modules": {}}
     files = {"__init__.py": b""}
     for each in [siblings.Module(module, file, package=False), *(each for each in beside if each.name != module)]:
         name = "modules/" + each.name.replace(".", "/") + ("/__init__.py" if each.package else ".py")
         manifest["modules"][each.name] = {"file": name, "origin": str(each.origin), "package": each.package}
         files[name] = each.read()
-    return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
+    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    for name, content in files.items():
+        assembly.put(f"{position}/{name}", Piece(content=content))
 
 
 def _project(said: inline_metadata.Metadata, distribution: str, module: str) -> dict[str, Any]:

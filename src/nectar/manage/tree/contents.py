@@ -53,6 +53,11 @@ def of(content: bytes) -> Content:
     return Content(len(content), hashlib.sha256(content).digest())
 
 
+def read(piece: Piece) -> Content:
+    """What a piece holds, whatever is remembered."""
+    return of(piece.read())
+
+
 class Memory:
     """What is known of the files of one source.
 
@@ -70,24 +75,24 @@ class Memory:
     def look(self, piece: Piece) -> Content:
         """What a piece holds, read only where that is not known."""
         if piece.origin is None or self._place is None:
-            return of(piece.read())
+            return read(piece)
         mark = _mark(piece.origin)
         if mark[0] < LEAST:
-            return of(piece.read())
+            return read(piece)
         name = str(piece.origin)
         known = self._now.get(name) or (self._before.get(name) if self._trusting else None)
         if known is not None and known[0] == mark:
             self._now[name] = known
             return Content(mark[0], known[1])
         begun = self._clock()
-        found = of(piece.read())
+        found = read(piece)
         if max(mark[1], mark[2]) + SETTLED < begun and _mark(piece.origin) == mark and found.size == mark[0]:
             self._now[name] = (mark, found.digest)
         return found
 
     def keep(self) -> None:
-        """Remember what was seen, and nothing else, for the next command; one that cannot is only slower."""
-        if self._place is None or self._now == self._before:
+        """Remember what was seen, and nothing else, for the next command; one that cannot, or has no data dir yet, is only slower."""
+        if self._place is None or self._now == self._before or not self._place.parent.is_dir():
             return
         files = {name: [*mark, digest.hex()] for name, (mark, digest) in list(self._now.items())[:MOST]}
         with suppress(OSError, Busy), held(self._place.with_suffix(".guard"), wait=False):

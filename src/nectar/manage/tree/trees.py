@@ -81,18 +81,16 @@ def read(directory: Path, *, but: tuple[Path, ...] = (), bounds: Bounds | None =
     return taking.tree
 
 
-def content_of(path: Path, bounds: Bounds, left_out: list[str]) -> Path | None:
-    """The file to read for one that is taken by its name; None where it is none, or leads to what is not taken.
+def follow(path: Path, bounds: Bounds) -> tuple[Path | None, str | None]:
+    """The file to read for one that is taken by its name; None where it is none, or leads to what is not taken, of which a line says so.
 
     :param path: absolute; where it is not the real one, it is a link or lies below one.
-    :param left_out: gets a line where a link leads to what is not taken.
     """
     real = os.path.realpath(path)
     refusal = bounds.refusal(real) if real != str(path) else None
     if refusal:
-        left_out.append(_line(path, refusal))
-        return None
-    return Path(real) if os.path.isfile(real) and not is_virtual(os.stat(real).st_dev) else None
+        return None, _line(path, refusal)
+    return Path(real) if os.path.isfile(real) and not is_virtual(os.stat(real).st_dev) else None, None
 
 
 class _Taking:
@@ -176,7 +174,8 @@ class _Taking:
         name = os.path.relpath(path, self._top)
         if not is_name(name) or name in self.tree.files or name in self.tree.links or self._is_excluded(os.path.realpath(path)):
             return
-        real = content_of(Path(path), self._bounds, self.tree.left_out)
+        real, line = follow(Path(path), self._bounds)
+        self.tree.left_out.extend([line] if line else [])
         if real:
             self._take_file(name, str(real), real.stat())
 
