@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nectar import address
 from nectar.errors import UnresponsiveError
-from nectar.protocol import MAX_LINE, Assignment, Loading, ask, decode, encode
+from nectar.protocol import MAX_LINE, Assignment, Loading, NewerMessageError, ask, decode, encode
 
 
 @contextmanager
@@ -63,6 +63,23 @@ def test_a_message_is_one_line_and_is_read_back(message: dict[str, Any]) -> None
 def test_what_is_no_message_of_this_version(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         decode(line)
+
+
+@pytest.mark.parametrize("line", [b'{"schema": 2}', b'{"schema": 900, "ok": true}'])
+def test_a_message_of_a_newer_nectar_says_so(tmp_path: Path, line: bytes) -> None:
+    with pytest.raises(NewerMessageError, match="a newer nectar wrote it; nectar restart"):
+        decode(line)
+    path = tmp_path / "n.sock"
+    with daemon(path, lambda _: line + b"\n"), pytest.raises(UnresponsiveError, match="started by a newer nectar") as raised:
+        ask(path, {"do": "status"}, timeout=60)
+    assert raised.value.hint == "Update nectar, or use the version that started it."
+
+
+@pytest.mark.parametrize("schema", [b"0", b"-1", b"1.0", b"2.5", b"true", b'"2"', b"null", b"[2]"])
+def test_what_is_no_schema_is_nobodys_message(schema: bytes) -> None:
+    with pytest.raises(ValueError, match="not a message of this version") as raised:
+        decode(b'{"schema": %b}' % schema)
+    assert not isinstance(raised.value, NewerMessageError)
 
 
 def test_an_assignment_is_read_back_from_json() -> None:

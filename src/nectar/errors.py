@@ -59,6 +59,16 @@ class ConflictError(NectarError):
     kind = "conflict"
 
 
+class NewerError(ConflictError):
+    """A newer nectar wrote something that this one does not know, and leaves as it is (exit code 4).
+
+    :param what: the thing, as a sentence begins with it.
+    """
+
+    def __init__(self, what: str, *, where: str, hint: str = "Update nectar, or use the version that wrote it.") -> None:
+        super().__init__(f"{what} was written by a newer nectar than this one, and is left as it is.", where=where, hint=hint)
+
+
 class EnvironmentFailedError(NectarError):
     """The handler's environment could not be built (exit code 5)."""
 

@@ -91,6 +91,10 @@ class Assignment:
         return cls(name=fields["name"], data_dir=fields["data_dir"], loading=Loading(**loading), settings=fields["settings"])
 
 
+class NewerMessageError(ValueError):
+    """It is a message of a newer nectar."""
+
+
 def encode(message: dict[str, Any]) -> bytes:
     """One line."""
     return json.dumps({"schema": SCHEMA, **message}).encode() + b"\n"
@@ -99,11 +103,14 @@ def encode(message: dict[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """The message in one line.
 
+    :raises NewerMessageError: it is one of a newer nectar.
     :raises ValueError: it is none, or of another schema.
     """
     message = json.loads(line)
-    if not isinstance(message, dict) or message.get("schema") != SCHEMA:
+    if not isinstance(message, dict) or type(message.get("schema")) is not int or message["schema"] < SCHEMA:
         raise ValueError("it is not a message of this version")
+    if message["schema"] > SCHEMA:
+        raise NewerMessageError("a newer nectar wrote it; nectar restart has the handler run by that one, too")
     return message
 
 
@@ -111,8 +118,8 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     """Send a request to the daemon at a control socket and return its reply.
 
     :param timeout: seconds for all of it.
-    :raises UnresponsiveError: nobody is there, or does not answer in time, or answers nonsense; the reply's own ``message`` when
-        it is not ``ok``.
+    :raises UnresponsiveError: nobody is there, or does not answer in time, or answers nonsense, or as only a newer nectar
+        understands; the reply's own ``message`` when it is not ``ok``.
     """
     import time
 
@@ -130,6 +137,12 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
                     break
                 received += piece
         reply = decode(received)
+    except NewerMessageError:
+        raise UnresponsiveError(
+            "The daemon was started by a newer nectar than this one, and answers in its language.",
+            where=str(path),
+            hint="Update nectar, or use the version that started it.",
+        ) from None
     except (OSError, ValueError) as error:
         raise UnresponsiveError(f"The daemon does not answer ({error or type(error).__name__}).", where=str(path)) from None
     if reply.get("ok") is not True:

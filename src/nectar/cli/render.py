@@ -70,11 +70,13 @@ def detail(output: Output, found: Detail) -> None:
         "Handler": record.handler or "(unknown)",
         "Entry point": f"{record.handler_name} = {record.entry}",
         "Watching": ", ".join(record.attached_aliases) or "(none)",
-        "Environment": str(found.environment) if found.python_version else f"{found.environment} (gone)",
+        "Environment": str(found.environment) if found.python_version or found.unknown else f"{found.environment} (gone)",
         "Python": found.python_version or "(unknown)",
         "Settings": ", ".join(f"{key} = {value}" for key, value in found.settings.items() if value not in (None, [])),
         "Variables": ", ".join(found.variables) or "(none)",
     }
+    if found.unknown is not None:
+        rows["Unknown"] = f"⚠️  {found.unknown}"
     if found.silent is not None:
         rows["Daemon"] = f"⚠️  {found.silent}"
     if daemon is not None:
@@ -88,7 +90,8 @@ def detail(output: Output, found: Detail) -> None:
                 rows[f"Alias {alias}"] = f"⚠️  {state['problem']}"
         if daemon["last_error"]:
             rows["Last error"] = daemon["last_error"]
-    rows["Changed"] = f"{', '.join(found.changed)} (nectar restart {found.name})" if found.changed else "(nothing since launch)"
+    if found.unknown is None:
+        rows["Changed"] = f"{', '.join(found.changed)} (nectar restart {found.name})" if found.changed else "(nothing since launch)"
     output.data(found.name, style="bold")
     for label, text in rows.items():
         output.data(f"  {label + ':':<14}{one_line(text)}")
@@ -119,6 +122,7 @@ def detail_fields(found: Detail) -> dict[str, Any]:
         "variables": found.variables,
         "daemon": found.daemon,
         "changed": found.changed,
+        "unknown": found.unknown,
     }
 
 

@@ -11,7 +11,7 @@ from nectar import __version__, features, namelock, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
 from nectar.manage import gc
-from nectar.manage.environment import drift
+from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import OLDEST, installed
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
@@ -56,7 +56,8 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _unrecorded(home)
     if not records:
         yield Finding("fine", "No handlers yet.")
-    waste = sum(each.size for each in gc.unused(home)) if home.nectar.exists() else 0
+    told = home.nectar.exists() and not any(record.is_newer for record in records.values())
+    waste = sum(each.size for each in gc.unused(home)) if told else 0
     if waste > _WASTE:
         yield Finding("warning", f"{waste / 1024**3:.1f} GiB are used by what no handler uses.", "nectar gc")
 
@@ -118,9 +119,16 @@ def _inotify() -> Iterator[Finding]:
 
 def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     before = []
+    if record.is_newer:
+        newer = registry.newer(home, name)
+        yield Finding("problem", newer.message, newer.hint)
+        return
     if record.is_down:
         before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
-    if record.environment:
+    if generations.is_newer(home, record.environment):
+        newer = handlers.newer_environment(home, name, record)
+        before.append(Finding("problem", newer.message, newer.hint))
+    elif record.environment:
         wrong = drift.check(home, record.environment)
         if wrong:
             before.append(Finding("problem", f"The environment of {name}: {wrong[0]}", f"nectar restart {name}"))

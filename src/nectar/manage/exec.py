@@ -30,8 +30,10 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     :param report: is told when it is not as it was built.
     :raises NotFoundError: there is no such handler, or no such command.
     :raises EnvironmentFailedError: its environment is gone.
+    :raises NewerError: that, or its record, is a newer nectar's.
     """
     record = handlers.require(home, name)
+    handlers.refuse_newer_environment(home, name, record)
     built = store.recorded(home, recall(record.source), record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")

@@ -141,9 +141,13 @@ def _is_new(path: Path) -> bool:
 def _records(home: Home) -> set[str]:
     """The keys of the environments that records name.
 
-    :raises NectarError: the registry cannot be read; then nothing is known to be unused.
+    :raises NectarError: the registry, or a record in it, cannot be read; then nothing is known to be unused.
     """
-    return {record.environment for record in registry.read(home).values()}
+    records = registry.read(home)
+    for name, record in records.items():
+        if record.is_newer:
+            raise registry.newer(home, name)
+    return {record.environment for record in records.values()}
 
 
 def _runs_from(path: Path, running: str) -> bool:

@@ -32,10 +32,11 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
 
     :param report: is told what is being done, where it takes a while.
     :returns: when a worker has loaded the handler and its daemon serves.
-    :raises ConflictError: the name is running, or an alias has another handler.
+    :raises ConflictError: the name is running, or an alias has another handler, or the record is a newer nectar's.
     :raises NectarError: of each kind that a build or a daemon can fail with; registry and disk are as they were.
     """
     check_name(name)
+    registry.refuse_newer(home, name)
     with turns.starting(home, name, report=report) as attempt:
         _require_stopped(home, name)
         attachments.check(home, handlers.records(home), order.aliases, name=name)
@@ -74,6 +75,7 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
 def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[str], None]) -> Launched:
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
+    handlers.refuse_newer_environment(home, name, record)
     source = recall(record.source, login=kept.login)
     built = store.unchanged(home, source, record.environment)
     if built is None:

@@ -40,6 +40,11 @@ def marker_of(home: Home, name: str) -> Marker | None:
     return marker.read(home.envs / name) if "\0" not in name else None
 
 
+def is_newer(home: Home, name: str) -> bool:
+    """Whether an environment is a newer nectar's, which made it as this one does not know."""
+    return "\0" not in name and marker.is_newer(home.envs / name)
+
+
 def at(home: Home, name: str) -> Marker | None:
     """The same, and None where its Python is gone."""
     return marker_of(home, name) if (home.envs / name / "bin" / "python").exists() else None

@@ -90,6 +90,15 @@ def read(venv: Path) -> Marker | None:
         return None
 
 
+def is_newer(venv: Path) -> bool:
+    """Whether what an environment says of itself has a schema above ours."""
+    try:
+        found = authored.parse_json(read_regular(venv / MARKER, _LIMIT, follow=False))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and type(found.get("schema")) is int and found["schema"] > SCHEMA
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value and not re.search("[\ud800-\udfff]", value)
 

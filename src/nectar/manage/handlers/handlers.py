@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar import namelock, processes
-from nectar.errors import ConflictError, NectarError
+from nectar.errors import ConflictError, NectarError, NewerError
 from nectar.manage.daemon import stopping
+from nectar.manage.environment import generations
 from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
 
@@ -30,19 +31,24 @@ def records(home: Home) -> dict[str, Record]:
     found = registry.read(home)
     keeping.sweep(home)
     living = functools.cache(processes.daemons)  # asked only where a lock is free
-    if all(_true(home, name, record, living) == record for name, record in found.items()):
-        return found
+
+    def correct(records: Mapping[str, Record]) -> dict[str, Record]:
+        return {name: _corrected(home, name, record, living) for name, record in records.items()}
+
+    corrected = correct(found)
+    if all(corrected[name] == record or record.is_newer for name, record in found.items()):
+        return corrected
     try:
         with registry.changing(home) as current:
-            for name, record in current.items():
-                current[name] = _true(home, name, record, living)
-            return dict(current)
+            corrected = correct(current)
+            current |= {name: record for name, record in corrected.items() if not record.is_newer}
     except OSError:  # a full disk: what is true can be told all the same
-        return {name: _true(home, name, record, living) for name, record in found.items()}
+        pass
+    return corrected
 
 
-def require(home: Home, name: str) -> Record:
-    """One handler, its status as its lock says.
+def look(home: Home, name: str) -> Record:
+    """One handler, its status as its lock says, to show it.
 
     :raises NotFoundError: there is none of that name.
     """
@@ -52,10 +58,38 @@ def require(home: Home, name: str) -> Record:
     return found[name]
 
 
+def require(home: Home, name: str) -> Record:
+    """The same, to do something with it.
+
+    :raises NewerError: its record is a newer nectar's.
+    """
+    record = look(home, name)
+    if record.is_newer:
+        raise registry.newer(home, name)
+    return record
+
+
+def refuse_newer_environment(home: Home, name: str, record: Record) -> None:
+    """:raises NewerError: a handler's environment was made by a newer nectar, as this one does not know."""
+    if generations.is_newer(home, record.environment):
+        raise newer_environment(home, name, record)
+
+
+def newer_environment(home: Home, name: str, record: Record) -> NewerError:
+    return NewerError(
+        f"The environment of {name!r}",
+        where=str(home.envs / record.environment),
+        hint=f"Update nectar, or use the version that wrote it; nectar restart {name} has another one built beside it.",
+    )
+
+
 def require_known(home: Home, name: str) -> None:
-    """:raises NotFoundError: there is no handler of that name, and none is being launched."""
+    """:raises NotFoundError: there is no handler of that name, and none is being launched.
+    :raises NewerError: its record is a newer nectar's.
+    """
+    registry.refuse_newer(home, name)
     if not turns.being_started(home, name):
-        require(home, name)
+        look(home, name)
 
 
 def require_running(home: Home, name: str) -> Record:
@@ -151,7 +185,7 @@ def _update(home: Home, name: str, **changes: object) -> None:
             current[name] = current[name].but(**changes)
 
 
-def _true(home: Home, name: str, record: Record, living: Callable[[], Mapping[str, set[int]]]) -> Record:
+def _corrected(home: Home, name: str, record: Record, living: Callable[[], Mapping[str, set[int]]]) -> Record:
     holder = namelock.find_holder(home, name, living=living)
     if holder is None:
         return record.but(status="stopped", pid=None)

@@ -10,7 +10,7 @@ from nectar import namelock
 from nectar.errors import NectarError
 from nectar.manage.daemon import given
 from nectar.manage.environment import drift, generations
-from nectar.manage.handlers import handlers
+from nectar.manage.handlers import handlers, registry
 from nectar.protocol import ask
 from nectar.settings import Settings
 
@@ -35,6 +35,7 @@ class Detail:
     :ivar daemon: its reply to ``status``; None where it does not run or does not answer.
     :ivar silent: why a daemon that runs does not answer, or is not asked.
     :ivar changed: what is no longer as it was when the environment was built.
+    :ivar unknown: why no more can be told of its environment.
     """
 
     name: str
@@ -47,12 +48,15 @@ class Detail:
     daemon: dict[str, Any] | None
     silent: str | None
     changed: list[str]
+    unknown: str | None = None
 
 
 def look(home: Home, name: str) -> Detail:
     """:raises NotFoundError: there is no such handler."""
-    record = handlers.require(home, name)
-    marker = generations.marker_of(home, record.environment) if record.environment else None
+    record = handlers.look(home, name)
+    unknown = _unknown(home, name, record)
+    built = record.environment != "" and unknown is None
+    marker = generations.marker_of(home, record.environment) if built else None
     daemon, silent = (None, None) if record.status != "running" else (None, ROBBED) if _robbed(home, name) else _ask(home, name)
     settings = {**dataclasses.asdict(Settings()), **record.effective}
     del settings["env"]
@@ -66,7 +70,8 @@ def look(home: Home, name: str) -> Detail:
         variables=_variables(home, name),
         daemon=daemon,
         silent=silent,
-        changed=drift.changed_since(home, record) if record.environment else [],
+        changed=drift.changed_since(home, record) if built else [],
+        unknown=unknown,
     )
 
 
@@ -74,6 +79,9 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
     """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
     found = {}
     for name, record in records.items():
+        if record.is_newer:
+            found[name] = registry.newer(home, name).message
+            continue
         if record.status == "running" and _robbed(home, name):
             found[name] = ROBBED
             continue
@@ -86,6 +94,14 @@ def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
         if reasons:
             found[name] = "; ".join(reasons)
     return found
+
+
+def _unknown(home: Home, name: str, record: Record) -> str | None:
+    if record.is_newer:
+        return registry.newer(home, name).message
+    if generations.is_newer(home, record.environment):
+        return handlers.newer_environment(home, name, record).message
+    return None
 
 
 def _robbed(home: Home, name: str) -> bool:

@@ -66,7 +66,10 @@ def sweep(home: Home) -> None:
 
     Where there is an older record, its variables come back.
     """
-    for name, paths in _left(home).items():
+    left = _left(home)
+    newer = {name for name, record in registry.read(home).items() if record.is_newer} if left else set()
+    for name in left.keys() - newer:
+        paths = left[name]
         with suppress(Busy, OSError), held(home.turn(name), wait=False):  # else they are being written, or cannot be removed now
             record = registry.read(home).get(name)
             if _mark(home, name) not in paths:

@@ -1,7 +1,8 @@
 """``handlers.json``: which handlers there are, what was launched, and which aliases each answers for.
 
 The file is the truth about attachments. Nodes read it at any moment and without a lock, so it is only ever replaced whole; it is
-changed only under a lock, so two commands at once lose nothing. What another version, or another program, wrote into it stays.
+changed only under a lock, so two commands at once lose nothing. What another version, or another program, wrote into it stays: a
+record with a ``schema`` above ours is shown, and is a newer nectar's to change.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar import ownership
-from nectar.errors import ConflictError, NectarError, NotFoundError, UnresponsiveError
+from nectar.errors import ConflictError, NectarError, NewerError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, held
 from nectar.manage.files.writing import write_whole
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 Status = Literal["running", "stopped"]
+
+SCHEMA = 1
+"""Of the file, and of each record. It stands in neither, as long as it is the first."""
 
 LOCK_TIMEOUT = 30.0
 """Seconds to wait for another command that is changing the registry."""
@@ -73,6 +77,11 @@ class Record:
     other: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def is_newer(self) -> bool:
+        """Whether a newer nectar wrote it, and its fields may mean what this one does not know."""
+        return _is_newer(self.other)
+
+    @property
     def is_down(self) -> bool:
         """Whether it should run, and does not."""
         return (self.desired, self.status) == ("running", "stopped")
@@ -102,7 +111,9 @@ class Record:
     def to_show(self) -> dict[str, Any]:
         """The same for anybody's eyes."""
         source = {name: redacted(value) if isinstance(value, str) else value for name, value in self.source.items()}
-        return {**self.to_mapping(), "source": source}
+        shown = {**self.to_mapping(), "source": source}
+        shown.pop("schema", None)  # what is shown has its own
+        return shown
 
     def but(self, **changes: Any) -> Record:
         """The same record with some fields changed."""
@@ -151,6 +162,17 @@ def require(home: Home, name: str) -> Record:
     return record
 
 
+def refuse_newer(home: Home, name: str) -> None:
+    """:raises NewerError: there is a record of that name that only a newer nectar may change."""
+    record = read(home).get(name)
+    if record is not None and record.is_newer:
+        raise newer(home, name)
+
+
+def newer(home: Home, name: str) -> NewerError:
+    return NewerError(f"The record of {name!r}", where=str(home.registry))
+
+
 def missing(name: str) -> NotFoundError:
     return NotFoundError(f"There is no handler {name!r}.", hint="nectar view lists the handlers.")
 
@@ -179,6 +201,7 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
     """The records, to change in place; they are written when the block ends without an exception, and only if they changed.
 
     :raises UnresponsiveError: another command holds the registry for longer than :data:`LOCK_TIMEOUT`.
+    :raises NewerError: a record that was changed is one of a newer nectar; nothing is written.
     :raises NectarError: the file cannot be read; it is left as it is.
     """
     home.create()
@@ -195,6 +218,9 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
         yield records
         if records == before:
             return
+        for name, record in before.items():
+            if record.is_newer and records.get(name) != record:
+                raise newer(home, name)
         kept = {name: value for name, value in raw.items() if name in records or name not in before}
         kept |= {name: record.to_mapping() for name, record in records.items() if record != before.get(name)}
         write_whole(home.registry, json.dumps(kept, indent=2).encode() + b"\n", synced=True)
@@ -213,6 +239,8 @@ def _load(home: Home) -> dict[str, Any]:
         raise _broken(home, str(error) or "nested too deeply") from None
     if not isinstance(loaded, dict):
         raise _broken(home, "it is not a JSON object")
+    if _is_newer(loaded):
+        raise NewerError("The registry of handlers", where=str(home.registry))
     return loaded
 
 
@@ -222,6 +250,10 @@ def _broken(home: Home, why: str) -> NectarError:
         where=str(home.registry),
         hint="Mend it, or move it away; handlers that run go on running.",
     )
+
+
+def _is_newer(fields: dict[str, Any]) -> bool:
+    return type(fields.get("schema")) is int and fields["schema"] > SCHEMA
 
 
 def _ours(name: str, fields: object) -> bool:
