@@ -17,7 +17,8 @@ After that a request on the socket is one line, ``{"schema": 1, "do": "status" |
 ``{"schema": 1, "ok": true, …}`` or ``{"schema": 1, "ok": false, "message": …}``:
 
 ``status``
-    what ``view`` shows: ``pid``, ``started``, ``state``, ``aliases``, ``workers``, ``counts``, ``queue``, ``last_error``, ``watching``.
+    what ``view`` shows: ``pid``, ``started``, ``state``, ``aliases``, ``workers``, ``counts``, ``queue``, ``last_error``, ``warnings``,
+    ``watching``.
 ``sync``
     read ``handlers.json`` again and attach and detach until it is so. ``attached`` is the list of aliases that are being served,
     ``problems`` says of each other one that should be why it is not.

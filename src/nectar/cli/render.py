@@ -30,6 +30,8 @@ def launched(output: Output, handler: Launched, verb: str) -> None:
     output.data("   Status: running")
     output.data(f"   Watching: {watching}")
     output.data(f"   Logs: nectar logs {handler.name}")
+    for warning in handler.warnings:
+        output.warn(warning)
     for alias, problem in handler.problems.items():
         output.warn(f"It cannot answer for {alias!r} now: {problem}")
 
@@ -90,6 +92,8 @@ def detail(output: Output, found: Detail) -> None:
                 rows[f"Alias {alias}"] = f"⚠️  {state['problem']}"
         if daemon["last_error"]:
             rows["Last error"] = daemon["last_error"]
+        if daemon.get("warnings"):  # 0.1.0 says nothing of them
+            rows["Warnings"] = f"⚠️  {'; '.join(daemon['warnings'])}"
     if found.unknown is None:
         rows["Changed"] = f"{', '.join(found.changed)} (nectar restart {found.name})" if found.changed else "(nothing since launch)"
     output.data(found.name, style="bold")

@@ -27,11 +27,13 @@ class Launched:
     """A handler that serves.
 
     :ivar problems: for each alias that it cannot serve, why.
+    :ivar warnings: what its worker says of how it runs.
     """
 
     name: str
     record: Record
     problems: dict[str, str]
+    warnings: list[str]
 
 
 class Takeover:
@@ -56,7 +58,7 @@ class Takeover:
         :raises NectarError, OSError: a step failed.
         """
         with Starting(self._prepared) as daemon:
-            daemon.load(meanwhile=self._attempt.require_wanted)
+            loaded = daemon.load(meanwhile=self._attempt.require_wanted)
             with self._attempt.taking():
                 with _uninterrupted():
                     self._stop()
@@ -65,7 +67,7 @@ class Takeover:
                         daemon.serve()
                         self.in_vain = False
                 problems = attachments.problems_of(self._home, self._name, written.attached_aliases)
-        return Launched(name=self._name, record=written, problems=problems)
+        return Launched(name=self._name, record=written, problems=problems, warnings=loaded["warnings"])
 
     def _stop(self) -> None:
         """End the old daemon, and what there is of the name beside it."""

@@ -248,6 +248,7 @@ class Service:
             "queue": self._aliases.waiting,
             "failing": " ".join(filter(None, (failing.message, failing.hint))) if failing is not None else None,
             "last_error": self._last_error,
+            "warnings": self._pool.warnings,
             "watching": "events" if self._aliases.hear else "rescans",
         }
 

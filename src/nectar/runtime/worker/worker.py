@@ -112,10 +112,10 @@ class Worker:
         order, _ = first
         _die_with(order["parent"])
         inherited.give_back(order["limits"])
-        _limit_memory(order["memory"])
+        unlimited = _limit_memory(order["memory"])
         if order["memory"] is not None:
             self._limited = f" (memory_limit is {order['memory']} bytes)"
-        warnings = _displaced(order["directory"])
+        warnings = [*_displaced(order["directory"]), *unlimited]
         handler = self._load(order)
         if handler is None:
             return 1
@@ -234,10 +234,17 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _limit_memory(limit: int | None) -> None:
-    """Bound what can be asked for at once; what is resident is looked at by the daemon."""
-    if limit is not None:
-        features.bound_data(0, MEMORY_FACTOR * limit + MEMORY_MARGIN)
+def _limit_memory(limit: int | None) -> list[str]:
+    """Bound what can be asked for at once; what is resident is looked at by the daemon.
+
+    :returns: what to say where that cannot be looked at.
+    """
+    if limit is None:
+        return []
+    features.bound_data(0, MEMORY_FACTOR * limit + MEMORY_MARGIN)
+    if features.resident_memory(os.getpid()):
+        return []
+    return ["memory_limit ends no worker here: the system does not tell how much memory a process has"]
 
 
 def _complain(where: str, error: BaseException) -> None:

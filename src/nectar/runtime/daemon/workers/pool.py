@@ -59,6 +59,7 @@ class Pool:
     :param owner: what marks the processes of this handler, see :mod:`nectar.processes`.
     :param limits: what workers get of limits that this process has raised for itself, see :mod:`nectar.inherited`.
 
+    :ivar warnings: what the worker that was ready last said of how it runs.
     :ivar last_failure: why no worker could be made ready the last time, until one is.
     """
 
@@ -75,6 +76,7 @@ class Pool:
         self.events = Events()
         self.failures = 0
         self.last_failure: Failure | None = None
+        self.warnings: list[str] = []
         self._loop = loop
         self._loading = loading
         self._settings = settings
@@ -225,6 +227,7 @@ class Pool:
                 else:
                     self._loop.later(LIVES, lambda: self._lives(worker))
                 self._rest(worker)
+                self.warnings = warnings
                 self.events.ready(warnings)
             case "ready", State.ENDING if not worker.loaded:
                 worker.loaded = worker.gone  # it was, when it ended by itself; that it is not to be waited for is known already

@@ -1,0 +1,104 @@
+"""A system without what Linux alone has: daemon, workers and commands do without, and say what they cannot do there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar import features
+from tests.elsewhere import poorer
+from tests.runtime.conftest import Node, Running
+from tests.world import World, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.once
+
+LIMITED = """# /// script
+# dependencies = []
+# [tool.nectar]
+# memory_limit = "512MiB"
+# ///
+"""
+UNTOLD = "memory_limit ends no worker here: the system does not tell how much memory a process has"
+
+
+class Poor(World):
+    """A world whose commands run on such a system."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        copy = directory / "installed" / "nectar"
+        shutil.copytree(Path(features.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        place = copy / "features.py"
+        if features.has_proc():
+            place.write_text(poorer(place.read_text()))
+        self._path = copy.parent
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        whole = super().command(*arguments)
+        assert whole[1:3] == ["-m", "nectar.cli"]
+        code = f"import sys; sys.path.insert(0, {str(self._path)!r}); from nectar.cli import main; main()"
+        return [sys.executable, "-c", code, *whole[3:]]
+
+
+@pytest.fixture
+def poor(tmp_path: Path) -> Iterator[Running]:
+    """A handler there, with a limit of its memory."""
+    world = Poor(tmp_path)
+    source = tmp_path / "chameleon.py"
+    source.write_text(LIMITED + Path(__file__).with_name("chameleon.py").read_text())
+    world.node("node1")
+    said = world.run("launch", source, "--attach", "node1")
+    assert UNTOLD in said.stderr
+    yield Running(world, source)
+    world.close()
+
+
+def test_daemons_are_stopped_killed_and_started(poor: Running) -> None:
+    node = Node("node1", poor.home.computations("node1"))
+    assert node.ask("spin", deadline=1)["status"] == "timeout"
+    assert node.ask("kill")["status"] == "error"
+    assert node.ask("number 1")["result"] == {"value": 1}
+    os.kill(poor.daemon, signal.SIGSTOP)
+    poor.world.run("stop", poor.name, "--timeout", "1")
+    until(lambda: poor.processes() == [], "the workers have seen that their channel is closed")
+    poor.world.run("start", poor.name)
+    os.kill(poor.daemon, signal.SIGKILL)
+    until(lambda: poor.world.json("view")["handlers"][0]["status"] == "stopped", "its end is seen")
+    poor.world.run("start", poor.name)
+    assert node.ask("number 2")["result"] == {"value": 2}
+
+
+def test_a_limit_that_cannot_be_looked_after_is_said_and_refuses_nothing(poor: Running) -> None:
+    node = Node("node1", poor.home.computations("node1"))
+    assert node.ask("number 1")["result"] == {"value": 1}
+    (line,) = [line for line in poor.world.run("view", poor.name).stdout.splitlines() if line.startswith("  Warnings:")]
+    assert line.endswith(UNTOLD)
+    assert poor.world.json("view", poor.name)["daemon"]["warnings"] == [UNTOLD]
+    assert UNTOLD in poor.log()
+    assert UNTOLD in poor.world.run("restart", poor.name).stderr
+    os.kill(poor.processes()[0], signal.SIGKILL)
+    assert node.ask("number 2")["result"] == {"value": 2}
+    assert poor.log().count(UNTOLD) == 2  # once for each daemon, and not for each worker
+
+
+def test_nothing_of_linux_is_used_there(poor: Running) -> None:
+    """Or the tests above would say nothing of a system without it."""
+    opened = [os.readlink(descriptor) for descriptor in Path(f"/proc/{poor.daemon}/fd").iterdir()]
+    assert not [target for target in opened if "inotify" in target or "pidfd" in target]
+    orphan = poor.world.node("node2")
+    poor.world.run("attach", poor.name, "node2")
+    Node("node2", orphan).put("o", "sleep 1.5")
+    Node("node2", orphan).until_claimed("o")
+    (worker,) = poor.processes()
+    os.kill(poor.daemon, signal.SIGKILL)
+    assert poor.processes() == [worker]  # nothing has killed it with its daemon
+    until(lambda: poor.processes() == [], "it has seen that its channel is closed")
