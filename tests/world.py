@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import signal
@@ -14,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.home import Home
 from nectar.testing.sample import sample
+from tests.forked import Forked, Forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ANEW = "NECTAR_TEST_ANEW"
+"""The variable with which each command is started anew, and none is forked."""
 PATIENCE = 60.0
 """Seconds after which a condition that has not come true never will; the machine may be busy."""
 
@@ -53,7 +58,9 @@ class World:
         :param code: the exit code that it must have; None leaves that to the caller.
         :param options: as for :func:`subprocess.run`; ``env`` is added to the environment.
         """
-        ended = subprocess.run(self.command(*arguments), check=False, **self._options(options), timeout=2 * PATIENCE)
+        ended = self._forked(arguments, options) or subprocess.run(
+            self.command(*arguments), check=False, **self._options(options), timeout=2 * PATIENCE
+        )
         if code is not None:
             assert ended.returncode == code, f"{arguments} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended
@@ -136,6 +143,30 @@ class World:
             if self._shared is not None and path.is_dir():
                 path.rename(self._shared / path.name)
 
+    def fork(self, *arguments: str | Path, **streams: int) -> Forked:
+        """Fork ``nectar`` and return at once.
+
+        :param streams: the descriptors that are its ``stdout`` and ``stderr``; nothing is read or written where none is named.
+        """
+        with open(os.devnull, "r+b") as nothing:
+            descriptors = [nothing.fileno(), *(streams.get(name, nothing.fileno()) for name in ("stdout", "stderr"))]
+            return forks().start(self.command(*arguments)[3:], dict(os.environ), os.fspath(self.directory), descriptors)
+
+    def _forked(self, arguments: tuple[str | Path, ...], options: dict[str, Any]) -> subprocess.CompletedProcess[str] | None:
+        """The same as :meth:`run`, forked; None where it has to be started."""
+        command, environment = self.command(*arguments), {**os.environ, **options.get("env", {})}
+        if (
+            ANEW in os.environ
+            or options.keys() - {"env", "cwd", "input"}
+            or command[1:3] != ["-m", "nectar.cli"]
+            or not forks().can(environment)
+        ):
+            return None
+        directory, given = os.fspath(options.get("cwd", self.directory)), options.get("input", "").encode()
+        code, *said = forks().run(command[3:], environment, directory, given, 2 * PATIENCE)
+        output, errors = (stream.decode().replace("\r\n", "\n") for stream in said)
+        return subprocess.CompletedProcess(command, code, output, errors)
+
     def _options(self, given: dict[str, Any], *, capture: bool = True) -> dict[str, Any]:
         environment = {**os.environ, **given.pop("env", {})}
         basic: dict[str, Any] = {"text": True, "encoding": "utf-8", "cwd": self.directory, "stdin": subprocess.DEVNULL}
@@ -144,6 +175,14 @@ class World:
         if "input" in given:
             del basic["stdin"]
         return {**basic, **given, "env": environment}
+
+
+@functools.cache
+def forks() -> Forks:
+    """Where this process has its commands forked."""
+    made = Forks()
+    atexit.register(made.close)
+    return made
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,8 @@ def acted(world: World, arguments: tuple[str, ...]) -> bool:
 def test_a_reader_that_goes_away_ends_no_verb(three: World, arguments: tuple[str, ...]) -> None:
     """``stop a b c | true`` stopped ``a`` alone."""
     writing = broken()
-    process = three.begin(*arguments, stdout=writing, stderr=writing)
+    assert three.fork(*arguments, stdout=writing, stderr=writing).wait(60) == CODES[arguments]
     os.close(writing)
-    assert process.wait(60) == CODES[arguments]
     assert acted(three, arguments)
 
 
@@ -87,11 +87,12 @@ def test_a_reader_that_goes_away_ends_no_verb(three: World, arguments: tuple[str
 @pytest.mark.parametrize("arguments", CODES, ids=" ".join)
 def test_what_cannot_be_written_is_told_when_all_is_done(three: World, arguments: tuple[str, ...]) -> None:
     writing = full()
-    process = three.begin(*arguments, stdout=writing)
-    os.close(writing)
-    _, errors = process.communicate(timeout=60)
     code = CODES[arguments]
-    assert process.returncode == (code or 1)
+    with tempfile.TemporaryFile() as said:
+        assert three.fork(*arguments, stdout=writing, stderr=said.fileno()).wait(60) == (code or 1)
+        said.seek(0)
+        errors = said.read().decode()
+    os.close(writing)
     assert acted(three, arguments)
     assert ("No space left on device" in errors) is (code == 0)
     assert "Traceback" not in errors

@@ -59,7 +59,11 @@ class Ground:
         file = self.world.directory / f"{self.name}.py"
         file.write_text(head + Path(__file__).with_name("soaking.py").read_text())
         environment = ["--env", f"RUNS={self.runs}"] if noted else []
-        command = [*(wrap or []), *self.world.command("launch", file, self.name, *environment, *flags)]
+        arguments = ["launch", file, self.name, *environment, *flags]
+        if wrap is None:
+            self.world.run(*arguments)
+            return
+        command = [*wrap, *self.world.command(*arguments)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.world.directory, timeout=LONG)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 

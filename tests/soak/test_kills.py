@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -128,19 +127,12 @@ class Killer:
     def _command(self, verb: str) -> None:
         ground = self._ground
         arguments = {"view": ("view",), "start": ("start", ground.name)}.get(verb, (verb, ground.name, "spare"))
-        command = subprocess.Popen(
-            ground.world.command(*arguments),
-            cwd=ground.world.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = ground.world.fork(*arguments)
         try:
-            command.wait(self._chance.uniform(0, 0.7))
-        except subprocess.TimeoutExpired:
+            command.wait(self._chance.uniform(0, 0.4))
+        except TimeoutError:
             command.kill()
-            command.wait()
+            command.wait(LONG)
             self.kills["command"] += 1
             self.cut_off += verb == "start"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.soak.ground import Ground, Reader, kill, put
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from tests.soak.table import Row
 
 MANY = 8
-PATIENT = 300
 
 
 def test_launches_of_one_name_at_once(ground: Ground, row: Row) -> None:
@@ -33,12 +33,12 @@ def test_launches_of_one_name_at_once(ground: Ground, row: Row) -> None:
                 ground.world.run("stop", ground.name)
                 stopped += 1
             verb = ("launch", file, ground.name) if number % 3 else ("start", ground.name)
-            begun = [ground.world.begin(*verb) for _ in range(MANY)]
-            said = [process.communicate(timeout=PATIENT) for process in begun]
-            codes = sorted(process.returncode for process in begun)
+            with ThreadPoolExecutor(MANY) as at_once:
+                ended = [*at_once.map(lambda _, verb=verb: ground.world.run(*verb, code=None), range(MANY))]
+            codes = sorted(each.returncode for each in ended)
             daemons = [pid for pid, line in processes(ground.world.directory).items() if line.rstrip().endswith("start.py daemon")]
             if codes != [0] + [4] * (MANY - 1) or len(daemons) != 1 or daemons != [ground.daemon]:
-                wrong.append(f"{number} {verb}: {codes} {daemons} {[err for _, err in said]}")
+                wrong.append(f"{number} {verb}: {codes} {daemons} {[each.stderr for each in ended]}")
             put(directory, f"q{number}", "number 1")
             assert reader.until({f"q{number}"}) == set()
     row(
@@ -63,12 +63,12 @@ def test_attaches_of_one_alias_at_once(grounds: Callable[[str], Ground], row: Ro
     begun = time.monotonic()
     with Reader(directory) as reader:
         for number in range(rounds):
-            attaching = [world.begin("attach", handler.name, "alice") for handler in handlers]
-            said = [process.communicate(timeout=PATIENT) for process in attaching]
-            codes = [process.returncode for process in attaching]
+            with ThreadPoolExecutor(MANY) as at_once:
+                ended = [*at_once.map(lambda handler: world.run("attach", handler.name, "alice", code=None), handlers)]
+            codes = [each.returncode for each in ended]
             having = [name for name, record in world.registry().items() if record["attached_aliases"]]
             if sorted(codes) != [0] + [4] * (MANY - 1) or having != [handlers[codes.index(0)].name]:
-                wrong.append(f"{number}: {codes} {having} {[err for _, err in said]}")
+                wrong.append(f"{number}: {codes} {having} {[each.stderr for each in ended]}")
             put(directory, f"q{number}", "number 1")
             assert reader.until({f"q{number}"}) == set()
             for name in having:

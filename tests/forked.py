@@ -1,0 +1,225 @@
+"""The real command as a process of its own, forked from an interpreter that has imported it already.
+
+Starting an interpreter and importing click and nectar takes ten times as long as most commands do. What is forked is otherwise as
+if it had been started: its arguments, environment, directory, umask and descriptors are its own, and the same ``main`` runs in it.
+What an interpreter does only at its start (``PYTHON…``, locale, time zone) wants a real one: :meth:`Forks.can` tells.
+
+This file is also the program from which commands are forked: ``python forked.py DESCRIPTOR``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from typing import NoReturn
+
+AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
+"""How the variables begin that an interpreter looks at when it starts."""
+LENGTH = struct.Struct("!I")
+
+
+class Forks:
+    """Where commands are forked from: one process, started when it is first needed and ended with this one."""
+
+    def __init__(self) -> None:
+        self._environment = dict(os.environ)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._socket = ours
+        self._owner = os.getpid()
+        self._turn = threading.Lock()
+
+    def can(self, environment: dict[str, str]) -> bool:
+        """Whether a command with this environment would be the same if it were started anew."""
+        names = {name for name in (*environment, *self._environment) if name.startswith(AT_THE_START)}
+        return os.getpid() == self._owner and all(environment.get(name) == self._environment.get(name) for name in names)
+
+    def run(
+        self, arguments: list[str], environment: dict[str, str], directory: str, given: bytes, seconds: float
+    ) -> tuple[int, bytes, bytes]:
+        """Run ``nectar`` and return its exit code, and what it said on standard output and on standard error.
+
+        :param given: its standard input.
+        :param seconds: for all of it.
+        :raises TimeoutError: it takes longer, or holds an output open.
+        """
+        ours, theirs = [], []
+        for number in range(3):
+            reading, writing = os.pipe()
+            ours.append(writing if number == 0 else reading)
+            theirs.append(reading if number == 0 else writing)
+        try:
+            command = self.start(arguments, environment, directory, theirs)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        end = time.monotonic() + seconds
+        output, errors = _talk(ours[0], given, ours[1:], end)
+        return command.wait(end - time.monotonic()), output, errors
+
+    def start(self, arguments: list[str], environment: dict[str, str], directory: str, streams: list[int]) -> Forked:
+        """Start ``nectar``.
+
+        :param streams: the descriptors that it has as 0, 1 and 2.
+        """
+        mask = os.umask(0)
+        os.umask(mask)
+        order = json.dumps([arguments, environment, directory, mask]).encode()
+        status, writing = os.pipe()
+        try:
+            with self._turn:
+                self._socket.sendall(LENGTH.pack(len(order)))
+                self._socket.sendall(order)
+                socket.send_fds(self._socket, [b"!"], [*streams, writing])
+        finally:
+            os.close(writing)
+        return Forked(status)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait()
+
+
+class Forked:
+    """A command that was forked.
+
+    :param status: a descriptor, from which its PID can be read, and when it has ended its exit code.
+    """
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.pid = int.from_bytes(os.read(status, 4), "big")
+        self._code: int | None = None
+
+    def wait(self, seconds: float) -> int:
+        """:raises TimeoutError: it has not ended by then."""
+        if self._code is None:
+            poll = select.poll()
+            poll.register(self._status, select.POLLIN)
+            if not poll.poll(max(0.0, seconds) * 1000):
+                raise TimeoutError(f"process {self.pid} has not ended")
+            self._code = int(os.read(self._status, 16))
+            os.close(self._status)
+        return self._code
+
+    def kill(self) -> None:
+        """To be called before its end was waited for: its PID may be anybody's afterwards."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def _talk(writing: int, given: bytes, reading: list[int], end: float) -> list[bytes]:
+    """Write what is given, and read all to their ends."""
+    said = dict.fromkeys(reading, b"")
+    left = memoryview(given)
+    try:
+        with selectors.DefaultSelector() as selector:
+            for descriptor in reading:
+                selector.register(descriptor, selectors.EVENT_READ)
+            if left:
+                os.set_blocking(writing, False)
+                selector.register(writing, selectors.EVENT_WRITE)
+            else:
+                os.close(writing)
+            while selector.get_map():
+                if time.monotonic() > end:
+                    raise TimeoutError(said)
+                for key, _ in selector.select(1):
+                    if key.fd in said:
+                        piece = os.read(key.fd, 65536)
+                        said[key.fd] += piece
+                        finished = not piece
+                    else:
+                        try:
+                            left = left[os.write(writing, left) :]
+                        except BrokenPipeError:
+                            left = left[:0]
+                        finished = not left
+                        if finished:
+                            os.close(writing)
+                    if finished:
+                        selector.unregister(key.fd)
+    finally:
+        for descriptor in reading:
+            os.close(descriptor)
+    return list(said.values())
+
+
+def serve(control: socket.socket) -> None:
+    """Fork a command for each order, until nobody is left who gives one; then return in a command's process only."""
+    while True:
+        head = control.recv(LENGTH.size, socket.MSG_WAITALL)
+        if not head:
+            os._exit(0)
+        (length,) = LENGTH.unpack(head)
+        arguments, environment, directory, mask = json.loads(control.recv(length, socket.MSG_WAITALL))
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+        keeper = os.fork()
+        if keeper == 0:
+            control.close()
+            if (command := os.fork()) == 0:
+                _become(arguments, environment, directory, mask, descriptors)
+                return
+            _keep(command, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        os.waitpid(keeper, os.WNOHANG)
+        _clear()
+
+
+def _clear() -> None:
+    """Of those that keep a command, let go of who has ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _keep(command: int, descriptors: list[int]) -> NoReturn:
+    for descriptor in (0, 1, 2, *descriptors[:3]):
+        os.close(descriptor)
+    os.write(descriptors[3], command.to_bytes(4, "big"))
+    code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+    os.write(descriptors[3], b"%d" % code)
+    os._exit(0)
+
+
+def _become(arguments: list[str], environment: dict[str, str], directory: str, mask: int, descriptors: list[int]) -> None:
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.umask(mask)
+    os.chdir(directory)
+    sys.argv = ["nectar", *arguments]
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # this file's directory
+    import gc
+    import importlib
+
+    from nectar import cli
+    from nectar.cli import app, boundary  # noqa: F401  (what every command imports)
+
+    for verb in app.VERBS:
+        importlib.import_module(f"nectar.cli.commands.{verb}")
+    gc.freeze()  # or each collection in a command would copy all of it
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    cli.main()
