@@ -23,16 +23,37 @@ nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "layers", "tests", "short_soak", "lowest", "examples", "package"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "newest", "lowest", "examples", "package"]
 
-DEFAULT, *OTHERS = pythons.SUPPORTED
+DEFAULT, MIDDLE, NEWEST = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
 HANDLERS = [str(folder.relative_to(ROOT)) for folder in sorted((ROOT / "examples").iterdir()) if any(folder.iterdir())] + [TEMPLATE]
 BUILT: list[Path] = []
+ANEW = "NECTAR_TEST_ANEW"
+"""Where it is set, each command of a test is started anew, and none forked from an interpreter that has imported it."""
+OF_PYTHON = [
+    *("tests/units", "tests/spool", "tests/manage", "tests/runtime", "tests/examples"),
+    *(
+        f"tests/test_{name}.py"
+        for name in ("computation", "hookspecs", "isolation", "marking", "processes", "protocol", "settings", "testing")
+    ),
+    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "stop", "test", "view")),
+]
+"""Tests of what an interpreter has a part in."""
 OF_LIBRARIES = [
-    *("tests/environments", "tests/manage", "tests/test_hookspecs.py", "tests/test_testing.py", "tests/test_isolation.py"),
-    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "new", "test", "view", "submit", "logs", "restart")),
-    *(f"tests/runtime/test_{name}.py" for name in ("hooks", "life", "answers")),
+    *(
+        "tests/units",
+        "tests/runtime/test_hooks.py",
+        "tests/runtime/test_life.py",
+        "tests/test_hookspecs.py",
+        "tests/test_testing.py",
+        "tests/test_isolation.py",
+    ),
+    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "new", "test", "view", "logs", "restart")),
+    *(
+        f"tests/environments/test_{name}.py"
+        for name in ("artifacts", "extras", "locking", "packages", "passing", "pythons", "settings_of_uv", "single_files")
+    ),
 ]
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
 IN_ONE_PROCESS = [
@@ -80,17 +101,24 @@ def quick(session: nox.Session) -> None:
     run_pytest(session, "-m", "not soak", *IN_ONE_PROCESS)
 
 
-@nox.session(python=[DEFAULT, *OTHERS])
-def tests(session: nox.Session) -> None:
-    """The tests, with the wheel installed.
-
-    What builds environments with uv is the same on each Python, as is what the daemon's surroundings do to it, and runs on one.
-    """
-    session.install("--group", "test", wheel(session))
-    run_pytest(session, "-m", "not soak" if session.python == DEFAULT else "not soak and not uv and not once")
-
-
 @nox.session(python=DEFAULT)
+def tests(session: nox.Session) -> None:
+    """All of the tests, with the wheel installed, and of the soak a tenth: each of its tests, with a tenth of its rounds."""
+    session.install("--group", "test", wheel(session))
+    session.env["NECTAR_SOAK"] = "0.1"
+    run_pytest(session)
+
+
+# Neither end of the bounds is tried with each Python: the oldest and the newest have the newest libraries, the one between the lowest.
+@nox.session(python=NEWEST)
+def newest(session: nox.Session) -> None:
+    """What a Python has a part in, with the newest one. What builds environments with uv is the same on each."""
+    session.install("--group", "test", wheel(session))
+    session.env[ANEW] = "1"
+    run_pytest(session, "-m", "not soak and not uv and not once", *OF_PYTHON)
+
+
+@nox.session(python=MIDDLE if pythons.find(MIDDLE) else DEFAULT)
 def lowest(session: nox.Session) -> None:
     """What a library has a part in, with the lowest versions that the bounds allow, and the checkout installed as a developer has it."""
     session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
@@ -141,13 +169,9 @@ def package(session: nox.Session) -> None:
 @nox.session(python=DEFAULT)
 def soak(session: nox.Session) -> None:
     """All of the soak, and the table of what it reached."""
-    run_soak(session, os.environ.get("NECTAR_SOAK", "1"))
-
-
-@nox.session(python=DEFAULT)
-def short_soak(session: nox.Session) -> None:
-    """A tenth of the soak: each of its tests, with a tenth of its rounds."""
-    run_soak(session, "0.1")
+    session.install("--group", "test", wheel(session))
+    session.env["NECTAR_SOAK"] = os.environ.get("NECTAR_SOAK", "1")
+    run_pytest(session, "-m", "soak")
 
 
 @nox.session(python=DEFAULT)
@@ -155,16 +179,6 @@ def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
     session.install(wheel(session))
     session.run("python", "benchmarks/environments.py")
-
-
-def run_soak(session: nox.Session, fraction: str) -> None:
-    """Run the tests that break things.
-
-    :param fraction: how much of each, from 0 to 1.
-    """
-    session.install("--group", "test", wheel(session))
-    session.env["NECTAR_SOAK"] = fraction
-    run_pytest(session, "-m", "soak")
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:

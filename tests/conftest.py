@@ -53,11 +53,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if any(folder in item.path.parents for folder in SOAKS):
             item.add_marker(pytest.mark.soak)
             item.add_marker(pytest.mark.timeout(max(600, 3600 * FRACTION)))
+    # Each of several processes is given a part of the list to begin with: the long ones come first in each part, so that what is
+    # left at the end, when one takes from another, is short.
+    parts = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("soak")]
+    short = [item for item in items if not item.get_closest_marker("soak")]
+    size = -(-len(items) // parts)
+    items.clear()
+    for number in range(parts):
+        begun = long[number::parts]
+        items += [*begun, *short[: size - len(begun)]]
+        del short[: size - len(begun)]
+    items += short
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -59,7 +59,7 @@ class Ground:
         file = self.world.directory / f"{self.name}.py"
         file.write_text(head + Path(__file__).with_name("soaking.py").read_text())
         environment = ["--env", f"RUNS={self.runs}"] if noted else []
-        arguments = ["launch", file, self.name, *environment, *flags]
+        arguments: list[str | Path] = ["launch", file, self.name, *environment, *flags]
         if wrap is None:
             self.world.run(*arguments)
             return
