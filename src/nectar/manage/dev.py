@@ -78,7 +78,7 @@ def prepare(
     runtime = sidecar.runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link
-    pth.write_text(f"{runtime / 'api'}\n{runtime / 'meta'}\n", encoding="utf-8")
+    pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n", encoding="utf-8")
     _note(runtime, pth)
     return venv
 

@@ -13,7 +13,7 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
-from nectar.manage.uv.interpreters import OLDEST, installed
+from nectar.manage.uv.interpreters import OLDEST, installed, is_too_old
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def _uv(home: Home) -> Iterator[Finding]:
     except NectarError as error:
         yield Finding("problem", f"{error.message} {error.detail}")
         return
-    found = [each for each, _ in there if tuple(int(part) for part in each.split(".")[:2] if part.isdigit()) >= OLDEST]
+    found = [each for each, _ in there if not is_too_old(each)]
     if found:
         yield Finding("fine", f"Pythons for handlers: {', '.join(dict.fromkeys(found))}")
     else:
-        yield Finding("problem", "There is no Python 3.11 or later for handlers.", f"{binary} python install 3.13")
+        yield Finding("problem", f"There is no Python {OLDEST} or later for handlers.", f"{binary} python install 3.13")
 
 
 def _disk(home: Home) -> Iterator[Finding]:

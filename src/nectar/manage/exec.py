@@ -43,7 +43,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activated(built.path, process)
     process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
-    process["PYTHONPATH"] = str(sidecar.runtime(home, built.python_version) / "api")
+    process["PYTHONPATH"] = str(sidecar.runtime(home, built.python_version) / sidecar.API)
     found = shutil.which(words[0], path=process["PATH"])
     if found is None:
         raise NotFoundError(f"There is no command {words[0]!r}.", where=str(built.path / "bin"))

@@ -17,6 +17,7 @@ import tomli_w
 import nectar
 from nectar.errors import ConflictError, NectarError, UsageError
 from nectar.home import NECTAR, absolute
+from nectar.manage.uv.interpreters import FLOOR, OLDEST, is_too_old
 
 DISTRIBUTION = "my-handler"
 MODULE = "my_handler"
@@ -99,7 +100,7 @@ def new_script(path: Path, wanted: Wanted) -> Path:
     path = path if path.suffix == ".py" else path.with_name(f"{path.name}.py")
     _names(wanted.name or path.stem)
     description = (wanted.description or "Answers computations of a bee-hive node.").replace("\\", "\\\\").replace('"', "'")
-    text = _encoded(_SCRIPT.format(requires=_requires(wanted.python) or ">=3.11", description=description))
+    text = _encoded(_SCRIPT.format(requires=_requires(wanted.python) or FLOOR, description=description))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
@@ -127,9 +128,8 @@ def _names(text: str) -> tuple[str, str]:
 def _requires(python: str | None) -> str | None:
     if python is None:
         return None
-    match = re.fullmatch(r"3\.(\d+)", python)
-    if match is None or int(match[1]) < 11:
-        raise UsageError(f"{python!r} is no Python that a handler can have.", hint="Give 3.11 or later, as --python 3.12.")
+    if not re.fullmatch(r"3\.\d+", python) or is_too_old(python):
+        raise UsageError(f"{python!r} is no Python that a handler can have.", hint=f"Give {OLDEST} or later, as --python 3.12.")
     return f">={python}"
 
 

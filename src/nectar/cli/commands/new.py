@@ -8,13 +8,14 @@ import click
 
 from nectar.cli.session import Session
 from nectar.manage import dev, new
+from nectar.manage.uv.interpreters import OLDEST
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--script", is_flag=True, help="A single file with its dependencies in it, instead of a project.")
 @click.option("--name", metavar="NAME", help="The project's name. [default: the last part of PATH]")
-@click.option("--python", metavar="V", help="The oldest Python that it runs on. [default: 3.11]")
+@click.option("--python", metavar="V", help=f"The oldest Python that it runs on. [default: {OLDEST}]")
 @click.option("--description", metavar="TEXT", help="What it does, in one line.")
 @click.option("--no-dev", is_flag=True, help="Do not make the project's .venv now.")
 @click.pass_obj

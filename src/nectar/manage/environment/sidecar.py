@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 DISTRIBUTION = "bee-hive-nectar"
-START = Path("api", "nectar", "runtime", "start.py")
+API = "api"
+"""The directory with nectar itself, for the path of the handler's processes."""
+META = "meta"
+_DEPS = "deps"
+_START = Path(API, "nectar", "runtime", "start.py")
 _DEPENDENCIES = ("watchdog", "pluggy")
 _LEFT_OUT = frozenset({"__pycache__", "_template"})
 
@@ -71,7 +75,7 @@ def runtime(home: Home, python_minor: str) -> Path:
 
 def start_script(runtime_directory: Path) -> Path:
     """The script that the environment's interpreter is given."""
-    return runtime_directory / START
+    return runtime_directory / _START
 
 
 def _digest(files: dict[str, bytes]) -> str:
@@ -83,12 +87,12 @@ def _digest(files: dict[str, bytes]) -> str:
 
 
 def _files(minor: str) -> Iterator[tuple[str, bytes]]:
-    yield from _package(Path(nectar.__file__).parent, "api/nectar")
+    yield from _package(Path(nectar.__file__).parent, f"{API}/nectar")
     for name in _DEPENDENCIES:
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.submodule_search_locations:
             raise EnvironmentFailedError(f"Nectar is installed without {name}, which it needs.", hint=f"pip install {name}")
-        yield from _package(Path(next(iter(spec.submodule_search_locations))), f"deps/{name}")
+        yield from _package(Path(next(iter(spec.submodule_search_locations))), f"{_DEPS}/{name}")
     yield from _compiled(minor)
 
 
@@ -108,14 +112,14 @@ def _compiled(minor: str) -> Iterator[tuple[str, bytes]]:
         return
     spec = importlib.util.find_spec("_watchdog_fsevents")
     if spec is not None and spec.origin:
-        yield f"deps/{Path(spec.origin).name}", Path(spec.origin).read_bytes()
+        yield f"{_DEPS}/{Path(spec.origin).name}", Path(spec.origin).read_bytes()
 
 
 def _metadata() -> Iterator[tuple[str, bytes]]:
     """Our dist-info, as it is installed; a checkout that is only on the path gets the least that makes one."""
     import importlib.metadata  # which is not needed where the directory is there
 
-    place = f"meta/bee_hive_nectar-{nectar.__version__}.dist-info"
+    place = f"{META}/bee_hive_nectar-{nectar.__version__}.dist-info"
     try:
         ours = importlib.metadata.distribution(DISTRIBUTION)
         entry_points = ours.read_text("entry_points.txt") or ""

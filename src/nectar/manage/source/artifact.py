@@ -15,7 +15,7 @@ from nectar.manage.source.pyproject import NAME, normalised
 from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
-from nectar.manage.uv.interpreters import Request, required
+from nectar.manage.uv.interpreters import FLOOR, Request, required
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)
@@ -87,7 +87,7 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
 def _oldest(python: Request) -> str:
     """The ``requires-python`` of a wrapper around what says nothing of it."""
     wanted = _MINOR.fullmatch(python.wanted or "")
-    return f">={wanted[1] if wanted else '3.11'}"
+    return f">={wanted[1]}" if wanted else FLOOR
 
 
 def _wrapper(dependencies: list[str], sources: dict[str, Any], requires: str) -> Piece:

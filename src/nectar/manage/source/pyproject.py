@@ -11,6 +11,7 @@ from typing import Any
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files.authored import SETTINGS, read_text, read_toml
 from nectar.manage.files.tables import list_of_text, section
+from nectar.manage.uv.interpreters import FLOOR
 from nectar.settings import Settings
 
 GROUP = "nectar.handlers"
@@ -160,7 +161,7 @@ def _lines(project: Project, ask: str) -> str:
         "[project]",
         f'name = "{_distribution_name(name if isinstance(name, str) else project.directory.name)}"',
         f'version = "{version if isinstance(version, str) and _VERSION.fullmatch(version) else "0.1.0"}"',
-        'requires-python = ">=3.11"',
+        f'requires-python = "{FLOOR}"',
         "dependencies = []",
         "",
         f'[project.entry-points."{GROUP}"]',

@@ -25,7 +25,7 @@ from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
-from nectar.manage.uv.interpreters import Request, pinned, required
+from nectar.manage.uv.interpreters import FLOOR, Request, pinned, required
 
 if TYPE_CHECKING:
     from nectar.manage.tree.assembly import Assembly
@@ -133,7 +133,7 @@ def _project(said: inline_metadata.Metadata, distribution: str, module: str) -> 
         "project": {
             "name": distribution,
             "version": VERSION,
-            "requires-python": said.requires_python or ">=3.11",
+            "requires-python": said.requires_python or FLOOR,
             "dependencies": said.dependencies,
             "entry-points": {GROUP: {module: module}},
         },

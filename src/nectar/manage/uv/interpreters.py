@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from nectar.manage.uv.uv import Outcome, Uv
 
-OLDEST = (3, 11)
+OLDEST = "3.11"
+"""The oldest Python that a handler can have, and with it nectar's own side of it."""
 OPTION = "--python"
-_FLOOR = ">=3.11"
+FLOOR = f">={OLDEST}"
+"""The same as ``requires-python``."""
 _VERSION = re.compile(r"(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})", re.IGNORECASE)
 _NOT_FOUND = "No interpreter found"
 _ONE_IS_BROKEN = re.compile(r"Failed to inspect Python interpreter from .*search path")
@@ -80,7 +82,7 @@ def required(said: Iterable[tuple[str | None, Path]]) -> str | None:
             raise EnvironmentFailedError(
                 f"requires-python = {text!r} is no version specifier.",
                 where=str(file),
-                hint='One looks like ">=3.11" or ">=3.11,<3.14".',
+                hint=f'One looks like "{FLOOR}" or "{FLOOR},<3.14".',
             )
         if text:
             texts[text] = file
@@ -104,16 +106,16 @@ def pinned(directory: Path, project: Path) -> str | None:
 def choose(uv: Uv, request: Request, *, downloads: bool) -> str:
     """What to give uv as ``--python``: the path of an interpreter that is there, or, with downloads, a request that it can fetch.
 
-    :raises EnvironmentFailedError: none fits (those that are there are listed), or only one that is older than 3.11.
+    :raises EnvironmentFailedError: none fits (those that are there are listed), or only one that is older than :data:`OLDEST`.
     """
     version = _VERSION.fullmatch(request.wanted) if request.wanted else None
     if request.wanted is None or version or _SPECIFIERS.match(request.wanted):
         wanted = _as_specifiers(version[1]) if version else request.wanted
-        asked = ",".join(part for part in (wanted, request.requires, _FLOOR) if part)
+        asked = ",".join(part for part in (wanted, request.requires, FLOOR) if part)
         found = _find(uv, asked)
         if found:
             return found
-        if downloads and not _too_old(version[1] if version else None):
+        if downloads and not is_too_old(version[1] if version else None):
             return version[1] if version and request.requires is None else asked
         raise _none_fits(uv, request, wanted)
     found = _find(uv, request.wanted)
@@ -130,9 +132,9 @@ def check(version: str, request: Request) -> None:
 
     :raises EnvironmentFailedError: it is.
     """
-    if _too_old(version):
+    if is_too_old(version):
         raise EnvironmentFailedError(
-            f"Python {version} is too old: handlers run on Python 3.11 and later.",
+            f"Python {version} is too old: handlers run on Python {OLDEST} and later.",
             where=_where(request),
             hint="Ask for a newer one, as in --python 3.12, or raise requires-python.",
         )
@@ -146,11 +148,12 @@ def _as_specifiers(version: str) -> str:
     return f"=={version}" if version.count(".") == 2 else f"=={version}.*"
 
 
-def _too_old(version: str | None) -> bool:
+def is_too_old(version: str | None) -> bool:
+    """Whether handlers do not run on a Python, as far as its version is known: of ``"3"`` it is not."""
     if not version:
         return False
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-    return numbers[:1] < OLDEST[:1] or (len(numbers) == len(OLDEST) and numbers < OLDEST)
+    numbers, oldest = (tuple(int(number) for number in re.findall(r"\d+", text)[:2]) for text in (version, OLDEST))
+    return numbers[:1] < oldest[:1] or (len(numbers) == len(oldest) and numbers < oldest)
 
 
 def _where(request: Request) -> str:
@@ -164,15 +167,15 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
     older = _find(uv, alone) if alone else None
     if older is None and request.wanted and not wanted:
         older = _find(uv, request.wanted)
-    said = _look(uv, alone or _FLOOR).errors.strip()
+    said = _look(uv, alone or FLOOR).errors.strip()
     there = installed(uv)
-    listed = ", ".join(dict.fromkeys(version for version, _ in there if not _too_old(version))) or "none from 3.11 on"
+    listed = ", ".join(dict.fromkeys(version for version, _ in there if not is_too_old(version))) or f"none from {OLDEST} on"
     version = _version_of(uv, older) if older else None
     named = _VERSION.fullmatch(request.wanted or "")
-    if _too_old(version) or (named and _too_old(named[1])):
+    if is_too_old(version) or (named and is_too_old(named[1])):
         shown = version or (named[1] if named else "")
         return EnvironmentFailedError(
-            f"Python {shown} is too old: handlers run on Python 3.11 and later.",
+            f"Python {shown} is too old: handlers run on Python {OLDEST} and later.",
             where=_where(request),
             hint=f"Pythons that are here: {listed}.",
         )
