@@ -32,7 +32,7 @@ import dataclasses
 import json
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import address
 from nectar.errors import UnresponsiveError
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MAX_LINE = 1024 * 1024
 """Bytes of one request or reply, its newline included."""
+
+
+class EntryPoint(NamedTuple):
+    """An entry point, in whatever group; the value is ``module:attribute`` or ``module``."""
+
+    name: str
+    value: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,9 @@ def test_a_file(bench: Bench, dist: Path, pattern: str) -> None:
     assert bench.open(file).name == "nectar_test_artifact"
     found = bench.provide(file)
     assert installed(found) == {"click": "7.1.2", "nectar-test-artifact": "1.0"}
-    assert found.entries == {"nectar_test_artifact": "nectar_test_artifact:answer"}
+    assert found.marker.entries == (("nectar_test_artifact", "nectar_test_artifact:answer"),)
     assert bench.find(file) == found
-    assert found.directory == dist
+    assert bench.open(file).directory == dist
 
 
 def test_a_wheel_of_the_same_name_with_other_content(bench: Bench, dist: Path) -> None:

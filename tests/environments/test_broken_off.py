@@ -118,7 +118,7 @@ def test_an_interrupt_ends_uv_and_the_backend(bench: Bench, slow: Path) -> None:
     assert bench.built() == []
     wait(lambda: not processes(bench.home.envs))
     (bench.directory / "go").touch()
-    assert bench.provide(slow).entries
+    assert bench.provide(slow).marker.entries
 
 
 def test_a_killed_launch_and_the_uv_that_outlives_it(bench: Bench, slow: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_disk_that_takes_no_more(bench: Bench, slow: Path) -> None:
     said = ended(launch(bench, slow, limit=100_000))
     assert "EnvironmentFailedError: The environment could not be built: File too large." in said
     assert bench.built() == []
-    assert bench.provide(slow).entries
+    assert bench.provide(slow).marker.entries
 
 
 def test_what_uv_installed_is_checked(bench: Bench) -> None:
@@ -257,5 +257,5 @@ def test_a_kept_lock_that_no_longer_fits_is_mended(bench: Bench) -> None:
     bench.provide(project)
     (kept,) = bench.home.resolutions.glob("*.lock")
     write(kept, kept.read_text().replace('specifier = "==7.1.2"', 'specifier = "==7.1.1"'))
-    assert bench.provide(project).entries
+    assert bench.provide(project).marker.entries
     assert "7.1.1" not in kept.read_text()

@@ -14,11 +14,11 @@ import pytest
 from nectar.errors import EnvironmentFailedError
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
+from nectar.manage.environment.generations import Environment
 from nectar.manage.environment.installed import Distribution, distributions, mismatches, refuse_outside
 from nectar.manage.environment.marker import MARKER, NOTES
-from nectar.manage.environment.store import Environment
 from tests.environments.test_gc_and_state import record
-from tests.environments.workbench import Bench, run, uv
+from tests.environments.workbench import Bench, run, snapshot, uv
 from tests.world import World
 
 pytestmark = pytest.mark.uv
@@ -33,6 +33,22 @@ def module(found: Environment, name: str = "demo") -> Path:
 
 def edit(path: Path) -> None:
     path.write_text(path.read_text() + "# edited\n")
+
+
+def test_beside_one_that_a_newer_version_made_another_is_built(bench: Bench) -> None:
+    project = bench.project()
+    first = bench.provide(project)
+    marker = first.path / MARKER
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "schema": 2, "nectar": "9.1.0"}))
+    before = snapshot(first.path)
+    assert bench.find(project) is None
+    second = bench.provide(project)
+    assert second.key == f"{first.key}.2"
+    told = f"{first.path} was made by a newer nectar than this one, and is left as it is: another one is built beside it."
+    assert bench.said.count(told) == 1
+    assert bench.provide(project) == second == bench.find(project)
+    assert bench.said.count(told) == 1
+    assert snapshot(first.path) == before
 
 
 def test_it_is_built_anew_under_another_name(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.manage.environment import drift
-from nectar.manage.environment.store import Environment
+from nectar.manage.environment.generations import Environment
 from nectar.manage.handlers.registry import Record
 from nectar.manage.source import extras, source
 from tests.environments.workbench import Bench, installed, uv, write

@@ -12,7 +12,7 @@ import pytest
 from nectar.errors import EnvironmentFailedError, NectarError
 from nectar.manage import gc
 from nectar.manage.environment import drift, sidecar
-from nectar.manage.environment.store import Environment
+from nectar.manage.environment.generations import Environment
 from nectar.manage.handlers import registry
 from nectar.manage.handlers.registry import Record
 from tests.environments.workbench import Bench, write

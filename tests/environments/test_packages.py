@@ -21,7 +21,7 @@ pytestmark = pytest.mark.uv
 def test_each_backend_and_new_code_after_an_edit(bench: Bench, build: str) -> None:
     project = bench.project(build=build)
     first = bench.provide(project)
-    assert first.entries == {"demo": "demo:answer"}
+    assert first.marker.entries == (("demo", "demo:answer"),)
     assert run(first, "import demo; print(demo.answer(0))") == "1"
     write(project / "src" / "demo" / "__init__.py", "def answer(comp):\n    return 2\n")
     second = bench.provide(project)
@@ -63,7 +63,7 @@ def test_a_tree_that_cannot_be_written(bench: Bench) -> None:
     for path in places:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
-        assert bench.provide(project).entries
+        assert bench.provide(project).marker.entries
     finally:
         for path in places:
             path.chmod(0o755)
@@ -76,7 +76,7 @@ def test_a_path_with_spaces_quotes_and_other_letters(bench: Bench) -> None:
 
 def test_what_lies_above_the_project_is_not_its_workspace(bench: Bench) -> None:
     write(bench.directory / "pyproject.toml", '[tool.uv.workspace]\nmembers = ["elsewhere/*"]\n')
-    assert bench.provide(bench.project()).entries
+    assert bench.provide(bench.project()).marker.entries
 
 
 def test_a_member_of_a_workspace_with_a_member_that_it_needs(bench: Bench) -> None:
@@ -170,7 +170,7 @@ def test_modules_named_like_our_internals_and_a_pth_that_raises(bench: Bench) ->
     write(project / "pyproject.toml", text + '[tool.hatch.build.targets.wheel.force-include]\n"raises.pth" = "raises.pth"\n')
     write(project / "raises.pth", "import sys; raise RuntimeError('no')\n")
     found = bench.provide(project)
-    assert found.entries == {"demo": "demo:answer"}
+    assert found.marker.entries == (("demo", "demo:answer"),)
     assert (next(found.path.glob("lib/*/site-packages")) / "raises.pth").exists()
 
 

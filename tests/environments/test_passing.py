@@ -201,7 +201,7 @@ def test_settings_that_are_the_operator_s_do_not_count_in_a_project(bench: Bench
             root = write(project.parent / "pyproject.toml", '[tool.uv.workspace]\nmembers = ["demo"]\n')
             bench.lock(project)
             root.write_text(f"[tool.uv]\n{text}{root.read_text()}")
-    assert bench.provide(project).entries
+    assert bench.provide(project).marker.entries
     assert not out.exists()
     said = [line for line in bench.said if line.startswith("Not used:")]
     assert len(said) == 1
@@ -311,7 +311,7 @@ def test_uv_finds_no_settings_above_the_data_dir(bench: Bench) -> None:
         write(place / "uv.toml", f'cache-dir = "{bench.directory}/out"\nno-such-setting = 1\n')
         write(place / "pyproject.toml", '[tool.uv.workspace]\nmembers = ["**"]\n')
     file = write(bench.directory / "deep" / "down" / "mine.py", "# /// script\n# [tool.uv]\n# prerelease = 'allow'\n# ///\n")
-    assert bench.provide(file).entries
+    assert bench.provide(file).marker.entries
     assert not (bench.directory / "out").exists()
 
 

@@ -28,15 +28,15 @@ def both(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("both")
 def test_who_asks_for_a_python(bench: Bench) -> None:
     project = bench.project()
-    assert minor(bench.provide(project).python_version) == "3.11"
-    assert minor(bench.provide(project, python="3.12").python_version) == "3.12"
-    assert minor(bench.provide(project, python=str(pythons.require("3.12"))).python_version) == "3.12"
+    assert minor(bench.provide(project).marker.python_version) == "3.11"
+    assert minor(bench.provide(project, python="3.12").marker.python_version) == "3.12"
+    assert minor(bench.provide(project, python=str(pythons.require("3.12"))).marker.python_version) == "3.12"
     write(project / ".python-version", "# a comment\n3.12\n")
-    assert minor(bench.provide(project).python_version) == "3.12"
+    assert minor(bench.provide(project).marker.python_version) == "3.12"
     narrow = bench.project("narrow", fields='requires-python = ">=3.12,<3.13"')
-    assert minor(bench.provide(narrow).python_version) == "3.12"
+    assert minor(bench.provide(narrow).marker.python_version) == "3.12"
     file = bench.file("mine.py", '# /// script\n# requires-python = "==3.12.*"\n# ///\n')
-    assert minor(bench.provide(file).python_version) == "3.12"
+    assert minor(bench.provide(file).marker.python_version) == "3.12"
 
 
 @pytest.mark.usefixtures("both")
@@ -45,7 +45,7 @@ def test_a_workspace_s_members_all_count(bench: Bench) -> None:
     bench.project("other", at="space/other", handler=False, fields='requires-python = ">=3.12"')
     project = bench.project(at="space/demo")
     bench.lock(project)
-    assert minor(bench.provide(project).python_version) == "3.12"
+    assert minor(bench.provide(project).marker.python_version) == "3.12"
 
 
 @pytest.mark.usefixtures("both")
@@ -82,7 +82,7 @@ def test_one_that_is_too_old(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     ):
         with pytest.raises(EnvironmentFailedError, match=r"Python 3\.10\.\d+ is too old: handlers run on Python 3\.11 and later"):
             bench.provide(**opened)
-    assert minor(bench.provide(bench.project("wide", fields='requires-python = ">=3.8"')).python_version) == "3.11"
+    assert minor(bench.provide(bench.project("wide", fields='requires-python = ">=3.8"')).marker.python_version) == "3.11"
 
 
 def test_nothing_is_downloaded_unasked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

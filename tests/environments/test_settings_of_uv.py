@@ -122,7 +122,7 @@ def test_the_directory_of_the_shell_decides_nothing(bench: Bench, monkeypatch: p
     write(bench.directory / "here" / "pyproject.toml", text)
     write(bench.directory / "here" / ".python-version", "3.99\n")
     monkeypatch.chdir(bench.directory / "here")
-    assert bench.provide(bench.project(dependencies=("click==7.1.2",))).entries
+    assert bench.provide(bench.project(dependencies=("click==7.1.2",))).marker.entries
 
 
 def test_what_leaks_from_the_shell(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_offline(bench: Bench) -> None:
     project = bench.project(dependencies=("click==7.1.2",))
     bench.provide(project)  # what it needs is in the cache now
     write(project / "src" / "demo" / "__init__.py", "def answer(c): return 2\n")
-    assert bench.provide(project, offline=True).entries
+    assert bench.provide(project, offline=True).marker.entries
     other = bench.project("other", dependencies=("nectar-test-never-seen",))
     with pytest.raises(EnvironmentFailedError) as failed:
         bench.provide(other, offline=True)

@@ -36,7 +36,7 @@ def test_a_file_with_metadata(bench: Bench) -> None:
     before = snapshot(file.parent)
     found = bench.provide(file)
     assert installed(found) == {"click": "7.1.2", "my-handler-file": "0"}
-    assert found.entries == {"my_handler": "my_handler"}
+    assert found.marker.entries == (("my_handler", "my_handler"),)
     assert choose_entry(found, None) == ("my_handler", "my_handler")
     assert choose_entry(found, "analyze") == ("analyze", "my_handler:analyze")
     with pytest.raises(UsageError):
@@ -58,7 +58,7 @@ def test_the_origin_is_part_of_the_content(bench: Bench) -> None:
     one = bench.provide(bench.file("a/same.py", PLAIN))
     other = bench.provide(bench.file("b/same.py", PLAIN))
     assert one.key != other.key
-    assert one.directory == bench.directory / "a"
+    assert bench.open(bench.directory / "a" / "same.py").directory == bench.directory / "a"
 
 
 @pytest.mark.uv

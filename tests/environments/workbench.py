@@ -13,7 +13,7 @@ import pytest
 
 from nectar.home import Home
 from nectar.manage.environment import store
-from nectar.manage.environment.store import Environment
+from nectar.manage.environment.generations import Environment
 from nectar.manage.source import source
 from nectar.manage.uv.uv import filtered, find_uv
 

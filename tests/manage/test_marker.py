@@ -12,6 +12,7 @@ import pytest
 
 from nectar.manage.environment import marker
 from nectar.manage.environment.marker import MARKER
+from nectar.protocol import EntryPoint
 
 OLD: dict[str, Any] = {
     "python_version": "3.12.1",
@@ -39,7 +40,12 @@ def test_that_of_an_older_version(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text(json.dumps(OLD))
     found = marker.read(tmp_path)
     assert found is not None
-    assert (found.entries, found.settings, found.noted, found.rebuilt) == (OLD["entries"], OLD["settings"], False, {})
+    assert (found.entries, found.settings, found.noted, found.rebuilt) == (
+        (EntryPoint("demo", "demo:answer"),),
+        OLD["settings"],
+        False,
+        {},
+    )
 
 
 def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
@@ -47,6 +53,74 @@ def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
     assert made is not None
     made.write(tmp_path)
     assert marker.read(tmp_path) == made
+
+
+WRITTEN = """\
+{
+ "schema": 1,
+ "python_version": "3.12.1",
+ "distribution": "demo 1.0",
+ "entries": {
+  "demo": "demo:answer"
+ },
+ "plugins": [
+  [
+   "more",
+   "demo.more"
+  ]
+ ],
+ "distributions": [
+  [
+   "demo",
+   "1.0"
+  ]
+ ],
+ "settings": {
+  "workers": 2
+ },
+ "digests": {
+  "source": "00"
+ },
+ "snapshot": null,
+ "key": "0123456789abcdef0123",
+ "base_python": "/usr/bin/python3.12",
+ "source": "/home/a/demo",
+ "created": 1.5,
+ "nectar": "0.1.0",
+ "noted": true,
+ "rebuilt": {
+  "pyvenv.cfg": 1.0
+ }
+}"""
+
+
+def test_it_is_written_byte_for_byte_as_ever(tmp_path: Path) -> None:
+    made = marker.Marker.from_json({**OLD, "noted": True, "rebuilt": {"pyvenv.cfg": 1.0}})
+    assert made is not None
+    made.write(tmp_path)
+    assert (tmp_path / MARKER).read_text() == WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("fields", "newer"),
+    [
+        ({"schema": 2, "nectar": "9.1.0"}, True),
+        ({**OLD, "schema": 2, "entries": [{"name": "demo"}]}, True),
+        ({"schema": 10**30}, True),
+        ({"schema": 1}, False),
+        ({"schema": 0}, False),
+        ({"schema": "2"}, False),
+        ({"schema": 2.0}, False),
+        ({"schema": True}, False),
+        ({}, False),
+        ([2], False),
+        (None, False),
+    ],
+)
+def test_what_a_newer_version_wrote(tmp_path: Path, fields: object, newer: bool) -> None:
+    (tmp_path / MARKER).write_text(json.dumps(fields))
+    assert marker.read(tmp_path) is None
+    assert marker.is_newer(tmp_path) is newer
 
 
 @pytest.mark.parametrize(

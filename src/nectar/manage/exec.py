@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
 from nectar.manage.daemon import given, variables
-from nectar.manage.environment import drift, sidecar, store
+from nectar.manage.environment import drift, generations, sidecar
 from nectar.manage.handlers import handlers
-from nectar.manage.source.source import recall
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     """
     record = handlers.require(home, name)
     handlers.refuse_newer_environment(home, name, record)
-    built = store.recorded(home, recall(record.source), record.environment)
+    built = generations.at(home, record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")
     for path in drift.edited(home, record.environment)[:1]:
@@ -43,7 +42,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activated(built.path, process)
     process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
-    process["PYTHONPATH"] = str(sidecar.runtime(home, built.python_version) / sidecar.API)
+    process["PYTHONPATH"] = str(sidecar.runtime(home, built.marker.python_version) / sidecar.API)
     found = shutil.which(words[0], path=process["PATH"])
     if found is None:
         raise NotFoundError(f"There is no command {words[0]!r}.", where=str(built.path / "bin"))

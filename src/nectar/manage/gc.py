@@ -17,6 +17,7 @@ from nectar.locks import Busy, held
 from nectar.manage.dev import developed
 from nectar.manage.environment.build_directory import ASIDE, abandoned
 from nectar.manage.environment.generations import key_of
+from nectar.manage.environment.marker import is_newer
 from nectar.manage.files.writing import aside_of
 from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents
@@ -47,7 +48,9 @@ def unused(home: Home) -> list[Unused]:
     records = _records(home)
     running = _running()
     found: list[Unused] = []
+    # What a newer version made, that one knows the users of.
     finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
+    finished = [each for each in finished if not is_newer(each)]
     found += [Unused("environment", each, size(each)) for each in finished if not _runs_from(each, running)]
     found += [Unused("build", each, size(each)) for each in abandoned(home)]
     runtimes = [

@@ -17,6 +17,7 @@ from nectar.manage.handlers import attachments, handlers, registry, turns
 from nectar.manage.handlers.takeover import Takeover
 from nectar.manage.source.source import recall, reopen
 from nectar.manage.uv import configuration
+from nectar.protocol import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,14 +77,14 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
     handlers.refuse_newer_environment(home, name, record)
-    source = recall(record.source, login=kept.login)
-    built = store.unchanged(home, source, record.environment)
+    built = store.unchanged(home, record.environment)
     if built is None:
         what = store.lost(home, record.environment)
         report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
+    source = replace(recall(record.source, login=kept.login), settings=built.settings)
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
-    chosen = (record.handler_name, record.entry)
+    chosen = EntryPoint(record.handler_name, record.entry)
     with drift.in_use(home, built.key):
         return Takeover(home, name, prepare(home, name, order, built, chosen=chosen), attempt).run()
 

@@ -12,7 +12,7 @@ from nectar.errors import UsageError
 from nectar.manage.daemon import variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar
-from nectar.protocol import Assignment, Loading
+from nectar.protocol import Assignment, EntryPoint, Loading
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nectar.errors import NectarError
     from nectar.home import Home
-    from nectar.manage.environment.store import Environment
+    from nectar.manage.environment.generations import Environment
     from nectar.manage.source.source import Source
 
 
@@ -54,7 +54,7 @@ class Prepared:
 
     order: Order
     environment: Environment
-    entry: tuple[str, str]
+    entry: EntryPoint
     settings: Settings
     given: Given
     assignment: Assignment
@@ -73,12 +73,12 @@ class Prepared:
         return error
 
 
-def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: tuple[str, str] | None = None) -> Prepared:
-    """:param chosen: the entry point's name and value, where they are known from an earlier launch.
+def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: EntryPoint | None = None) -> Prepared:
+    """:param chosen: the entry point, where it is known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
     entry = chosen or choose_entry(built, order.entry)
-    settings = Settings.from_mapping({**built.settings.to_mapping(), **order.settings})
+    settings = Settings.from_mapping({**order.source.settings.to_mapping(), **order.settings})
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
     loading = _loading(built, order.source, entry, process)
@@ -90,50 +90,49 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
         given=given,
         assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
         python=built.python,
-        script=sidecar.start_script(sidecar.runtime(home, built.python_version)),
+        script=sidecar.start_script(sidecar.runtime(home, built.marker.python_version)),
     )
 
 
-def choose_entry(environment: Environment, handler: str | None) -> tuple[str, str]:
-    """The entry point to load, as name and value.
+def choose_entry(environment: Environment, handler: str | None) -> EntryPoint:
+    """The entry point to load.
 
     :param handler: the name that a person gave: an entry point's, or, of a single file, a function's.
     :raises UsageError: there is none of that name, or there are several and none was named.
     """
-    entries = environment.entries
+    entries = dict(environment.marker.entries)
     names = ", ".join(sorted(entries)) or "none"
     if handler is None:
         if len(entries) == 1:
-            return next(iter(entries.items()))
+            return environment.marker.entries[0]
         raise UsageError(
             f"The handler's project has {len(entries)} entry points: {names}.",
-            where=environment.distribution,
+            where=environment.marker.distribution,
             hint=f"Choose one with --handler, as in --handler {min(entries)}." if entries else "Declare one in its pyproject.toml.",
         )
     if handler in entries:
-        return handler, entries[handler]
+        return EntryPoint(handler, entries[handler])
     if environment.snapshot is not None and re.fullmatch(r"[^\W\d]\w*", handler):
-        return handler, f"{next(iter(entries.values()))}:{handler}"
-    raise UsageError(f"There is no entry point {handler!r}.", where=environment.distribution, hint=f"There are: {names}.")
+        return EntryPoint(handler, f"{environment.marker.entries[0].value}:{handler}")
+    raise UsageError(f"There is no entry point {handler!r}.", where=environment.marker.distribution, hint=f"There are: {names}.")
 
 
 def _loading(
     environment: Environment,
     source: Source,
-    entry: tuple[str, str],
+    entry: EntryPoint,
     given: Mapping[str, str],
 ) -> Loading:
     """All that a worker needs to load the handler.
 
     :param given: the variables of the handler's process, from :func:`nectar.manage.daemon.variables.compose`.
     """
-    name, value = entry
     return Loading(
         python=str(environment.python),
-        entry=value,
-        handler=name,
+        entry=entry.value,
+        handler=entry.name,
         directory=str(source.directory),
-        plugins=list(environment.plugins),
+        plugins=list(environment.marker.plugins),
         snapshot=str(environment.snapshot) if environment.snapshot else None,
         variables=variables.activated(environment.path, given),
     )

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.environment.build_directory import Workshop
-    from nectar.manage.environment.generations import Generation
+    from nectar.manage.environment.generations import Environment
     from nectar.manage.environment.survey import Survey
     from nectar.manage.source.plan import Plan
 
 
-def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool) -> Generation | None:
+def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool) -> Environment | None:
     """Lock, then sync: the environment of what a source is, finished and in its place, be it by another command.
 
     :param upgrade: resolve anew what the project itself has no lock for.
@@ -50,6 +50,10 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
         rebuilt = edits.remember(newest, shop.source, locked.plan) if newest else {}
         if newest:
             shop.uv.report(edits.tell(newest, shop.source, locked.plan))
+        for path in generations.newer(home, key):
+            shop.uv.report(
+                f"{path} was made by a newer nectar than this one, and is left as it is: another one is built beside it."
+            )
         if locked.plan.digests(shop.copy(locked.plan)) != locked.plan.digests(locked.seen):
             return None  # it is no longer what the key was made of
         try:
@@ -154,7 +158,7 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
         python_version=installed.version_of(shop.venv),
         distribution=f"{own.name} {own.version}",
         entries=entries,
-        plugins=[list(each) for each in installed.plugins(found)],
+        plugins=installed.plugins(found),
         distributions=[[each.name, each.version] for each in found],
         settings=shop.source.settings.to_mapping(),
         digests={},

@@ -12,7 +12,7 @@ from nectar.manage.source.script import SNAPSHOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nectar.manage.environment.generations import Generation
+    from nectar.manage.environment.generations import Environment
     from nectar.manage.source.plan import Plan
     from nectar.manage.source.source import Source
 
@@ -22,33 +22,33 @@ _MANY = 100
 """Files that are remembered, of those that were changed at once."""
 
 
-def tell(generation: Generation, source: Source, plan: Plan) -> str:
+def tell(found: Environment, source: Source, plan: Plan) -> str:
     """What has been changed, and where it is to be changed instead; of several files, one of the author's."""
-    origins = _origins(generation, source, plan)
-    path = next(iter(origins), generation.changed[0])
-    more = f" (and {len(generation.changed) - 1} more)" if len(generation.changed) > 1 else ""
-    done = "changed" if (generation.path / path).exists() else "removed"
+    origins = _origins(found, source, plan)
+    path = next(iter(origins), found.changed[0])
+    more = f" (and {len(found.changed) - 1} more)" if len(found.changed) > 1 else ""
+    done = "changed" if (found.path / path).exists() else "removed"
     return (
-        f"{generation.path / path}{more} was {done} after the environment had been built. "
+        f"{found.path / path}{more} was {done} after the environment had been built. "
         f"That is not in use: the environment is built anew. {_instead(origins.get(path))}"
     )
 
 
-def remember(generation: Generation, source: Source, plan: Plan) -> dict[str, float]:
+def remember(found: Environment, source: Source, plan: Plan) -> dict[str, float]:
     """For which files an environment takes the place of this one, and lately took others', as its marker says it.
 
     :raises EnvironmentFailedError: it did so for one of them a moment ago.
     """
     now = time.time()
-    lately = {path: at for path, at in generation.marker.rebuilt.items() if abs(now - at) < _SOON}
-    again = next((path for path in generation.changed if path in lately), None)
+    lately = {path: at for path, at in found.marker.rebuilt.items() if abs(now - at) < _SOON}
+    again = next((path for path in found.changed if path in lately), None)
     if again is not None:
         raise EnvironmentFailedError(
             "The environment was built anew because a file in it had been changed, and within an hour the same file is changed again.",
-            where=str(generation.path / again),
-            hint=f"If the handler does that, have it write elsewhere. {_instead(_origins(generation, source, plan).get(again))}",
+            where=str(found.path / again),
+            hint=f"If the handler does that, have it write elsewhere. {_instead(_origins(found, source, plan).get(again))}",
         )
-    return lately | dict.fromkeys(generation.changed[:_MANY], now)
+    return lately | dict.fromkeys(found.changed[:_MANY], now)
 
 
 def _instead(origin: Path | None) -> str:
@@ -57,15 +57,15 @@ def _instead(origin: Path | None) -> str:
     return f"To change the handler, edit {origin}."
 
 
-def _origins(generation: Generation, source: Source, plan: Plan) -> dict[str, Path]:
+def _origins(environment: Environment, source: Source, plan: Plan) -> dict[str, Path]:
     """For each changed file that was made from one of the author's, that one, as far as it can be told."""
     try:
-        found = installed.distributions(generation.path)
+        found = installed.distributions(environment.path)
     except EnvironmentFailedError:
         return {}
     own = {path for each in found if each.name in plan.locals_ for path, _, _ in each.files}
     origins = {}
-    for path in generation.changed:
+    for path in environment.changed:
         _, _, module = path.partition("/site-packages/")
         made_from = (piece.origin for name, piece in sorted(plan.tree.pieces.items()) if f"/{name}".endswith(f"/{module}"))
         origin = source.path if module.startswith(f"{SNAPSHOT}/") else next(made_from, None) if module in own else None

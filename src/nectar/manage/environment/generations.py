@@ -5,11 +5,12 @@ mended in its place, where a daemon may run from it: the next one is built besid
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.manage.environment import marker, notes
+from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from nectar.home import Home
@@ -17,17 +18,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Generation:
-    """A finished environment whose Python is there.
+class Environment:
+    """A finished environment whose Python was there; nothing in it changes any more.
 
-    :ivar name: its own, on disk and in records.
-    :ivar changed: the files, relative to it, that are not as they were when it was built.
+    :ivar key: its name on disk and in records: the hash of its content, and a number where another one of that content was changed.
+    :ivar marker: what it says of itself.
+    :ivar changed: the files, relative to it, that are not as they were when it was built; of one that is used, none.
     """
 
-    name: str
+    key: str
     path: Path
     marker: Marker
-    changed: list[str]
+    changed: tuple[str, ...] = ()
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.path / "bin" / "python"
+
+    @property
+    def snapshot(self) -> Path | None:
+        """Of a single file: the manifest of what was taken along."""
+        return self.path / self.marker.snapshot if self.marker.snapshot else None
+
+    @property
+    def settings(self) -> Settings:
+        """``[tool.nectar]`` of when it was built."""
+        return Settings.from_mapping(self.marker.settings)
 
 
 def key_of(name: str) -> str:
@@ -45,20 +62,25 @@ def is_newer(home: Home, name: str) -> bool:
     return "\0" not in name and marker.is_newer(home.envs / name)
 
 
-def at(home: Home, name: str) -> Marker | None:
-    """The same, and None where its Python is gone."""
-    return marker_of(home, name) if (home.envs / name / "bin" / "python").exists() else None
+def at(home: Home, name: str) -> Environment | None:
+    """The environment of a name, changed or not; None where it is not finished, or its Python is gone."""
+    found = marker_of(home, name)
+    return Environment(name, home.envs / name, found) if found and (home.envs / name / "bin" / "python").exists() else None
 
 
-def newest(home: Home, key: str) -> Generation | None:
-    """The newest environment of a content that is finished and has its Python."""
+def newest(home: Home, key: str) -> Environment | None:
+    """The newest environment of a content that is finished and has its Python, with what was changed in it."""
     for number in sorted(_numbers(home, key), reverse=True):
-        name = _name(key, number)
-        found = at(home, name)
-        if found is not None:
-            path = home.envs / name
-            return Generation(name, path, found, notes.changed(path) if found.noted else [])
+        found = at(home, _name(key, number))
+        if found:
+            return replace(found, changed=tuple(notes.changed(found.path))) if found.marker.noted else found
     return None
+
+
+def newer(home: Home, key: str) -> list[Path]:
+    """The environments of a content that a newer nectar made, which are left alone."""
+    names = [_name(key, number) for number in sorted(_numbers(home, key))]
+    return [home.envs / name for name in names if is_newer(home, name)]
 
 
 def next_name(home: Home, key: str) -> str:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
 from nectar.manage.source.pyproject import GROUP, PLUGINS, normalised
+from nectar.protocol import EntryPoint
 from nectar.regular import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _METADATA = 64 * authored.MEBIBYTE
 """Bytes of a file that says what a distribution is: the RECORD of one with 100,000 files has some 15 MiB."""
@@ -38,7 +39,7 @@ class Distribution:
     name: str
     version: str
     files: list[tuple[str, str | None, int | None]]
-    entries: dict[str, list[tuple[str, str]]]
+    entries: dict[str, list[EntryPoint]]
     extras: list[str] = field(default_factory=list)
 
 
@@ -77,15 +78,15 @@ def _distribution(place: Path) -> Distribution:
     return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
 
 
-def _entry_points(text: str) -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {}
-    group: list[tuple[str, str]] = []  # what stands before the first group is in none
+def _entry_points(text: str) -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    group: list[EntryPoint] = []  # what stands before the first group is in none
     for line in map(str.strip, text.splitlines()):
         name, equals, value = (part.strip() for part in line.partition("="))
         if line.startswith("[") and line.endswith("]"):
             group = found.setdefault(line[1:-1], [])
         elif equals and not line.startswith("#"):
-            group.append((name, value))
+            group.append(EntryPoint(name, value))
     return found
 
 
@@ -106,9 +107,10 @@ def _text(file: Path) -> str:
         return ""
 
 
-def entries(found: list[Distribution], name: str) -> dict[str, str]:
-    """The entry points for handlers of one distribution."""
-    return dict(pair for each in found if each.name == normalised(name) for pair in each.entries.get(GROUP, []))
+def entries(found: list[Distribution], name: str) -> tuple[EntryPoint, ...]:
+    """The entry points for handlers of one distribution; of several of a name, the last."""
+    listed = [entry for each in found if each.name == normalised(name) for entry in each.entries.get(GROUP, [])]
+    return tuple({entry.name: entry for entry in listed}.values())
 
 
 def paths(found: list[Distribution], name: str) -> list[str]:
@@ -116,9 +118,9 @@ def paths(found: list[Distribution], name: str) -> list[str]:
     return [path for each in found if each.name == normalised(name) for path, _, _ in each.files]
 
 
-def plugins(found: list[Distribution]) -> list[tuple[str, str]]:
+def plugins(found: list[Distribution]) -> tuple[EntryPoint, ...]:
     """The entry points for plugins of all of them."""
-    return [pair for each in found for pair in each.entries.get(PLUGINS, [])]
+    return tuple(entry for each in found for entry in each.entries.get(PLUGINS, []))
 
 
 def refuse_ours(found: list[Distribution]) -> None:
@@ -135,7 +137,7 @@ def refuse_ours(found: list[Distribution]) -> None:
             )
 
 
-def refuse_lost_entries(venv: Path, found: dict[str, str]) -> None:
+def refuse_lost_entries(venv: Path, found: Iterable[EntryPoint]) -> None:
     """Refuse an entry point whose module is nowhere.
 
     :raises EnvironmentFailedError: one is.
@@ -143,7 +145,7 @@ def refuse_lost_entries(venv: Path, found: dict[str, str]) -> None:
     packages = site_packages(venv)
     if any(path.name not in ("_virtualenv.pth", "distutils-precedence.pth") for path in packages.glob("*.pth")):
         return  # it may add directories, and only running it would tell
-    for name, value in found.items():
+    for name, value in found:
         module = re.split(r"[:\[ ]", value, maxsplit=1)[0]
         if module.split(".")[0] not in sys.stdlib_module_names and not _is_module(packages, module.split(".")):
             raise EnvironmentFailedError(

@@ -1,20 +1,23 @@
 """What a finished environment says of itself: its ``nectar.json``, without which it is none.
 
 A handler can write there. Whatever it makes of the file, what is not as we write it is no marker, and harms nobody who reads it.
+What a newer version wrote is none either, and left alone.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UsageError
 from nectar.manage.files import authored
+from nectar.protocol import EntryPoint
 from nectar.regular import read_regular
 from nectar.settings import Settings
 
@@ -30,13 +33,16 @@ _LIMIT = 16 * authored.MEBIBYTE
 
 @dataclass(frozen=True, kw_only=True)
 class Marker:
-    """:ivar python_version: as in ``"3.12.1"``.
+    """What is in the file, a JSON object with these names, ``schema`` first; ``entries`` is an object there, name to value, and
+    ``plugins`` a list of pairs. What is missing has its default; what this version does not know is not read.
+
+    :ivar python_version: as in ``"3.12.1"``.
     :ivar distribution: the handler's own, name and version, as in ``"my-handler 1.0"``.
-    :ivar entries: its entry points for handlers, name to value.
-    :ivar plugins: entry points of the group ``nectar.plugins``, as pairs of name and value.
+    :ivar entries: its entry points for handlers.
+    :ivar plugins: the entry points of the group ``nectar.plugins``, of all distributions.
     :ivar distributions: all that is installed, as pairs of name and version.
-    :ivar settings: ``[tool.nectar]`` of then.
-    :ivar digests: of what it was built from, by part.
+    :ivar settings: ``[tool.nectar]`` of then, as :meth:`nectar.settings.Settings.to_mapping` writes it.
+    :ivar digests: of what it was built from, by part, as :attr:`nectar.manage.environment.survey.Survey.digests` says them.
     :ivar snapshot: of a single file: where its manifest lies in the environment.
     :ivar key: that of its content.
     :ivar base_python: the interpreter that it was made with.
@@ -49,8 +55,8 @@ class Marker:
 
     python_version: str
     distribution: str
-    entries: dict[str, str]
-    plugins: list[list[str]]
+    entries: tuple[EntryPoint, ...]
+    plugins: tuple[EntryPoint, ...]
     distributions: list[list[str]]
     settings: dict[str, Any]
     digests: dict[str, str]
@@ -65,37 +71,45 @@ class Marker:
 
     @classmethod
     def from_json(cls, found: object) -> Marker | None:
-        """Read what a file says; None where it is no marker of a schema that this version knows."""
+        """Read what a file says; None where it is no marker of this schema."""
         if not isinstance(found, dict):
             return None
         known = {name: found[name] for name in _CHECKS if name in found}
         if not known.keys() >= _NEEDED or not all(_CHECKS[name](value) for name, value in known.items()):
             return None
         del known["schema"]
+        known["entries"] = tuple(EntryPoint(name, value) for name, value in known["entries"].items())
+        known["plugins"] = tuple(EntryPoint(name, value) for name, value in known["plugins"])
         return cls(**known)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the file says."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {"schema": SCHEMA, **fields, "entries": dict(self.entries), "plugins": [list(each) for each in self.plugins]}
 
     def write(self, venv: Path) -> None:
         """Make of what has been built a finished environment, which survives a power cut."""
         with (venv / MARKER).open("x", encoding="utf-8") as stream:
-            json.dump({"schema": SCHEMA, **asdict(self)}, stream, indent=1)
+            json.dump(self.to_json(), stream, indent=1)
             stream.flush()
             os.fsync(stream.fileno())
 
 
 def read(venv: Path) -> Marker | None:
-    """What an environment says of itself; None where there is no finished one."""
+    """What an environment says of itself; None where there is no finished one, as far as this version can tell."""
+    return Marker.from_json(_load(venv))
+
+
+def _load(venv: Path) -> object:
     try:
-        return Marker.from_json(authored.parse_json(read_regular(venv / MARKER, _LIMIT, follow=False)))
+        return authored.parse_json(read_regular(venv / MARKER, _LIMIT, follow=False))
     except (OSError, ValueError):
         return None
 
 
 def is_newer(venv: Path) -> bool:
     """Whether what an environment says of itself has a schema above ours."""
-    try:
-        found = authored.parse_json(read_regular(venv / MARKER, _LIMIT, follow=False))
-    except (OSError, ValueError):
-        return False
+    found = _load(venv)
     return isinstance(found, dict) and type(found.get("schema")) is int and found["schema"] > SCHEMA
 
 
