@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import nectar.regular
 import nectar.spool.approach
 import nectar.spool.entries
+import nectar.spool.listing
 import nectar.spool.owed
 import nectar.spool.place
 import nectar.spool.released
@@ -52,6 +53,7 @@ FILE_MODULES: tuple[ModuleType, ...] = (
     nectar.spool.owed,
     nectar.spool.place,
     nectar.spool.entries,
+    nectar.spool.listing,
     nectar.regular,
     nectar.spool.released,
     nectar.spool.spool,

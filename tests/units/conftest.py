@@ -1,14 +1,19 @@
-"""Time that a test moves, for what sleeps between two looks."""
+"""Time that a test moves, for what sleeps between two looks; and nodes of its own, of which nothing is left open."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.units.nodes import Nodes
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    MakeNodes = Callable[..., Nodes]
 
 
 class Clock:
@@ -35,3 +40,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(time, "monotonic", lambda: made.now)
     monkeypatch.setattr(time, "sleep", made.sleep)
     return made
+
+
+@pytest.fixture
+def make_nodes(tmp_path: Path) -> Iterator[MakeNodes]:
+    """What makes some, given their names and the handler's settings."""
+    made: list[Nodes] = []
+
+    def make(*names: str, **settings: Any) -> Nodes:
+        made.append(Nodes(tmp_path / "data", *names, **settings))
+        return made[-1]
+
+    yield make
+    for nodes in made:
+        nodes.close()

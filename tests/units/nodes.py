@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,11 @@ from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.log import Seldom
 from nectar.settings import Settings
 from nectar.testing.sample import sample
-from tests.soak.service_model import Events
+from tests.soak.service_model import CALLS, FILE_MODULES, Events
 from tests.units.machines import Machine, go, loop_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nectar.runtime.daemon.aliases.alias import Alias
@@ -53,6 +54,45 @@ class Hints(Events):
 
     def alive(self) -> bool:
         return self.lives
+
+
+class Ticking(Machine):
+    """:ivar pace: seconds that pass each time that somebody looks at the clock."""
+
+    pace = 0.0
+
+    def clock(self) -> float:
+        self.now += self.pace
+        return self.now
+
+
+class Files:
+    """``os`` as the spool knows it, where calls fail as the test says.
+
+    :ivar refused: the error number of each call that fails, by its name; ``after`` are those that do what they are to do before.
+    :ivar calls: how often each was made.
+    """
+
+    def __init__(self) -> None:
+        self.refused: dict[str, int] = {}
+        self.after: dict[str, int] = {}
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(os, name)
+        return self._failing(name, call) if name in CALLS else call
+
+    def _failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def failing(*arguments: Any, **more: Any) -> Any:
+            self.calls[name] += 1
+            if name in self.refused:
+                raise OSError(self.refused[name], os.strerror(self.refused[name]))
+            done = call(*arguments, **more)
+            if name in self.after:
+                raise OSError(self.after[name], os.strerror(self.after[name]))
+            return done
+
+        return failing
 
 
 class Said(logging.Handler):
@@ -95,10 +135,12 @@ class Nodes:
     :ivar interrupts: the alias of each interrupt, with the second.
     :ivar broken: names of aliases that fail each time they are opened.
     :ivar watched: the alias of each try to watch its directory, with the second.
+    :ivar serves: whether questions are taken as soon as there are any, and ``answers`` whether they are answered at once.
+    :ivar taken: what was taken by that, with the second.
     """
 
     def __init__(self, directory: Path, *names: str, **settings: Any) -> None:
-        self.machine = Machine()
+        self.machine = Ticking()
         self.loop: Loop = loop_of(self.machine)
         self.faults: list[Exception] = []
         self.loop.faulted = self.faults.append
@@ -106,11 +148,16 @@ class Nodes:
         self.home = Home(directory)
         self.home.create()
         for name in names:
-            self.home.computations(name).mkdir(parents=True)
+            self.home.computations(name).mkdir(parents=True, exist_ok=True)
         self.runs: set[str] = set()
         self.interrupts: list[tuple[str, float]] = []
         self.broken: set[str] = set()
         self.watched: list[tuple[str, float]] = []
+        self.serves = False
+        self.answers = True
+        self.taken: list[tuple[float, Taken]] = []
+        self.files = Files()
+        self.written = 0
         self.counts: Counter[str] = Counter()
         self.said = Said()
         self.replies: list[tuple[float, dict[str, Any]]] = []
@@ -139,7 +186,7 @@ class Nodes:
         return self
 
     def go(self, seconds: float) -> None:
-        go(self.machine, self.loop, seconds)
+        go(self.machine, self.loop, seconds, self._pump)
 
     def wall(self) -> float:
         """Unix seconds."""
@@ -161,15 +208,39 @@ class Nodes:
         """Have the registry looked at, as a request does; the reply is kept with its second."""
         self.aliases.sync(lambda reply: self.replies.append((self.machine.seconds, reply)))
 
-    def put(self, alias: str, *comp_ids: str, **fields: Any) -> None:
+    def put(self, alias: str, *comp_ids: str, hidden: bool = False, **fields: Any) -> None:
         """Ask questions, the first of which is the oldest, without an event."""
         for comp_id in comp_ids:
-            self.write(alias, comp_id, sample(comp_id=comp_id, **fields).to_json())
+            self.write(alias, comp_id, sample(comp_id=comp_id, **fields).to_json(), hidden=hidden)
 
-    def write(self, alias: str, comp_id: str, content: bytes) -> Path:
-        path = self.home.computations(alias) / f"{comp_id}.pending"
+    def write(self, alias: str, comp_id: str, content: bytes, *, hidden: bool = False) -> Path:
+        """:param hidden: whether the directory's time does not tell of it."""
+        directory = self.home.computations(alias)
+        before = directory.stat().st_mtime_ns
+        path = directory / f"{comp_id}.pending"
         path.write_bytes(content)
+        # How fine the file system's clock is must not matter.
+        written = self.written = max(before, self.written, path.stat().st_mtime_ns) + 1
+        os.utime(path, ns=(written, written))
+        told = before if hidden else written
+        os.utime(directory, ns=(told, told))
         return path
+
+    @property
+    def seconds_taken(self) -> dict[str, float]:
+        """When each question was taken, by its name."""
+        return {taken.name: second for second, taken in self.taken}
+
+    @contextmanager
+    def odd_files(self) -> Iterator[Files]:
+        """Have calls on the spools' files be made by way of ``files``."""
+        for module in FILE_MODULES:
+            vars(module)["os"] = self.files
+        try:
+            yield self.files
+        finally:
+            for module in FILE_MODULES:
+                vars(module)["os"] = os
 
     def hint(self, alias: str, comp_id: str) -> None:
         """Tell of a question, as an event does."""
@@ -203,6 +274,15 @@ class Nodes:
     def _interrupt(self, alias: str) -> bool:
         self.interrupts.append((alias, self.machine.seconds))
         return alias in self.runs
+
+    def _pump(self) -> bool:
+        taken = self.take() if self.serves else None
+        if taken is None:
+            return False
+        self.taken.append((self.machine.seconds, taken))
+        if self.answers:
+            taken.answer()
+        return True
 
     def _tick(self) -> None:
         try:

@@ -12,26 +12,10 @@ import pytest
 
 from nectar.runtime.daemon.aliases.aliases import ENDING, LONGEST, REMEMBERED, SOON
 from tests.units.machines import near
-from tests.units.nodes import Nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    Make = Callable[..., Nodes]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Nodes] = []
-
-    def make(*names: str, **settings: object) -> Nodes:
-        made.append(Nodes(tmp_path / "data", *names, **settings))
-        return made[-1]
-
-    yield make
-    for nodes in made:
-        nodes.close()
+    from tests.units.conftest import MakeNodes
+    from tests.units.nodes import Nodes
 
 
 LATE = SOON + 1e-6
@@ -46,8 +30,8 @@ def opened(nodes: Nodes, alias: str) -> list[float]:
 # --- turns
 
 
-def test_aliases_take_turns_however_many_questions_each_has(make: Make) -> None:
-    nodes = make("one", "two", "three")
+def test_aliases_take_turns_however_many_questions_each_has(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", "three")
     nodes.put("one", "a", "b", "c", "d")
     nodes.put("two", "a")
     nodes.put("three", "a", "b")
@@ -57,8 +41,8 @@ def test_aliases_take_turns_however_many_questions_each_has(make: Make) -> None:
     assert nodes.aliases.waiting == 0
 
 
-def test_who_had_the_last_turn_comes_last_and_so_does_who_is_new(make: Make) -> None:
-    nodes = make("one", "two")
+def test_who_had_the_last_turn_comes_last_and_so_does_who_is_new(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.begin()
     for alias in ("one", "two"):
         nodes.put(alias, "a", "b", "c")
@@ -78,8 +62,8 @@ def test_who_had_the_last_turn_comes_last_and_so_does_who_is_new(make: Make) -> 
     ("workers", "aliases", "most"),
     [(1, 1, 1), (1, 2, 1), (2, 1, 2), (2, 2, 1), (2, 3, 1), (3, 1, 3), (3, 2, 2), (8, 1, 8), (8, 2, 7), (8, 9, 7)],
 )
-def test_of_several_workers_one_is_kept_for_other_aliases(make: Make, workers: int, aliases: int, most: int) -> None:
-    nodes = make(*(f"n{number}" for number in range(aliases)), workers=workers)
+def test_of_several_workers_one_is_kept_for_other_aliases(make_nodes: MakeNodes, workers: int, aliases: int, most: int) -> None:
+    nodes = make_nodes(*(f"n{number}" for number in range(aliases)), workers=workers)
     nodes.put("n0", *map(str, range(10)))
     nodes.begin()
     running: Counter[str] = Counter()
@@ -90,8 +74,8 @@ def test_of_several_workers_one_is_kept_for_other_aliases(make: Make, workers: i
     assert running["n0"] == most
 
 
-def test_the_worker_that_is_kept_is_for_each_other_alias(make: Make) -> None:
-    nodes = make("one", "two", "three", workers=3)
+def test_the_worker_that_is_kept_is_for_each_other_alias(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", "three", workers=3)
     nodes.put("one", "a", "b", "c")
     nodes.begin()
     assert nodes.take({"one": 2}) is None
@@ -106,8 +90,8 @@ def test_the_worker_that_is_kept_is_for_each_other_alias(make: Make) -> None:
     assert again.name == "one/a"
 
 
-def test_an_alias_that_is_being_let_go_of_keeps_no_worker_from_the_others(make: Make) -> None:
-    nodes = make("one", "two", workers=2)
+def test_an_alias_that_is_being_let_go_of_keeps_no_worker_from_the_others(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", workers=2)
     nodes.put("two", "a")
     nodes.put("one", "a", "b")
     nodes.begin()
@@ -123,8 +107,8 @@ def test_an_alias_that_is_being_let_go_of_keeps_no_worker_from_the_others(make: 
 # --- what fails
 
 
-def test_one_that_fails_each_time_waits_twice_as_long_each_time_and_then_a_minute_for_ever(make: Make) -> None:
-    nodes = make("one", "two")
+def test_one_that_fails_each_time_waits_twice_as_long_each_time_and_then_a_minute_for_ever(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.broken.add("one")
     nodes.begin().go(1000)
     seconds = opened(nodes, "one")
@@ -140,9 +124,9 @@ def test_one_that_fails_each_time_waits_twice_as_long_each_time_and_then_a_minut
     assert problem == "nectar failed at it, which the log tells; it is tried again within 60 s"
 
 
-def test_a_failure_for_many_hours_ends_in_no_failure_of_ours(make: Make) -> None:
+def test_a_failure_for_many_hours_ends_in_no_failure_of_ours(make_nodes: MakeNodes) -> None:
     """Numbers that double each time get too large for a float."""
-    nodes = make("one")
+    nodes = make_nodes("one")
     nodes.broken.add("one")
     nodes.begin().go(63)
     for _ in range(1100):
@@ -153,8 +137,10 @@ def test_a_failure_for_many_hours_ends_in_no_failure_of_ours(make: Make) -> None
 
 
 @pytest.mark.parametrize(("served", "wait"), [(1, 60), (119, 60), (120, 60), (121, 0), (1000, 0)])
-def test_how_often_it_failed_is_forgotten_once_it_was_served_well_for_two_minutes(make: Make, served: int, wait: int) -> None:
-    nodes = make("one")
+def test_how_often_it_failed_is_forgotten_once_it_was_served_well_for_two_minutes(
+    make_nodes: MakeNodes, served: int, wait: int
+) -> None:
+    nodes = make_nodes("one")
     nodes.broken.add("one")
     nodes.begin().go(122.5)
     nodes.broken.clear()
@@ -187,9 +173,9 @@ def fail(nodes: Nodes, name: str) -> None:
     ],
 )
 def test_one_that_fails_now_and_then_waits_by_how_often_it_did_while_it_was_served(
-    make: Make, between: float, waits: list[float]
+    make_nodes: MakeNodes, between: float, waits: list[float]
 ) -> None:
-    nodes = make("one")
+    nodes = make_nodes("one")
     nodes.begin()
     waited = []
     for _ in range(10):
@@ -203,8 +189,8 @@ def test_one_that_fails_now_and_then_waits_by_how_often_it_did_while_it_was_serv
     assert waited == waits
 
 
-def test_what_fails_of_one_that_is_being_opened_anew_fails_once(make: Make) -> None:
-    nodes = make("one")
+def test_what_fails_of_one_that_is_being_opened_anew_fails_once(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
     nodes.put("one", "a")
     nodes.begin()
     old = nodes.aliases._attached["one"]
@@ -221,8 +207,8 @@ def test_what_fails_of_one_that_is_being_opened_anew_fails_once(make: Make) -> N
 
 
 @pytest.mark.parametrize("what", ["next", "pause"])
-def test_one_that_cannot_even_be_asked_or_paused_costs_no_other_anything(make: Make, what: str) -> None:
-    nodes = make("one", "two", stop_timeout=0)
+def test_one_that_cannot_even_be_asked_or_paused_costs_no_other_anything(make_nodes: MakeNodes, what: str) -> None:
+    nodes = make_nodes("one", "two", stop_timeout=0)
     nodes.put("two", "a")
     nodes.begin()
     setattr(nodes.aliases._attached["one"], what, None)
@@ -236,9 +222,9 @@ def test_one_that_cannot_even_be_asked_or_paused_costs_no_other_anything(make: M
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_was_there_before_is_as_old_as_its_file_and_what_is_found_after_a_failure_may_have_come_since(
-    make: Make, fails: bool
+    make_nodes: MakeNodes, fails: bool
 ) -> None:
-    nodes = make("one")
+    nodes = make_nodes("one")
     nodes.put("one", "a", deadline=30)
     age_by(nodes, "one", "a", 40)
     nodes.begin()
@@ -257,8 +243,8 @@ def age_by(nodes: Nodes, alias: str, comp_id: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(("jump", "seconds", "late"), [(0, 28, False), (0, 32, True), (3600, 28, False), (3600, 5, False)])
-def test_a_clock_that_is_set_forward_makes_no_question_late(make: Make, jump: float, seconds: float, late: bool) -> None:
-    nodes = make("one")
+def test_a_clock_that_is_set_forward_makes_no_question_late(make_nodes: MakeNodes, jump: float, seconds: float, late: bool) -> None:
+    nodes = make_nodes("one")
     nodes.attach()
     nodes.begin().go(200)
     nodes.put("one", "a", deadline=30)
@@ -271,8 +257,8 @@ def test_a_clock_that_is_set_forward_makes_no_question_late(make: Make, jump: fl
     assert taken.question.late is late
 
 
-def test_what_goes_wrong_with_one_costs_no_other_anything(make: Make) -> None:
-    nodes = make("one", "two", "three")
+def test_what_goes_wrong_with_one_costs_no_other_anything(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", "three")
     nodes.begin()
     nodes.broken.add("two")
     fail(nodes, "two")
@@ -286,8 +272,8 @@ def test_what_goes_wrong_with_one_costs_no_other_anything(make: Make) -> None:
     assert nodes.replies == []
 
 
-def test_what_was_claimed_when_it_failed_is_run_again_as_the_same_try(make: Make) -> None:
-    nodes = make("one")
+def test_what_was_claimed_when_it_failed_is_run_again_as_the_same_try(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
     nodes.put("one", "a")
     nodes.begin()
     taken = nodes.take()
@@ -303,8 +289,10 @@ def test_what_was_claimed_when_it_failed_is_run_again_as_the_same_try(make: Make
 
 
 @pytest.mark.parametrize("ends", [0.0, 0.3, 1.9, 10.0])
-def test_one_that_failed_is_opened_again_when_what_ran_for_it_has_ended_or_after_two_seconds(make: Make, ends: float) -> None:
-    nodes = make("one")
+def test_one_that_failed_is_opened_again_when_what_ran_for_it_has_ended_or_after_two_seconds(
+    make_nodes: MakeNodes, ends: float
+) -> None:
+    nodes = make_nodes("one")
     nodes.put("one", "a")
     nodes.begin()
     assert nodes.take() is not None
@@ -320,8 +308,8 @@ def test_one_that_failed_is_opened_again_when_what_ran_for_it_has_ended_or_after
 # --- which there are
 
 
-def test_it_is_as_the_registry_says_within_a_second(make: Make) -> None:
-    nodes = make("one", "two", "three")
+def test_it_is_as_the_registry_says_within_a_second(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", "three")
     nodes.attach("one")
     nodes.begin()
     assert nodes.attached == ["one"]
@@ -334,8 +322,8 @@ def test_it_is_as_the_registry_says_within_a_second(make: Make) -> None:
     assert nodes.said.lines == ["attached to one", "detached from one", "attached to three", "attached to two"]
 
 
-def test_a_request_has_it_looked_at_at_once(make: Make) -> None:
-    nodes = make("one", "two")
+def test_a_request_has_it_looked_at_at_once(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.attach("one")
     nodes.begin().go(0.5)
     nodes.attach("two")
@@ -359,8 +347,8 @@ def test_a_request_has_it_looked_at_at_once(make: Make) -> None:
         "[" * 100_000,
     ],
 )
-def test_a_registry_that_says_nothing_changes_nothing_and_is_read_again(make: Make, text: str) -> None:
-    nodes = make("one", "two")
+def test_a_registry_that_says_nothing_changes_nothing_and_is_read_again(make_nodes: MakeNodes, text: str) -> None:
+    nodes = make_nodes("one", "two")
     nodes.begin()
     nodes.register(text)
     nodes.go(2)
@@ -376,8 +364,8 @@ def test_a_registry_that_says_nothing_changes_nothing_and_is_read_again(make: Ma
     assert nodes.faults == []
 
 
-def test_a_registry_that_could_not_be_read_is_read_again_though_its_time_is_the_same(make: Make) -> None:
-    nodes = make("one", "two")
+def test_a_registry_that_could_not_be_read_is_read_again_though_its_time_is_the_same(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.begin()
     nodes.register("")
     nodes.go(1)
@@ -394,15 +382,15 @@ def write_in_place(nodes: Nodes, *names: str) -> None:
     os.utime(nodes.home.registry, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_what_is_no_name_in_the_registry_is_left_out(make: Make) -> None:
-    nodes = make("one")
+def test_what_is_no_name_in_the_registry_is_left_out(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
     nodes.register(json.dumps({"h": {"attached_aliases": [7, None, "one", ["one"]]}}))
     nodes.begin()
     assert nodes.attached == ["one"]
 
 
-def test_the_registry_is_read_only_when_it_has_changed(make: Make) -> None:
-    nodes = make("one", "two")
+def test_the_registry_is_read_only_when_it_has_changed(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.attach("one")
     nodes.begin()
     write_in_place(nodes, "two")
@@ -413,8 +401,8 @@ def test_the_registry_is_read_only_when_it_has_changed(make: Make) -> None:
     assert nodes.attached == ["two"]
 
 
-def test_one_that_is_not_there_yet_is_a_problem_until_it_is(make: Make) -> None:
-    nodes = make()
+def test_one_that_is_not_there_yet_is_a_problem_until_it_is(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes()
     nodes.attach("late")
     nodes.begin()
     path = nodes.home.computations("late")
@@ -431,8 +419,8 @@ def test_one_that_is_not_there_yet_is_a_problem_until_it_is(make: Make) -> None:
     ]
 
 
-def test_two_names_of_one_directory_are_told_as_that(make: Make) -> None:
-    nodes = make("one")
+def test_two_names_of_one_directory_are_told_as_that(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
     nodes.home.computations("two").parent.mkdir(parents=True)
     nodes.home.computations("two").symlink_to(nodes.home.computations("one"))
     nodes.attach("one", "two")
@@ -450,8 +438,8 @@ def test_two_names_of_one_directory_are_told_as_that(make: Make) -> None:
 
 
 @pytest.mark.parametrize("after", [0.0, 0.2, 1.0, 3.99])
-def test_one_that_is_detached_is_let_go_of_when_it_has_been_answered(make: Make, after: float) -> None:
-    nodes = make("one", "two", stop_timeout=4)
+def test_one_that_is_detached_is_let_go_of_when_it_has_been_answered(make_nodes: MakeNodes, after: float) -> None:
+    nodes = make_nodes("one", "two", stop_timeout=4)
     nodes.put("one", "a")
     nodes.begin()
     taken = nodes.take()
@@ -471,8 +459,10 @@ def test_one_that_is_detached_is_let_go_of_when_it_has_been_answered(make: Make,
 
 @pytest.mark.parametrize("timeout", [0, 0.5, 4])
 @pytest.mark.parametrize("ends", [0.0, 0.4, 1.9, 10.0])
-def test_what_takes_longer_than_it_has_is_interrupted_and_has_two_seconds_to_end(make: Make, timeout: float, ends: float) -> None:
-    nodes = make("one", stop_timeout=timeout)
+def test_what_takes_longer_than_it_has_is_interrupted_and_has_two_seconds_to_end(
+    make_nodes: MakeNodes, timeout: float, ends: float
+) -> None:
+    nodes = make_nodes("one", stop_timeout=timeout)
     nodes.put("one", "a")
     nodes.begin()
     taken = nodes.take()
@@ -489,8 +479,8 @@ def test_what_takes_longer_than_it_has_is_interrupted_and_has_two_seconds_to_end
     assert nodes.claimed("one") == {"a", "released"}, "for the next daemon, as the same try"
 
 
-def test_however_often_it_is_asked_it_looks_twenty_times_a_second_whether_one_has_been_answered(make: Make) -> None:
-    nodes = make("one", stop_timeout=0)
+def test_however_often_it_is_asked_it_looks_twenty_times_a_second_whether_one_has_been_answered(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", stop_timeout=0)
     nodes.begin()
     nodes.runs.add("one")
     nodes.attach()
@@ -504,8 +494,8 @@ def test_however_often_it_is_asked_it_looks_twenty_times_a_second_whether_one_ha
     assert len(nodes.replies) == 5
 
 
-def test_of_what_is_being_let_go_of_nothing_is_claimed_any_more(make: Make) -> None:
-    nodes = make("one", "two", stop_timeout=4)
+def test_of_what_is_being_let_go_of_nothing_is_claimed_any_more(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", stop_timeout=4)
     nodes.put("one", "a", "b")
     nodes.begin()
     assert nodes.take() is not None
@@ -517,8 +507,8 @@ def test_of_what_is_being_let_go_of_nothing_is_claimed_any_more(make: Make) -> N
     assert nodes.aliases.status() == {"two": {"problem": None, "waiting": 0}}
 
 
-def test_one_that_comes_back_is_served_again_when_it_was_let_go_of(make: Make) -> None:
-    nodes = make("one", "two", stop_timeout=4)
+def test_one_that_comes_back_is_served_again_when_it_was_let_go_of(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", stop_timeout=4)
     nodes.put("one", "a", "b")
     nodes.begin()
     taken = nodes.take()
@@ -538,8 +528,8 @@ def test_one_that_comes_back_is_served_again_when_it_was_let_go_of(make: Make) -
     assert nodes.take_all() == ["one/b"]
 
 
-def test_to_be_detached_ends_the_waits_of_one_that_failed(make: Make) -> None:
-    nodes = make("one")
+def test_to_be_detached_ends_the_waits_of_one_that_failed(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
     nodes.broken.add("one")
     nodes.begin().go(40)
     nodes.broken.clear()
@@ -551,8 +541,8 @@ def test_to_be_detached_ends_the_waits_of_one_that_failed(make: Make) -> None:
     assert opened(nodes, "one")[-1] == 40
 
 
-def test_who_pauses_claims_nothing_and_heeds_the_registry_no_more(make: Make) -> None:
-    nodes = make("one", "two")
+def test_who_pauses_claims_nothing_and_heeds_the_registry_no_more(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.put("one", "a")
     nodes.put("two", "a", "b")
     nodes.begin()
@@ -566,8 +556,8 @@ def test_who_pauses_claims_nothing_and_heeds_the_registry_no_more(make: Make) ->
     assert nodes.claimed("two") == set()
 
 
-def test_all_are_closed_also_those_that_are_being_let_go_of_and_one_that_fails_at_it(make: Make) -> None:
-    nodes = make("one", "two", "three", stop_timeout=60)
+def test_all_are_closed_also_those_that_are_being_let_go_of_and_one_that_fails_at_it(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two", "three", stop_timeout=60)
     for alias in ("one", "two", "three"):
         nodes.put(alias, "a")
     nodes.begin()
@@ -584,8 +574,8 @@ def test_all_are_closed_also_those_that_are_being_let_go_of_and_one_that_fails_a
 # --- what is told
 
 
-def test_that_events_tell_is_said_only_where_they_do_at_each(make: Make) -> None:
-    nodes = make("one", "two")
+def test_that_events_tell_is_said_only_where_they_do_at_each(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.begin()
     assert nodes.aliases.hear
     nodes.hints.lives = False
@@ -594,8 +584,8 @@ def test_that_events_tell_is_said_only_where_they_do_at_each(make: Make) -> None
     assert nodes.aliases.hear
 
 
-def test_strays_are_what_is_claimed_and_neither_runs_nor_waits(make: Make) -> None:
-    nodes = make("one", "two")
+def test_strays_are_what_is_claimed_and_neither_runs_nor_waits(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one", "two")
     nodes.put("one", "a", "b")
     nodes.put("two", "a")
     nodes.begin()
