@@ -23,6 +23,8 @@ from tests.soak.workers_model import Workers, blame
 if TYPE_CHECKING:
     import selectors
 
+    from nectar.runtime.daemon.job import Failure
+
 ALIASES = ("one", "two", "three")
 EPISODE = 3000
 """Steps, after which all calms down, and what was asked must have its outcome."""
@@ -68,7 +70,7 @@ class Model:
             recycle_after=self.random.choice([None, None, 5]),
         )
         loading = Loading(python="python", entry="a:b", handler="b", directory="/")
-        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self.machine)
+        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self, self.machine)
         self.asked: list[Asked] = []
         self.open: dict[int, Asked] = {}
         self.stopped = False
@@ -84,7 +86,6 @@ class Model:
             self.workers.misbehave,
         ]
         self.told: list[str] = []
-        self.pool.events.died = lambda text: self.told.append(text) if "do not end" in text else None
         self.pool.start()
 
     def run(self, steps: int = EPISODE) -> None:
@@ -153,6 +154,19 @@ class Model:
         assert not missing, f"nobody runs {missing}"
 
     # --- what comes out
+
+    def ready(self, warnings: list[str]) -> None:
+        pass
+
+    def failed(self, failure: Failure) -> None:
+        pass
+
+    def printed(self, lines: list[str]) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        if "do not end" in text:
+            self.told.append(text)
 
     def _stopped(self) -> None:
         assert not self.stopped, "it stopped twice"

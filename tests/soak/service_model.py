@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nectar.runtime.daemon.aliases.watcher import Hint
+    from nectar.runtime.daemon.job import Failure
 
 ALIASES = ("one", "two", "three")
 SHARED = "three"
@@ -129,6 +130,25 @@ class Events:
         pass
 
 
+class Journal:
+    """What the pool tells, told to the service."""
+
+    def __init__(self, model: ServiceModel) -> None:
+        self._model = model
+
+    def ready(self, warnings: list[str]) -> None:
+        pass
+
+    def failed(self, failure: Failure) -> None:
+        self._model.service.failed(failure)
+
+    def printed(self, lines: list[str]) -> None:
+        self._model.service.printed(lines)
+
+    def warn(self, text: str) -> None:
+        self._model.service.warn(text)
+
+
 class ServiceModel:
     """One episode.
 
@@ -214,15 +234,13 @@ class ServiceModel:
         self.loop.faulted = self._faulted
         settings = Settings(workers=self.random.randint(1, 3), start_timeout=5, stop_timeout=self.random.choice([0.5, 5]))
         loading = Loading(python="python", entry="a:b", handler="b", directory="/")
-        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self.machine)
+        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", Journal(self), self.machine)
         self.machine.calm = True  # one that cannot start is not tried here
         watcher = Watcher(self.loop, self._watch)
         self.service = Service(
             "h", self.home, settings, self.loop, self.pool, stop=lambda _seconds: None, state=lambda: "serving", watcher=watcher
         )
         self.machine.calm = False
-        self.pool.events.failed = self.service.failed
-        self.pool.events.died = self.service.warn
         self.pool.start()
         self.service.serve("b", [])
         self.stopped = False

@@ -141,6 +141,38 @@ def go(made: Machine, loop: Loop, seconds: float, act: Callable[[], bool] = lamb
         pass
 
 
+class Told:
+    """What a pool tells, with the second.
+
+    :ivar raises: what each telling raises, once it is set.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.ready_with: list[list[str]] = []
+        self.failures: list[tuple[float, str]] = []
+        self.lines: list[tuple[float, str]] = []
+        self.warnings: list[tuple[float, str]] = []
+        self.raises: Exception | None = None
+
+    def ready(self, warnings: list[str]) -> None:
+        self._tell(self.ready_with, warnings)
+
+    def failed(self, failure: Failure) -> None:
+        self._tell(self.failures, (self._machine.seconds, failure.message))
+
+    def printed(self, lines: list[str]) -> None:
+        self._tell(self.lines, *[(self._machine.seconds, line) for line in lines])
+
+    def warn(self, text: str) -> None:
+        self._tell(self.warnings, (self._machine.seconds, text))
+
+    def _tell(self, to: list[Any], *what: object) -> None:
+        if self.raises is not None:
+            raise self.raises
+        to += what
+
+
 class Stage:
     """A pool on such a machine.
 
@@ -157,16 +189,10 @@ class Stage:
         self.leave: Callable[[Process], None] = lambda process: self.machine.end(process, 0)
         self.signalled = True
         self.outcomes: dict[str, tuple[float, Outcome | None]] = {}
-        self.failed: list[tuple[float, str]] = []
-        self.died: list[tuple[float, str]] = []
+        self.told = Told(self.machine)
         self.ended: list[float] = []
         script = Path("/r/api/nectar/runtime/start.py")
-        self.pool = Pool(self.loop, LOADING, Settings(**settings), script, "owner", self.machine)
-        self.pool.events.failed = self._failed
-        self.pool.events.died = lambda text: self.died.append((self.machine.seconds, text))
-
-    def _failed(self, failure: Failure) -> None:
-        self.failed.append((self.machine.seconds, failure.message))
+        self.pool = Pool(self.loop, LOADING, Settings(**settings), script, "owner", self.told, self.machine)
 
     def begin(self) -> Stage:
         self.pool.start()

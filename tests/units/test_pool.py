@@ -76,7 +76,7 @@ def test_one_that_answered_so_many_is_replaced_by_another(after: int) -> None:
         assert (stage.processes[0].pid != first) is ((number + 1) % after == 0)
     assert stage.machine.tries == [0, after, 2 * after]
     assert stage.machine.kills == []
-    assert stage.died == []
+    assert stage.told.warnings == []
 
 
 def test_a_farewell_may_take_a_second() -> None:
@@ -112,7 +112,7 @@ def test_one_that_is_too_big_has_its_second_for_a_farewell() -> None:
     stage.processes[0].memory = 1001
     stage.go(5)
     assert [second for _, second in stage.machine.kills] == [near(1.1)]
-    assert stage.died == []
+    assert stage.told.warnings == []
 
 
 def test_a_run_that_takes_too_much_is_ended_after_a_fifth_of_a_second() -> None:
@@ -138,7 +138,7 @@ def test_one_that_takes_too_much_while_it_loads_is_a_failure() -> None:
 
     stage.load = grow
     stage.begin().go(0.5)
-    assert stage.failed == [
+    assert stage.told.failures == [
         (near(0.1), "The handler took too much memory while it was loaded (memory_limit is 1000)."),
     ]
 
@@ -149,4 +149,4 @@ def test_one_that_takes_too_much_while_it_loads_is_a_failure() -> None:
     stage.load = grow_at_last
     stage.go(1)
     assert stage.machine.tries == [0, near(1.1)]
-    assert [second for second, _ in stage.failed] == [near(0.1), near(1.1)]
+    assert [second for second, _ in stage.told.failures] == [near(0.1), near(1.1)]

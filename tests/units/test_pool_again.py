@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.runtime.daemon.job import Outcome
-from tests.units.machines import READY, Stage, nothing
+from tests.units.machines import READY, Stage, near, nothing
 
 if TYPE_CHECKING:
     from tests.soak.machine import Process
@@ -109,6 +109,21 @@ def test_what_was_not_read_when_a_stop_came_is_given_back(deadline: float) -> No
     assert stage.machine.tries == [0]
 
 
+def test_one_that_had_become_too_big_before_it_read_costs_nobody_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(memory_limit=1000).begin()
+    with monkeypatch.context() as deaf:
+        deaf.setattr(stage.machine, "receive", lambda _process: None)
+        stage.run("a")
+        stage.processes[0].memory = 1001
+        stage.go(0.31)
+    stage.go(0)
+    assert stage.machine.tries == [0, near(0.2, within=0.101)]
+    assert stage.told.warnings == []
+    stage.answer("a")
+    stage.go(0)
+    assert stage.outcomes["a"][1] == Outcome("success", value=7, seconds=0.5)
+
+
 def test_early_deaths_while_all_ends_are_no_failure() -> None:
     stage = Stage(workers=4).begin()
     processes = stage.processes
@@ -119,8 +134,8 @@ def test_early_deaths_while_all_ends_are_no_failure() -> None:
         stage.machine.end(process, 3)
     stage.go(100)
     assert stage.outcomes == dict.fromkeys("abcd", (0, None))
-    assert len(stage.died) == 4
-    assert stage.failed == []
+    assert len(stage.told.warnings) == 4
+    assert stage.told.failures == []
 
 
 @pytest.mark.parametrize("deadline", [0.5, 5])

@@ -57,7 +57,7 @@ def test_a_stop_ends_at_once_what_loads_and_after_a_second_who_takes_no_leave() 
     stage.go(40)
     assert stage.machine.kills == [(loading[0].pid, 5), (idle.pid, 6)]
     assert stage.ended == [6]
-    assert stage.failed == []
+    assert stage.told.failures == []
 
 
 @pytest.mark.parametrize(("second_time", "end"), [(2, 3), (0, 1), (100, 30)])
@@ -118,7 +118,7 @@ def test_one_that_dies_in_a_run_costs_that_run_alone(status: int, said: str) -> 
     stage.go(0)
     assert stage.outcomes["a"] == (2, Outcome("error", error=f"The worker {said} before it had an answer.", seconds=2))
     assert stage.machine.tries == [0, 2]
-    assert stage.failed == []
+    assert stage.told.failures == []
 
 
 def test_an_end_that_no_signal_told_is_seen_within_a_second() -> None:
@@ -159,6 +159,20 @@ def test_one_that_says_nonsense_is_ended_at_once(nonsense: str) -> None:
     assert stage.outcomes["a"] == (1, Outcome("error", error=error, seconds=1))
 
 
+@pytest.mark.parametrize("nonsense", [False, True])
+def test_an_idle_one_that_breaks_its_channel_is_told_of_and_replaced(nonsense: bool) -> None:
+    stage = Stage().begin()
+    process = stage.processes[0]
+    if nonsense:
+        stage.machine.send(process, "x")
+    else:
+        process.closed = stage.machine.hang_up(process)
+    stage.go(1)
+    second = 0 if nonsense else 0.3
+    assert stage.told.warnings == [(second, "An idle worker was ended by SIGKILL.")]
+    assert stage.machine.tries == [0, second]
+
+
 @pytest.mark.parametrize(("unreadable", "answered"), [(0.4, True), (3, False)])
 def test_last_words_are_waited_for_a_second(unreadable: float, answered: bool) -> None:
     stage = Stage().begin()
@@ -187,7 +201,7 @@ def test_what_a_worker_left_is_ended_for_two_seconds_fifty_times_a_second_before
     stage.go(4)
     assert stage.machine.looks[-1] == near(2, within=0.021)
     assert stage.machine.tries == [0, near(2, within=0.021)]
-    assert [text for _, text in stage.died].count("3 processes that a worker left do not end.") == 2
+    assert [text for _, text in stage.told.warnings].count("3 processes that a worker left do not end.") == 2
 
 
 def test_the_end_of_all_waits_for_what_a_worker_left() -> None:

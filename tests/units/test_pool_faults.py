@@ -10,7 +10,7 @@ import itertools
 import pytest
 
 from nectar.runtime.daemon.job import Outcome
-from tests.units.machines import READY, Stage, near
+from tests.units.machines import READY, Stage, near, nothing
 
 
 @pytest.fixture
@@ -82,14 +82,21 @@ def test_a_fault_of_ours_with_a_worker_costs_that_worker_and_its_question_is_run
 
 
 def test_who_is_told_may_fail_and_the_next_worker_is_tried_after_its_pause(stage: Stage, told: list[Exception]) -> None:
-    def fail(*_arguments: object) -> None:
-        raise OSError(28, "no space left")
-
-    stage.pool.events.failed = fail
+    stage.told.raises = OSError(28, "no space left")
     stage.load = lambda process: stage.machine.end(process, 1)
     stage.machine.end(stage.processes[0], 3)
-    stage.go(0)
-    stage.pool.events.died = fail
     stage.go(8)
     assert {type(error) for error in told} == {OSError}
-    assert stage.machine.tries == [0, 0, 1, 3, 7]
+    assert stage.machine.tries == [0, 1, 2, 4, 8]
+
+
+def test_who_is_told_may_fail_and_the_question_has_its_outcome(stage: Stage, told: list[Exception]) -> None:
+    stage.run("a")
+    stage.go(0)
+    stage.told.raises = MemoryError()
+    stage.load = nothing
+    stage.machine.end(stage.who_has("a"), 3)
+    stage.go(0)
+    assert stage.outcomes["a"][1] == Outcome("error", error="The worker ended with exit code 3 before it had an answer.", seconds=0)
+    assert told
+    assert len(stage.machine.watched()) == 2  # the next worker's descriptors

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from nectar.runtime.daemon.workers.printed import Printed
-from tests.units.machines import Machine, go, loop_of, started
+from tests.units.machines import Machine, Told, go, loop_of, started
 
 
 class Printing:
@@ -17,16 +17,22 @@ class Printing:
         self.machine = Machine()
         self.loop = loop_of(self.machine)
         spawned, self.process = started(self.machine)
-        self.lines: list[str] = []
-        self.at: list[float] = []
-        self.dropped: list[tuple[float, int]] = []
-        self.printed = Printed(
-            self.loop, self.machine, spawned.printed, self._take, lambda count: self.dropped.append((self.machine.seconds, count))
-        )
+        self.told = Told(self.machine)
+        self.printed = Printed(self.loop, self.machine, spawned.printed, self.told)
 
-    def _take(self, lines: list[str]) -> None:
-        self.lines += lines
-        self.at += [self.machine.seconds] * len(lines)
+    @property
+    def lines(self) -> list[str]:
+        return [line for _, line in self.told.lines]
+
+    @property
+    def at(self) -> list[float]:
+        return [second for second, _ in self.told.lines]
+
+    @property
+    def dropped(self) -> list[tuple[float, int]]:
+        counts = [(second, text.split(" ", 1)) for second, text in self.told.warnings]
+        assert {text for _, (_, text) in counts} <= {"printed lines were dropped: there were too many at once"}
+        return [(second, int(count)) for second, (count, _) in counts]
 
     def prints(self, what: bytes, seconds: float = 0) -> None:
         self.process.printed += what

@@ -8,47 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar.protocol import Loading
-from nectar.runtime.daemon.workers.worker_process import End, State, Worded, Worker, how, spawn
-from tests.units.machines import Machine, go, loop_of
+from nectar.runtime.daemon.workers.ends import Cause
+from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
+from tests.units.machines import LOADING, Machine, Told, go, loop_of
 
 if TYPE_CHECKING:
     import selectors
 
-LOADING = Loading(python="/", entry="a:b", handler="b", directory="/")
+
+def ignore(_worker: Worker, _header: dict[str, Any]) -> None:
+    pass
 
 
-class Raising:
-    """Words that come to nobody: each call fails, once it is told to."""
-
-    def __init__(self) -> None:
-        self.fails = False
-
-    def received(self, _worker: Worker, _header: dict[str, Any]) -> None:
-        if self.fails:
-            raise MemoryError
-
-    def lines(self, _lines: list[str]) -> None:
-        if self.fails:
-            raise MemoryError
+def fail(_worker: Worker, _header: dict[str, Any]) -> None:
+    raise MemoryError
 
 
-def made(machine: Machine, words: Raising) -> tuple[Worker, list[Exception]]:
-    loop = loop_of(machine)
-    told: list[Exception] = []
-    loop.faulted = told.append
-    worker = spawn(loop, machine, LOADING, Path("/start.py"), "owner", Worded(words.received, words.lines, lambda _count: None))
-    go(machine, loop, 0)
-    words.fails = True
-    machine.send(machine.processes[worker.pid], "{}")
-    go(machine, loop, 0)
-    return worker, told
+def made(machine: Machine) -> Worker:
+    return spawn(loop_of(machine), machine, LOADING, Path("/start.py"), "owner", Told(machine), ignore)
 
 
 def plain() -> Worker:
-    machine = Machine()
-    words = Worded(lambda _worker, _header: None, lambda _lines: None, lambda _count: None)
-    return spawn(loop_of(machine), machine, LOADING, Path("/start.py"), "owner", words)
+    return made(Machine())
 
 
 def test_a_new_one_loads_and_has_a_mark_of_its_own() -> None:
@@ -60,9 +41,9 @@ def test_a_new_one_loads_and_has_a_mark_of_its_own() -> None:
 
 def test_the_first_reason_of_an_end_counts() -> None:
     worker = plain()
-    worker.kill(End.OVERDUE)
-    worker.kill(End.STOPPED)
-    assert worker.ended_by_us is End.OVERDUE
+    worker.kill(Cause.OVERDUE)
+    worker.kill(Cause.STOPPED)
+    assert worker.cause is Cause.OVERDUE
     assert worker.state is State.ENDING
     worker.rest()
     assert worker.state is State.ENDING
@@ -71,16 +52,28 @@ def test_the_first_reason_of_an_end_counts() -> None:
 def test_one_that_has_ended_is_not_killed() -> None:
     worker = plain()
     worker.gone = True
-    worker.kill(End.OVERDUE)
-    assert worker.ended_by_us is None
+    worker.kill(Cause.OVERDUE)
+    assert worker.cause is Cause.ITSELF
     assert isinstance(worker.kernel, Machine)
     assert worker.kernel.kills == []
 
 
-def test_a_fault_of_ours_in_its_calls_ends_it() -> None:
-    worker, told = made(Machine(), Raising())
+@pytest.mark.parametrize("printing", [False, True])
+def test_a_fault_of_ours_in_its_calls_ends_it(printing: bool) -> None:
+    machine = Machine()
+    loop, told, listener = loop_of(machine), list[Exception](), Told(machine)
+    loop.faulted = told.append
+    listener.raises = MemoryError()
+    worker = spawn(loop, machine, LOADING, Path("/start.py"), "owner", listener, fail)
+    process = machine.processes[worker.pid]
+    if printing:
+        process.printed += b"x\n"
+    else:
+        machine.send(process, "{}")
+    go(machine, loop, 0)
     assert [type(error) for error in told] == [MemoryError]
-    assert worker.ended_by_us is End.FAULT
+    assert worker.cause is Cause.FAULT
+    assert machine.kills == [(worker.pid, 0)]
 
 
 @pytest.mark.parametrize("which", [1, 2])
@@ -109,9 +102,8 @@ def test_one_that_cannot_be_connected_is_ended_and_leaves_no_descriptor(which: i
 
     machine = Failing()
     machine.shut = []
-    words = Worded(lambda _worker, _header: None, lambda _lines: None, lambda _count: None)
     with pytest.raises(MemoryError):
-        spawn(loop_of(machine), machine, LOADING, Path("/start.py"), "owner", words)
+        made(machine)
     (process,) = machine.processes.values()
     assert machine.kills == [(process.pid, 0)]
     assert machine.shut == [process.channel, process.channel + 1]
@@ -124,18 +116,3 @@ def test_a_buried_one_watches_nothing_and_its_time_is_over() -> None:
     worker.bury()
     assert worker.state is State.DEAD
     assert worker.kernel.watched() == []
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (0, "ended with exit code 0"),
-        (255, "ended with exit code 255"),
-        (111, "lost its channel to nectar, which its code closed or used,"),
-        (-15, "was ended by SIGTERM"),
-        (-9, "was ended by SIGKILL"),
-        (-99, "was ended by signal 99"),
-    ],
-)
-def test_how_it_ended_is_said_in_words(status: int, said: str) -> None:
-    assert how(status) == said

@@ -95,7 +95,7 @@ class Daemon:
         self._settings = Settings.from_mapping(assignment.settings)
         limits = inherited.raise_limits()
         mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
-        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, mark, limits=limits)
+        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, mark, self, limits=limits)
         self._service: Service | None = None
         self._orders = b""
         self._early: deque[str] = deque(maxlen=KEPT_LINES)
@@ -108,12 +108,6 @@ class Daemon:
         # A daemon belongs to no terminal: what a terminal sends is not for it.
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
         self._loop.faulted = self._faulted
-        events = self._pool.events
-        events.ready = self._ready
-        events.failed = self._failed
-        events.printed = self._printed
-        events.dropped = lambda count: self._warn(f"{count} printed lines were dropped: there were too many at once")
-        events.died = self._warn
         os.set_blocking(0, False)
         self._loop.watch(0, READ, self._read_orders)
         self._pool.start()
@@ -179,28 +173,28 @@ class Daemon:
 
     # --- what the pool tells
 
-    def _ready(self, warnings: list[str]) -> None:
+    def ready(self, warnings: list[str]) -> None:
         for warning in warnings:
             if warning not in self._warned:  # the worker before this one had it too
-                self._warn(warning)
+                self.warn(warning)
         self._warned = warnings
         if self.state is State.LOADING:
             self.state = State.LOADED
             self._say({"state": "loaded", "warnings": warnings})
 
-    def _failed(self, failure: Failure) -> None:
+    def failed(self, failure: Failure) -> None:
         if self._serving is not None:
             self._serving.failed(failure)
         else:
             self._give_up("failed", failure)
 
-    def _printed(self, lines: list[str]) -> None:
+    def printed(self, lines: list[str]) -> None:
         if self._serving is not None:
             self._serving.printed(lines)
         else:
             self._early.extend(lines)
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         if self._serving is not None:
             self._serving.warn(text)
         else:
@@ -226,7 +220,7 @@ class Daemon:
                 os._exit(self.code)
             self.code = EX_SOFTWARE
             self._faults.clear()
-            self._warn(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s")
+            self.warn(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s")
             self._stop(self._settings.stop_timeout)
 
     def fell(self, error: BaseException) -> None:
@@ -236,7 +230,7 @@ class Daemon:
         try:
             text = "".join(traceback.format_exception(error))
             sys.stderr.write(text)
-            self._warn(text.rstrip())
+            self.warn(text.rstrip())
         except Exception:  # the same may be too little for this, too
             return
 

@@ -19,8 +19,9 @@ import json
 import os
 import signal
 import sys
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nectar import inherited, processes
 from nectar.api.computation import Computation, ComputationResult
@@ -30,9 +31,6 @@ from nectar.runtime.daemon.loop import READ, Loop
 from nectar.runtime.daemon.signals import route
 from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCRIPT = Path(__file__).parents[1] / "start.py"
 STOP_TIME = 1.0
@@ -51,40 +49,49 @@ def main() -> None:
 
 
 class Once:
-    """Some computations, one after another."""
+    """Some computations, one after another; what the pool tells goes to standard output."""
 
     def __init__(self, loop: Loop, assignment: Assignment, questions: list[dict[str, Any]], deadline: float | None) -> None:
         self._loop = loop
         self._deadline = deadline
-        self._questions: Iterator[dict[str, Any]] = iter(questions)
+        self._questions = deque(questions)
+        self._loaded = False
         settings = Settings.from_mapping({**assignment.settings, "workers": 1})
         mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
         self._limit = settings.deadline
-        self._pool = Pool(loop, assignment.loading, settings, SCRIPT, mark)
+        self._pool = Pool(loop, assignment.loading, settings, SCRIPT, mark, self)
 
     def start(self) -> None:
         processes.adopt_orphans()
         route(self._loop, {signal.SIGCHLD: self._pool.reap, signal.SIGTERM: self._end, signal.SIGINT: self._end})
         # Who started us keeps our standard input open for as long as it wants to know.
         self._loop.watch(0, READ, lambda _events: self._end() if not os.read(0, 4096) else None)
-        self._pool.events.ready = self._ready
-        self._pool.events.failed = self._failed
-        self._pool.events.printed = self._printed
         self._pool.start()
 
-    def _ready(self, warnings: list[str]) -> None:
-        _tell("loaded", warnings=warnings)
+    def ready(self, warnings: list[str]) -> None:
+        if not self._loaded:
+            self._loaded = True
+            _tell("loaded", warnings=warnings)
         self._next()
 
+    def failed(self, failure: Failure) -> None:
+        _tell("failed", kind="failed", **vars(failure))
+        self._end()
+
+    def printed(self, lines: list[str]) -> None:
+        for line in lines:
+            _tell("output", text=line)
+
+    def warn(self, text: str) -> None:
+        """Nothing: whoever tries a handler looks at its answers."""
+
     def _next(self) -> None:
-        fields = next(self._questions, None)
-        if fields is None:
+        if not self._questions:
             self._end()
-            return
-        if not self._pool.free:  # it is being replaced: when it is ready, it is told as loaded again
-            self._questions = iter([fields, *self._questions])
-            self._pool.events.ready = lambda _warnings: self._next()
-            return
+        elif self._pool.free:  # else it is being replaced, and will be ready
+            self._run(self._questions.popleft())
+
+    def _run(self, fields: dict[str, Any]) -> None:
         comp_id = str(fields["comp_id"])
         raw = json.dumps(fields).encode()
         computation = Computation.from_json(raw, comp_id=comp_id)
@@ -107,14 +114,6 @@ class Once:
         )
         _tell("answered", result=json.loads(result.to_json()), traceback=outcome.traceback)
         self._next()
-
-    def _printed(self, lines: list[str]) -> None:
-        for line in lines:
-            _tell("output", text=line)
-
-    def _failed(self, failure: Failure) -> None:
-        _tell("failed", kind="failed", **vars(failure))
-        self._end()
 
     def _end(self) -> None:
         self._pool.stop(STOP_TIME, self._loop.stop)

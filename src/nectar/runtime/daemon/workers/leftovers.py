@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.kernel import Kernel
+    from nectar.runtime.daemon.workers.listener import Listener
 
 CLEARING = 0.02
 """Seconds between two tries to end what a worker left, and ``CLEARED`` those after which there is no further one."""
@@ -18,14 +19,13 @@ CLEARED = 2.0
 class Leftovers:
     """What is still there; each worker's is told apart by its token, and what has none by None.
 
-    :param told: called with a sentence about what does not end.
     :param gone: called when, some time after :meth:`clear`, nothing is left any more.
     """
 
-    def __init__(self, loop: Loop, kernel: Kernel, told: Callable[[str], None], gone: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, kernel: Kernel, listener: Listener, gone: Callable[[], None]) -> None:
         self._loop = loop
         self._kernel = kernel
-        self._told = told
+        self._listener = listener
         self._gone = gone
         self._ends: dict[str | None, float] = {}
         self._next: Timer | None = None
@@ -50,7 +50,7 @@ class Leftovers:
                     del self._ends[token]  # this is the last try
                 left = self._kernel.kill_left(token)
                 if left and token not in self._ends:
-                    self._told(f"{left} processes that a worker left do not end.")
+                    self._listener.warn(f"{left} processes that a worker left do not end.")
                 elif not left:
                     self._ends.pop(token, None)
         finally:

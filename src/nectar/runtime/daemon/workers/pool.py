@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.daemon.job import Failure, Job, Outcome, failure, outcome
+from nectar.runtime.daemon.job import Job, failure, outcome
+from nectar.runtime.daemon.workers.ends import Cause, describe_status, explain_no_answer, explain_no_load, explain_no_start
 from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
-from nectar.runtime.daemon.workers.worker_process import End, State, Worded, Worker, how, spawn
+from nectar.runtime.daemon.workers.pauses import Pauses
+from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
 from nectar.runtime.frames import MAX_ERROR
 
 if TYPE_CHECKING:
@@ -18,38 +19,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.protocol import Loading
-    from nectar.runtime.daemon.loop import Loop, Timer
+    from nectar.runtime.daemon.job import Failure
+    from nectar.runtime.daemon.loop import Loop
     from nectar.runtime.daemon.workers.kernel import Kernel
+    from nectar.runtime.daemon.workers.listener import Listener
     from nectar.settings import Settings
 
-LONGEST_PAUSE = 60.0
-"""Seconds between two tries to start a worker, at most; the first pause is one second, each further one twice as long."""
 STOPPING_TIME = 1.0
 """Seconds for a worker's farewell (``nectar_worker_stopping``)."""
 MEMORY_ROUND = 0.1
 """Seconds between two looks at the memory of workers that have a limit."""
 MEMORY_GRACE = 0.2
 """Seconds of a run before its memory is looked at: a worker that has grown over many runs is replaced between two of them."""
-EARLY_DEATHS = 3
-"""Workers that died in a row with nothing to do and nothing done, after which the next one has to wait."""
-LIVES = 2.0
-"""Seconds after which a worker that has loaded the handler is no early death any more."""
 MAX_WARNINGS = 20
 LOOK = 1.0
 """Seconds between two looks at what no signal told."""
 LAST_WORDS = 1.0
 """Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
-
-
-@dataclass
-class Events:
-    """Whom the pool tells: each may be replaced by who made it."""
-
-    ready: Callable[[list[str]], None] = lambda _warnings: None
-    failed: Callable[[Failure], None] = lambda _failure: None
-    printed: Callable[[list[str]], None] = lambda _lines: None
-    dropped: Callable[[int], None] = lambda _count: None
-    died: Callable[[str], None] = lambda _how: None
 
 
 class Pool:
@@ -60,7 +46,6 @@ class Pool:
     :param limits: what workers get of limits that this process has raised for itself, see :mod:`nectar.inherited`.
 
     :ivar warnings: what the worker that was ready last said of how it runs.
-    :ivar last_failure: why no worker could be made ready the last time, until one is.
     """
 
     def __init__(
@@ -70,12 +55,10 @@ class Pool:
         settings: Settings,
         script: Path,
         owner: str,
+        listener: Listener,
         kernel: Kernel | None = None,
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        self.events = Events()
-        self.failures = 0
-        self.last_failure: Failure | None = None
         self.warnings: list[str] = []
         self._loop = loop
         self._loading = loading
@@ -83,15 +66,15 @@ class Pool:
         self._memory = settings.memory_bytes
         self._script = script
         self._owner = owner
+        self._listener = listener
         self._kernel = kernel or System()
         self._limits = dict(limits or {})
         self._workers: dict[int, Worker] = {}
         self._again: deque[Job] = deque()
         self._stopped: Callable[[], None] | None = None
-        self._pause: Timer | None = None
         self._jobs = 0
-        self._early_deaths = 0
-        self._left = Leftovers(loop, self._kernel, self._tell, self._go_on)
+        self._pauses = Pauses(loop, listener, self.start)
+        self._left = Leftovers(loop, self._kernel, listener, self._go_on)
         self._ended = False
         loop.later(LOOK, self._look)
         if self._memory is not None:
@@ -107,6 +90,11 @@ class Pool:
         return self._stopped is None and any(worker.state is State.IDLE for worker in self._workers.values())
 
     @property
+    def last_failure(self) -> Failure | None:
+        """Why no worker could be made ready the last time, until one is."""
+        return self._pauses.last_failure
+
+    @property
     def running(self) -> Counter[str]:
         """How many jobs run, by alias."""
         return Counter(worker.job.alias for worker in self._workers.values() if worker.job is not None)
@@ -119,14 +107,12 @@ class Pool:
     def start(self) -> None:
         """Start as many workers as are missing."""
         # Not while unmarked children are being ended, of which a new worker would seem to be one.
-        while (
-            self._stopped is None and self._pause is None and None not in self._left and len(self._workers) < self._settings.workers
-        ):
+        while not (self._stopped or self._pauses or None in self._left) and len(self._workers) < self._settings.workers:
             try:
                 self._start_one()
             except OSError as error:
-                short = error.errno in SHORTAGES
-                self._failed(self._why_not_started(error), count=1 if short else None)
+                failed = self._pauses.fell_short if error.errno in SHORTAGES else self._pauses.failed
+                failed(explain_no_start(error, self._loading.python))
 
     def run(self, job: Job) -> None:
         """Give a job to an idle worker; there must be one (:attr:`free`)."""
@@ -136,7 +122,7 @@ class Pool:
         worker.job = job
         worker.number = self._jobs
         worker.started = self._loop.now()
-        worker.timer = self._loop.later(job.deadline, lambda: worker.kill(End.OVERDUE))
+        worker.timer = self._loop.later(job.deadline, lambda: worker.kill(Cause.OVERDUE))
         worker.channel.send({"do": "run", "job": self._jobs, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
 
     def interrupt(self, alias: str) -> bool:
@@ -149,7 +135,7 @@ class Pool:
             job.done(None)
         running = [worker for worker in self.workers if worker.job is not None and worker.job.alias == alias]
         for worker in running:
-            worker.kill(End.STOPPED)
+            worker.kill(Cause.STOPPED)
         return bool(running)
 
     def stop(self, timeout: float, stopped: Callable[[], None]) -> None:
@@ -167,7 +153,7 @@ class Pool:
             self._again.popleft().done(None)
         for worker in self.workers:
             if worker.state is State.LOADING:
-                worker.kill(End.STOPPED)
+                worker.kill(Cause.STOPPED)
             elif worker.state is State.IDLE:
                 self._dismiss(worker)
         self._maybe_stopped()
@@ -193,11 +179,9 @@ class Pool:
         self._go_on()
 
     def _start_one(self) -> None:
-        events = self.events
-        words = Worded(self._received, events.printed, events.dropped)
-        worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, words)
+        worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, self._listener, self._received)
         self._workers[worker.pid] = worker
-        worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(End.SLOW))
+        worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
         worker.channel.send(
             {
                 "do": "load",
@@ -217,37 +201,27 @@ class Pool:
         match header["do"], worker.state:
             case "ready", State.LOADING:
                 warnings = [str(text)[:MAX_ERROR] for text in list(header["warnings"])[:MAX_WARNINGS]]
-                if self._memory is not None and worker.resident() > self._memory:
-                    worker.kill(End.MEMORY)
+                if self._is_too_big(worker):
+                    worker.kill(Cause.MEMORY)
                     return
                 worker.loaded = True
-                self.failures = 0
-                if self._early_deaths < EARLY_DEATHS:
-                    self.last_failure = None
-                else:
-                    self._loop.later(LIVES, lambda: self._lives(worker))
+                self._pauses.loaded(lambda: worker.state is not State.DEAD)
                 self._rest(worker)
                 self.warnings = warnings
-                self.events.ready(warnings)
+                self._listener.ready(warnings)
             case "ready", State.ENDING if not worker.loaded:
-                worker.loaded = worker.gone  # it was, when it ended by itself; that it is not to be waited for is known already
+                # One that has ended by itself was ready; one that did not load in time is not, though it says so before its end.
+                worker.loaded = worker.gone and worker.cause is Cause.ITSELF
             case "failed", State.LOADING | State.ENDING if not worker.loaded:
                 worker.failure = failure(header)
             case "answer", State.BUSY | State.ENDING if worker.job is not None and header["job"] == worker.number:
                 job, became = worker.job, outcome(header)
                 worker.answered += 1
-                self._early_deaths = 0
-                self.last_failure = None
+                self._pauses.reset()
                 self._rest(worker)
                 job.done(became)
             case _:
                 raise ValueError(header["do"])
-
-    def _lives(self, worker: Worker) -> None:
-        """One that came after many early deaths is not the next of them."""
-        if worker.state is not State.DEAD:
-            self._early_deaths = 0
-            self.last_failure = None
 
     def _rest(self, worker: Worker) -> None:
         """It has nothing to do: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
@@ -262,31 +236,31 @@ class Pool:
     def _worn(self, worker: Worker) -> bool:
         """Whether a new one is to take its place."""
         after = self._settings.recycle_after
-        if after is not None and worker.answered >= after:
-            return True
+        return (after is not None and worker.answered >= after) or self._is_too_big(worker)
+
+    def _is_too_big(self, worker: Worker) -> bool:
         return self._memory is not None and worker.resident() > self._memory
 
     def _watch_memory(self) -> None:
         if self._stopped is None or self._workers:
             self._loop.later(MEMORY_ROUND, self._watch_memory)
         for worker in self.workers:
-            ending = worker.state in (State.STOPPING, State.ENDING)
-            if ending or self._memory is None or worker.resident() <= self._memory:
+            if worker.state in (State.STOPPING, State.ENDING) or not self._is_too_big(worker):
                 continue
             if worker.state is State.IDLE:
                 self._dismiss(worker)
             elif worker.state is State.LOADING or self._loop.now() - worker.started >= MEMORY_GRACE:
-                worker.kill(End.MEMORY)
+                worker.kill(Cause.MEMORY)
 
     def _dismiss(self, worker: Worker) -> None:
         worker.state = State.STOPPING
-        worker.dismissed = True
-        worker.timer = self._loop.later(STOPPING_TIME, lambda: worker.kill(End.STOPPED))
+        worker.cause = Cause.DISMISSED
+        worker.timer = self._loop.later(STOPPING_TIME, lambda: worker.kill(Cause.STOPPED))
         worker.channel.send({"do": "stop"})
 
     def _hurry(self) -> None:
         for worker in self.workers:
-            worker.kill(End.STOPPED)
+            worker.kill(Cause.STOPPED)
 
     def _died(self, worker: Worker, status: int, end: float) -> None:
         """:param end: monotonic seconds until which its last words are waited for."""
@@ -298,23 +272,29 @@ class Pool:
         if not self._workers:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
             self._left.clear(None)
-        worker.bury()
-        by_itself = worker.ended_by_us in (None, End.CLOSED, End.NONSENSE)
-        if not worker.loaded:
-            if self._stopped is None:
-                self._failed(worker.failure or self._why_not_ready(worker, status))
-        elif worker.job is not None and _is_innocent(worker):
-            if self._stopped is None:
-                self._again.append(worker.job)
-            else:
-                worker.job.done(None)
-            if by_itself:
-                self._died_idle(worker, status)
-        elif worker.job is not None:
-            self._lost(worker, worker.job, status)
-        elif by_itself and not worker.dismissed:
-            self._died_idle(worker, status)
+        self._loop.guarded(worker.bury)()  # whoever is told of its last lines may fail
+        self._account_for(worker, status)
         self._go_on()
+
+    def _account_for(self, worker: Worker, status: int) -> None:
+        """See to the job of a worker that has ended, and to what its end means for the next one."""
+        match worker.job, worker.cause:
+            case _, cause if not worker.loaded:
+                if self._stopped is None:
+                    self._pauses.failed(worker.failure or explain_no_load(cause, status, self._settings))
+            case None, Cause.ITSELF | Cause.CLOSED | Cause.NONSENSE:
+                self._died_idle(worker, status)
+            case Job() as job, Cause.STOPPED:
+                job.done(None)
+            case Job() as job, Cause.FAULT:  # it was nectar that failed
+                self._give_back(job)
+            case Job() as job, cause if worker.channel.unread and cause is not Cause.OVERDUE:
+                # It had not read all of the question, of which its end says nothing.
+                self._give_back(job)
+                if cause is not Cause.MEMORY:
+                    self._died_idle(worker, status)
+            case Job() as job, cause:
+                job.done(explain_no_answer(job, cause, status, self._settings, self._loop.now() - worker.started))
 
     def _go_on(self) -> None:
         """Do what a change of the workers makes possible."""
@@ -323,80 +303,19 @@ class Pool:
             self.run(self._again.popleft())
         self._maybe_stopped()
 
-    def _tell(self, text: str) -> None:
-        self.events.died(text)
-
-    def _lost(self, worker: Worker, job: Job, status: int) -> None:
-        seconds = self._loop.now() - worker.started
-        match worker.ended_by_us:
-            case End.STOPPED:
-                job.done(None)
-            case End.OVERDUE:
-                job.done(Outcome("timeout", error=f"The handler did not answer within {job.deadline:g} s.", seconds=seconds))
-            case None:
-                job.done(Outcome("error", error=f"The worker {how(status)} before it had an answer.", seconds=seconds))
-            case why:
-                job.done(Outcome("error", error=f"The worker was ended: {why.value}{self._beyond(why)}.", seconds=seconds))
-
     def _died_idle(self, worker: Worker, status: int) -> None:
-        self.events.died(f"An idle worker {how(status)}.")
-        self._early_deaths = 0 if worker.answered else self._early_deaths + 1
-        if self._early_deaths >= EARLY_DEATHS and self._stopped is None:
-            failure = Failure(f"A worker {how(status)} after it had loaded the handler, again and again.")
-            self._failed(failure, count=self._early_deaths - EARLY_DEATHS + 1)
+        self._listener.warn(f"An idle worker {describe_status(status)}.")
+        if self._stopped is None:
+            self._pauses.died_idle(status, early=not worker.answered)
 
-    def _why_not_started(self, error: OSError) -> Failure:
-        python = self._loading.python
-        if not os.path.exists(python):
-            return Failure(
-                f"The Python of the handler's environment is not there any more: {os.path.realpath(python)}.",
-                hint="nectar restart takes one that is there.",
-            )
-        return Failure(f"A worker cannot be started: {error.strerror}.", where=error.filename)
-
-    def _why_not_ready(self, worker: Worker, status: int) -> Failure:
-        if worker.ended_by_us is End.SLOW:
-            return Failure(
-                f"The handler was not loaded within {self._settings.start_timeout:g} s.",
-                hint="Raise start_timeout under [tool.nectar], or load less at import.",
-            )
-        if worker.ended_by_us is End.MEMORY:
-            return Failure(
-                f"The handler took too much memory while it was loaded{self._beyond(End.MEMORY)}.",
-                hint="Raise memory_limit under [tool.nectar], or load less at import.",
-            )
-        if worker.ended_by_us is End.FAULT:
-            return Failure(f"A worker could not be used: {End.FAULT.value}.", hint="The log says how.")
-        return Failure(f"The worker {how(status)} while it loaded the handler.")
-
-    def _beyond(self, why: End) -> str:
-        return f" (memory_limit is {self._settings.memory_limit})" if why is End.MEMORY else ""
-
-    def _failed(self, why: Failure, *, count: int | None = None) -> None:
-        """Wait before the next try.
-
-        :param count: which failure in a row this is, for the length of the pause; None counts it.
-        """
-        if count is None:
-            self.failures += 1
-            count = self.failures
-        self.last_failure = why
-
-        def again() -> None:
-            self._pause = None
-            self.start()
-
-        if self._pause is not None:
-            self._pause.cancel()
-        self._pause = self._loop.later(min(LONGEST_PAUSE, 2.0 ** min(count - 1, 10)), again)
-        self.events.failed(why)
+    def _give_back(self, job: Job) -> None:
+        """Have another worker run what was not begun, or, at the end of all, whoever comes next."""
+        if self._stopped is None:
+            self._again.append(job)
+        else:
+            job.done(None)
 
     def _maybe_stopped(self) -> None:
         if self._stopped is not None and not self._ended and not self._workers and not self._left:
             self._ended = True
             self._stopped()
-
-
-def _is_innocent(worker: Worker) -> bool:
-    """Whether that it ended says nothing of its job: it had not read all of the question, or it was nectar that failed."""
-    return worker.ended_by_us is End.FAULT or (worker.channel.unread and worker.ended_by_us not in (End.OVERDUE, End.STOPPED))

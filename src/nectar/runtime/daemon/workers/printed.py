@@ -9,10 +9,9 @@ from nectar.runtime.daemon.loop import READ
 from nectar.runtime.daemon.workers.kernel import BREATH, MOST_LEFT, SHORTAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.kernel import Kernel
+    from nectar.runtime.daemon.workers.listener import Listener
 
 MAX_PRINTED_LINE = 8192
 """Bytes; a longer line is cut into several."""
@@ -26,20 +25,13 @@ LAST_LINES = 100
 
 
 class Printed:
-    """What comes out of descriptors 1 and 2 of a worker, in lines, as many as there may be in a second.
+    """What comes out of descriptors 1 and 2 of a worker, in lines, as many as there may be in a second."""
 
-    :param lines: called with some lines, without their ends.
-    :param dropped: called with the number of lines that were too many.
-    """
-
-    def __init__(
-        self, loop: Loop, kernel: Kernel, descriptor: int, lines: Callable[[list[str]], None], dropped: Callable[[int], None]
-    ) -> None:
+    def __init__(self, loop: Loop, kernel: Kernel, descriptor: int, listener: Listener) -> None:
         self._loop = loop
         self._kernel = kernel
         self._descriptor = descriptor
-        self._lines = lines
-        self._dropped = dropped
+        self._listener = listener
         self._rest = b""
         self._patience: Timer | None = None
         self._second = 0.0
@@ -58,7 +50,7 @@ class Printed:
         last = list(self._last)
         self._missing -= len(last)
         self._tell_missing()
-        self._lines([_text(line) for line in last])
+        self._listener.printed([_text(line) for line in last])
         self._end()
 
     def _listen(self) -> None:
@@ -120,7 +112,7 @@ class Printed:
             count -= 1
             size -= len(line)
         self._room = (count, size)
-        self._lines(kept)
+        self._listener.printed(kept)
 
     def _drop(self, lines: list[bytes]) -> None:
         if not self._missing:
@@ -130,7 +122,7 @@ class Printed:
 
     def _tell_missing(self) -> None:
         if self._missing > 0:
-            self._dropped(self._missing)
+            self._listener.warn(f"{self._missing} printed lines were dropped: there were too many at once")
         self._missing = 0
         self._last.clear()
 

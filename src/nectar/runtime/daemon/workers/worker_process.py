@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import enum
 import secrets
-import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.workers.channel import Channel
+from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
-from nectar.runtime.frames import CHANNEL_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.job import Failure, Job
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.kernel import Kernel, Spawned
+    from nectar.runtime.daemon.workers.listener import Listener
+
+    Received = Callable[["Worker", dict[str, Any]], None]
 
 PATIENCE = 0.3
 """Seconds for a worker that closed its channel to end by itself."""
@@ -35,32 +37,6 @@ class State(enum.Enum):
     DEAD = "dead"
 
 
-class End(enum.Enum):
-    """Why the daemon ended a worker."""
-
-    STOPPED = "it was stopped"
-    OVERDUE = "it overstayed its deadline"
-    SLOW = "it did not load in time"
-    MEMORY = "it took too much memory"
-    CLOSED = "it closed its channel to nectar"
-    NONSENSE = "it wrote something else on its channel to nectar"
-    FAULT = "nectar failed while it dealt with it"
-
-
-@dataclass(frozen=True)
-class Worded:
-    """Whom a worker's words go to.
-
-    :ivar received: called with each header that it sends; a ValueError, KeyError or TypeError says that it is nonsense.
-    :ivar printed: called with lines that its code printed.
-    :ivar dropped: called with the number of lines that were too many.
-    """
-
-    received: Callable[[Worker, dict[str, Any]], None]
-    printed: Callable[[list[str]], None]
-    dropped: Callable[[int], None]
-
-
 @dataclass(eq=False)
 class Worker:
     """One process.
@@ -70,8 +46,8 @@ class Worker:
     :ivar number: of the job that it has, or had last.
     :ivar started: monotonic seconds at which it was started, or was given its job.
     :ivar answered: how many jobs it has answered.
-    :ivar dismissed: whether it was asked to end.
-    :ivar ended_by_us: why, where it did not end by itself.
+    :ivar cause: why it ends, which it does by itself where nobody has told it to.
+    :ivar failure: why it could not load the handler, in its own words.
     :ivar gone: whether it has ended: what still comes from it was sent before.
     """
 
@@ -87,17 +63,16 @@ class Worker:
     started: float = 0.0
     answered: int = 0
     timer: Timer | None = None
-    dismissed: bool = False
-    ended_by_us: End | None = None
+    cause: Cause = Cause.ITSELF
     failure: Failure | None = None
     gone: bool = False
 
-    def kill(self, why: End) -> None:
+    def kill(self, cause: Cause) -> None:
         """End it and its group. It is our child and not waited for yet, so that its PID is its own."""
         if self.gone:
             return
-        if self.ended_by_us is None:
-            self.ended_by_us = why
+        if self.cause is Cause.ITSELF:
+            self.cause = cause
         self.state = State.ENDING
         self.kernel.signal(self.pid)
 
@@ -123,16 +98,18 @@ class Worker:
         self.state = State.DEAD
 
 
-def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, words: Worded) -> Worker:
+def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, listener: Listener, received: Received) -> Worker:
     """Start a worker.
 
+    :param script: ``start.py`` of the runtime.
     :param owner: what marks the processes of this daemon.
+    :param received: called with each header that the worker sends; a ValueError, KeyError or TypeError says that it is nonsense.
     :raises OSError: it cannot be started.
     """
     token = f"{owner}/{secrets.token_hex(8)}"
     spawned = kernel.spawn(loading, script, token)
     try:
-        return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, words)
+        return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, listener, received)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
@@ -141,34 +118,22 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
         raise
 
 
-def _connected(worker: Worker, loop: Loop, spawned: Spawned, words: Worded) -> Worker:
+def _connected(worker: Worker, loop: Loop, spawned: Spawned, listener: Listener, received: Received) -> Worker:
     # Whatever goes wrong on our side of it, another one can take its place.
-    loop = loop.within(lambda: worker.kill(End.FAULT))
+    loop = loop.within(lambda: worker.kill(Cause.FAULT))
     worker.channel = Channel(
         loop,
         worker.kernel,
         spawned.channel,
-        received=lambda header: words.received(worker, header),
+        received=lambda header: received(worker, header),
         closed=lambda: _await_end(loop, worker),
-        broken=lambda: worker.kill(End.NONSENSE),
+        broken=lambda: worker.kill(Cause.NONSENSE),
     )
-    worker.printed = Printed(loop, worker.kernel, spawned.printed, words.printed, words.dropped)
+    worker.printed = Printed(loop, worker.kernel, spawned.printed, listener)
     return worker
-
-
-def how(status: int) -> str:
-    """How a process ended that nobody of us ended, from its exit code."""
-    if status == CHANNEL_LOST:
-        return "lost its channel to nectar, which its code closed or used,"
-    if status >= 0:
-        return f"ended with exit code {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
 
 
 def _await_end(loop: Loop, worker: Worker) -> None:
     """Give a worker without a channel nothing more. Mostly it is about to end by itself, and then how it ended says more."""
     worker.state = State.ENDING
-    loop.later(PATIENCE, lambda: worker.kill(End.CLOSED))
+    loop.later(PATIENCE, lambda: worker.kill(Cause.CLOSED))

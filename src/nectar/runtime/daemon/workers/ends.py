@@ -1,0 +1,89 @@
+"""How workers end: by whose doing, and what is said of it."""
+
+from __future__ import annotations
+
+import enum
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from nectar.runtime.daemon.job import Failure, Outcome
+from nectar.runtime.frames import CHANNEL_LOST
+
+if TYPE_CHECKING:
+    from nectar.runtime.daemon.job import Job
+    from nectar.settings import Settings
+
+
+class Cause(enum.Enum):
+    """Why a worker ended: of several reasons the first."""
+
+    ITSELF = "it ended by itself"
+    DISMISSED = "it was asked to end"
+    STOPPED = "it was stopped"
+    OVERDUE = "it overstayed its deadline"
+    SLOW = "it did not load in time"
+    MEMORY = "it took too much memory"
+    CLOSED = "it closed its channel to nectar"
+    NONSENSE = "it wrote something else on its channel to nectar"
+    FAULT = "nectar failed while it dealt with it"
+
+
+def describe_status(status: int) -> str:
+    """How a process ended that nobody of us ended, from its exit code, or minus the signal that ended it."""
+    if status == CHANNEL_LOST:
+        return "lost its channel to nectar, which its code closed or used,"
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def explain_no_start(error: OSError, python: str) -> Failure:
+    """Why there is no process: of one that could not be started with this interpreter."""
+    if not os.path.exists(python):
+        return Failure(
+            f"The Python of the handler's environment is not there any more: {os.path.realpath(python)}.",
+            hint="nectar restart takes one that is there.",
+        )
+    return Failure(f"A worker cannot be started: {error.strerror}.", where=error.filename)
+
+
+def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
+    """Why the handler is not loaded: of a worker that ended before it was, without a word."""
+    match cause:
+        case Cause.SLOW:
+            return Failure(
+                f"The handler was not loaded within {settings.start_timeout:g} s.",
+                hint="Raise start_timeout under [tool.nectar], or load less at import.",
+            )
+        case Cause.MEMORY:
+            return Failure(
+                f"The handler took too much memory while it was loaded{_beyond(settings)}.",
+                hint="Raise memory_limit under [tool.nectar], or load less at import.",
+            )
+        case Cause.FAULT:
+            return Failure(f"A worker could not be used: {cause.value}.", hint="The log says how.")
+        case _:
+            return Failure(f"The worker {describe_status(status)} while it loaded the handler.")
+
+
+def explain_no_answer(job: Job, cause: Cause, status: int, settings: Settings, seconds: float) -> Outcome:
+    """What becomes of a job whose worker ended in the middle of it.
+
+    :param seconds: that it ran.
+    """
+    match cause:
+        case Cause.OVERDUE:
+            return Outcome("timeout", error=f"The handler did not answer within {job.deadline:g} s.", seconds=seconds)
+        case Cause.ITSELF:
+            return Outcome("error", error=f"The worker {describe_status(status)} before it had an answer.", seconds=seconds)
+        case _:
+            more = _beyond(settings) if cause is Cause.MEMORY else ""
+            return Outcome("error", error=f"The worker was ended: {cause.value}{more}.", seconds=seconds)
+
+
+def _beyond(settings: Settings) -> str:
+    return f" (memory_limit is {settings.memory_limit})"

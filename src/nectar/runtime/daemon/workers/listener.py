@@ -1,0 +1,27 @@
+"""Whom the pool tells what happens to its workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nectar.runtime.daemon.job import Failure
+
+
+class Listener(Protocol):
+    """Who made the pool: the daemon, or what runs questions without one."""
+
+    def ready(self, warnings: list[str]) -> None:
+        """A worker has loaded the handler.
+
+        :param warnings: what it says of that, in sentences: a few, of bounded length.
+        """
+
+    def failed(self, failure: Failure) -> None:
+        """No worker could be made ready. It is tried again after a pause, unless the pool is stopped in this call."""
+
+    def printed(self, lines: list[str]) -> None:
+        """The handler's code has printed lines, which come without their ends."""
+
+    def warn(self, text: str) -> None:
+        """Something is not as it should be that costs nobody an answer: a sentence for the log."""
