@@ -126,7 +126,7 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     if record.is_down:
         before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
     if generations.is_newer(home, record.environment):
-        newer = handlers.newer_environment(home, name, record)
+        newer = drift.newer(home, name, record.environment)
         before.append(Finding("problem", newer.message, newer.hint))
     elif record.environment:
         wrong = drift.check(home, record.environment)

@@ -32,7 +32,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     :raises NewerError: that, or its record, is a newer nectar's.
     """
     record = handlers.require(home, name)
-    handlers.refuse_newer_environment(home, name, record)
+    drift.refuse_newer(home, name, record.environment)
     built = generations.at(home, record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")

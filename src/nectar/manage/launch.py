@@ -76,7 +76,7 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
 def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[str], None]) -> Launched:
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
-    handlers.refuse_newer_environment(home, name, record)
+    drift.refuse_newer(home, name, record.environment)
     built = store.unchanged(home, record.environment)
     if built is None:
         what = store.lost(home, record.environment)

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nectar.errors import EnvironmentFailedError, NectarError
+from nectar.errors import EnvironmentFailedError, NectarError, NewerError
 from nectar.locks import held
 from nectar.manage.environment import generations, notes
 
@@ -46,6 +46,20 @@ def check(home: Home, key: str) -> list[str]:
         problems.append("its distributions are not those that it was built with")
     problems += installed.mismatches(path, found)
     return problems or [f"{path / each} was changed after it had been built" for each in edited(home, key)]
+
+
+def refuse_newer(home: Home, name: str, key: str) -> None:
+    """:raises NewerError: the environment of a handler was made by a newer nectar, as this one does not know."""
+    if generations.is_newer(home, key):
+        raise newer(home, name, key)
+
+
+def newer(home: Home, name: str, key: str) -> NewerError:
+    return NewerError(
+        f"The environment of {name!r}",
+        where=str(home.envs / key),
+        hint=f"Update nectar, or use the version that wrote it; nectar restart {name} has another one built beside it.",
+    )
 
 
 def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:

@@ -7,9 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar import namelock, processes
-from nectar.errors import ConflictError, NectarError, NewerError
+from nectar.errors import ConflictError, NectarError
 from nectar.manage.daemon import stopping
-from nectar.manage.environment import generations
 from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
 
@@ -67,20 +66,6 @@ def require(home: Home, name: str) -> Record:
     if record.is_newer:
         raise registry.newer(home, name)
     return record
-
-
-def refuse_newer_environment(home: Home, name: str, record: Record) -> None:
-    """:raises NewerError: a handler's environment was made by a newer nectar, as this one does not know."""
-    if generations.is_newer(home, record.environment):
-        raise newer_environment(home, name, record)
-
-
-def newer_environment(home: Home, name: str, record: Record) -> NewerError:
-    return NewerError(
-        f"The environment of {name!r}",
-        where=str(home.envs / record.environment),
-        hint=f"Update nectar, or use the version that wrote it; nectar restart {name} has another one built beside it.",
-    )
 
 
 def require_known(home: Home, name: str) -> None:

@@ -100,7 +100,7 @@ def _unknown(home: Home, name: str, record: Record) -> str | None:
     if record.is_newer:
         return registry.newer(home, name).message
     if generations.is_newer(home, record.environment):
-        return handlers.newer_environment(home, name, record).message
+        return drift.newer(home, name, record.environment).message
     return None
 
 
