@@ -47,18 +47,39 @@ def prepare(
     :returns: the ``.venv``, the workspace's where the project is in one.
     :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
     """
+    project, behind = _open(path)
+    home.create()
+    workspace.refuse_strangers(project)
+    venv = _root(project) / ".venv"
+    _sync(home, project, venv, package.require_extras(project, (*behind, *chosen)), report=report, build_env=build_env)
+    minor, packages = _ask(venv)
+    interpreters.check(minor, package.request(project, None))
+    runtime = sidecar.runtime(home, minor)
+    pth = Path(packages) / PTH
+    pth.unlink(missing_ok=True)  # it may be a link
+    pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n", encoding="utf-8")
+    _note(runtime, pth)
+    return venv
+
+
+def _open(path: Path) -> tuple[Project, tuple[str, ...]]:
+    """The project at a path, and the extras behind that."""
     directory, behind = extras.of_path(absolute(path))
     if directory.is_file():
         raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {directory}")
     if not directory.is_dir():
         raise NotFoundError("There is nothing at this path.", where=str(directory))
-    directory = directory.resolve()  # as uv and workspaces go by it
-    project = open_project(directory)
-    home.create()
-    workspace.refuse_strangers(project)
-    root = _root(project)
-    venv = root / ".venv"
-    wanted = package.require_extras(project, (*behind, *chosen))
+    return open_project(directory.resolve()), behind  # as uv and workspaces go by it
+
+
+def _sync(
+    home: Home, project: Project, venv: Path, wanted: Iterable[str], *, report: Callable[[str], None], build_env: Iterable[str]
+) -> None:
+    """Have uv make the ``.venv``.
+
+    :param wanted: extras.
+    """
+    directory, root = project.directory, venv.parent
     arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")
@@ -73,14 +94,6 @@ def prepare(
             hint=f"If its lock is not up to date: uv lock --project {directory}" if "--locked" in arguments else None,
             detail=outcome.errors.strip(),
         )
-    minor, packages = _ask(venv)
-    interpreters.check(minor, package.request(project, None))
-    runtime = sidecar.runtime(home, minor)
-    pth = Path(packages) / PTH
-    pth.unlink(missing_ok=True)  # it may be a link
-    pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n", encoding="utf-8")
-    _note(runtime, pth)
-    return venv
 
 
 def developed(runtime: Path) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UnresponsiveError
-from nectar.manage.daemon import starting, variables
+from nectar.manage.daemon import starting
 from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
@@ -30,15 +28,7 @@ def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline:
     """
     request = {"assignment": prepared.assignment.to_mapping(), "computations": list(questions), "deadline": deadline}
     with tempfile.TemporaryFile() as errors:
-        once = subprocess.Popen(
-            [str(prepared.python), "-I", "-S", str(prepared.script), "once"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd="/",
-            env=variables.of_daemon(os.environ),
-            start_new_session=True,
-        )
+        once = starting.spawn(prepared, "once", errors=errors)
         left = len(questions)
         try:
             assert once.stdin is not None and once.stdout is not None

@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import time
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 from nectar import errors, processes
 from nectar.errors import NectarError, UnresponsiveError
@@ -15,7 +15,7 @@ from nectar.manage.daemon import variables
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from nectar.manage.daemon.assignment import Prepared
@@ -52,15 +52,7 @@ class Starting:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._serving = False
-        self._process = subprocess.Popen(
-            [str(prepared.python), "-I", "-S", str(prepared.script), "daemon"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env={**variables.of_daemon(os.environ), processes.DAEMON: prepared.mark},
-            start_new_session=True,
-        )
+        self._process = spawn(prepared, "daemon", errors=subprocess.PIPE, more={processes.DAEMON: prepared.mark})
         self._lines = _Lines(self._process)
 
     @property
@@ -104,6 +96,25 @@ class Starting:
         if reply.get("state") != state:
             raise UnresponsiveError(f"The daemon answers {reply.get('state')!r} where {state!r} was expected.")
         return reply
+
+
+def spawn(
+    prepared: Prepared, role: Literal["daemon", "once"], *, errors: int | IO[bytes], more: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process of nectar's for a handler, in a session of its own; :func:`end` ends it.
+
+    :param errors: where its standard error goes.
+    :param more: variables besides those that each such process gets.
+    """
+    return subprocess.Popen(
+        [str(prepared.python), "-I", "-S", str(prepared.script), role],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        cwd="/",
+        env={**variables.of_daemon(os.environ), **(more or {})},
+        start_new_session=True,
+    )
 
 
 def failure(fields: dict[str, Any]) -> NectarError:
