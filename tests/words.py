@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar import namelock
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.handlers import registry, turns
 from nectar.protocol import ask
 from tests.world import PATIENCE, processes, until
@@ -91,9 +91,9 @@ class Words:
             (directory / name).unlink(missing_ok=True)
         match phase:
             case "building":
-                with held(self.home.env_locks / f"{self.key}.use"):
+                with hold(self.home.env_locks / f"{self.key}.use"):
                     process = self.begin(starter)
-                    until(lambda: turns.being_started(self.home, "h"), "it begins")
+                    until(lambda: turns.is_being_started(self.home, "h"), "it begins")
                     yield process
             case "loading":
                 (directory / "closed").touch()
@@ -104,13 +104,13 @@ class Words:
                 finally:
                     (directory / "closed").unlink()
             case "loaded":
-                with held(self.home.turn("h")):
+                with hold(self.home.turn("h")):
                     process = self.begin(starter)
                     until((directory / "loaded").exists, "it has loaded")
                     yield process
             case "taken":
                 before = self.pid()
-                with registry.changing(self.home):
+                with registry.change(self.home):
                     process = self.begin(starter)
                     until(lambda: self.pid() not in (None, before), "the new daemon has the name")
                     yield process

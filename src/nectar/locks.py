@@ -29,7 +29,7 @@ class Busy(Exception):  # noqa: N818  (it is an answer)
 
 
 @contextmanager
-def held(
+def hold(
     path: Path,
     *,
     shared: bool = False,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.dev import developed
+from nectar.manage.dev import is_developed
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
@@ -152,6 +152,6 @@ def test_gc_leaves_what_a_project_under_development_needs(fresh: World) -> None:
     (runtime,) = (path for path in fresh.home.runtimes.iterdir() if path.is_dir())
     os.utime(runtime, (0, 0))
     assert "0 removed" in fresh.run("gc").stdout
-    assert developed(runtime)
+    assert is_developed(runtime)
     shutil.rmtree(project / ".venv")
-    assert not developed(runtime)
+    assert not is_developed(runtime)

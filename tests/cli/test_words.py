@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.handlers import registry
 from tests.words import GATED, LONG, Words
 from tests.world import until
@@ -64,7 +64,7 @@ def test_what_is_being_launched_is_not_removed_without_a_word(words: Words) -> N
 @pytest.mark.parametrize("what", ["stopped", "removed", "launched anew"])
 def test_a_word_of_a_version_that_takes_no_turn_counts_too(words: Words, what: str) -> None:
     before = words.pid()
-    with words.at("loading", "restart") as restart, registry.changing(words.home) as records:
+    with words.at("loading", "restart") as restart, registry.change(words.home) as records:
         if what == "removed":
             del records["h"]
         else:
@@ -72,7 +72,7 @@ def test_a_word_of_a_version_that_takes_no_turn_counts_too(words: Words, what: s
     assert f"was {what} meanwhile" in said_by(restart, 4)
     assert words.pid() == before
     assert (words.record() is None) == (what == "removed")
-    with registry.changing(words.home) as records:
+    with registry.change(words.home) as records:
         records["h"] = registry.Record(desired="running")
 
 
@@ -95,7 +95,7 @@ def test_a_launch_does_not_attach_what_was_detached_meanwhile(words: Words) -> N
 
 
 def test_whom_a_stop_waits_for_is_told(words: Words) -> None:
-    with held(words.home.turn("h")):
+    with hold(words.home.turn("h")):
         stop = words.world.begin("stop", "h")
         assert stop.stderr is not None
         assert "Another command is stopping or starting 'h' at this moment" in stop.stderr.readline()

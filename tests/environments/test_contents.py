@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nectar.home import Home
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage import gc
 from nectar.manage.environment.survey import survey
 from nectar.manage.handlers import registry
@@ -162,7 +162,7 @@ def test_a_memory_that_is_broken_counts_for_nothing_and_is_written_anew(look: Lo
 def test_where_it_cannot_be_written_it_is_only_slower(look: Look) -> None:
     look.file.write_bytes(BIG)
     look.settle()
-    with held(look.place.with_suffix(".guard")):  # by another command
+    with hold(look.place.with_suffix(".guard")):  # by another command
         assert look.is_read()
     assert look.is_read()
     look.place.unlink()
@@ -205,7 +205,7 @@ def test_gc_takes_what_belongs_to_no_handler(tmp_path: Path) -> None:
     for path in (used, old):
         os.utime(path, ns=(0, time.time_ns() - 2 * 86400 * 10**9))
     old.with_name(f"{old.name}.new").write_text("half")
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["h"] = registry.Record(source={"path": "/used"})
     assert [each.path for each in gc.collect(home)] == [old]
     assert sorted(home.digests.iterdir()) == sorted([used, fresh])

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.uv
 
 def record(bench: Bench, project: Path, found: Environment) -> Record:
     made = Record(source=bench.open(project).to_mapping(), environment=found.key)
-    with registry.changing(bench.home) as records:
+    with registry.change(bench.home) as records:
         records["demo"] = made
     return made
 
@@ -71,7 +71,7 @@ def test_only_what_nothing_uses_goes(bench: Bench) -> None:
     try:
         assert process.stdout is not None and process.stdout.readline()
         with drift.in_use(bench.home, launching.key):
-            listed = gc.unused(bench.home)
+            listed = gc.find_unused(bench.home)
             assert {each.path for each in listed} == {launching.path, unused.path, abandoned}
             removed = gc.collect(bench.home)
         assert {each.path for each in removed} == {unused.path, abandoned}
@@ -114,7 +114,7 @@ def test_a_runtime_that_was_wanted_a_moment_ago_stays(bench: Bench) -> None:
     minor = "3.99"  # whatever else runs here at the moment, nothing runs from this one
     runtime = sidecar.runtime(bench.home, minor)
     os.utime(runtime, (0, 0))
-    assert [each.path for each in gc.unused(bench.home)] == [runtime]
+    assert [each.path for each in gc.find_unused(bench.home)] == [runtime]
     assert sidecar.runtime(bench.home, minor) == runtime
     assert gc.collect(bench.home) == []
     os.utime(runtime, (0, 0))

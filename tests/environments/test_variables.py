@@ -48,7 +48,7 @@ def test_a_small_allowed_set_and_what_is_given() -> None:
 
 
 def test_a_daemon_gets_what_its_interpreter_needs() -> None:
-    assert variables.of_daemon(SHELL) == {name: SHELL[name] for name in BASIC}
+    assert variables.choose_for_daemon(SHELL) == {name: SHELL[name] for name in BASIC}
 
 
 def test_what_marks_processes_as_ours_is_nothing_to_be_set() -> None:
@@ -58,7 +58,7 @@ def test_what_marks_processes_as_ours_is_nothing_to_be_set() -> None:
 
 
 def test_the_environment_s_commands_come_first() -> None:
-    found = variables.activated(Path("/envs/x"), {"PATH": "/bin"})
+    found = variables.activate(Path("/envs/x"), {"PATH": "/bin"})
     assert found == {"PATH": "/envs/x/bin:/bin"}
 
 
@@ -73,5 +73,5 @@ def test_the_environment_s_commands_come_first() -> None:
     ],
 )
 def test_a_hint_for_a_variable_that_only_the_shell_has(traceback: str, named: str | None) -> None:
-    hint = variables.missing_hint(traceback, SHELL, variables.compose(SHELL, Settings(), {}))
+    hint = variables.hint_at_missing(traceback, SHELL, variables.compose(SHELL, Settings(), {}))
     assert (named in hint) if named and hint else hint is None

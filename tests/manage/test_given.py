@@ -8,7 +8,7 @@ import pytest
 
 from nectar.errors import NotFoundError, UsageError
 from nectar.home import Home
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.daemon import given
 from nectar.manage.daemon.given import Given
 from nectar.manage.handlers import keeping, registry
@@ -75,13 +75,13 @@ def test_what_is_passed_stays_when_the_shell_has_it_no_longer() -> None:
 
 def test_kept_for_later_and_put_back_when_it_fails(home: Home) -> None:
     first, second = Given(env={"A": "1"}), Given(env={"A": "2"}, files=("/f",), passed={"B": "3"})
-    with keeping.kept(home, "h", first):
+    with keeping.keep(home, "h", first):
         assert given.read(home, "h") == first
     assert home.variables("h").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ZeroDivisionError), keeping.kept(home, "h", second):
+    with pytest.raises(ZeroDivisionError), keeping.keep(home, "h", second):
         1 / (given.read(home, "h") != second)
     assert given.read(home, "h") == first
-    with keeping.kept(home, "h", Given()):
+    with keeping.keep(home, "h", Given()):
         assert not home.variables("h").exists()
     assert given.read(home, "h") == Given()
 
@@ -104,16 +104,16 @@ def test_what_is_forgotten_leaves_nothing(home: Home) -> None:
     other = home.variables("h.env.1").with_name("h.env.1.env")
     for path in (left, other):
         path.write_text("secret")
-    with keeping.kept(home, "h", Given(env={"A": "1"})):
+    with keeping.keep(home, "h", Given(env={"A": "1"})):
         pass
-    with keeping.forgotten(home, "h"):
+    with keeping.forget(home, "h"):
         pass
     assert list(home.handlers.iterdir()) == [other]
 
 
 def test_what_a_killed_command_left_is_swept_away(home: Home) -> None:
     """Whole variables go only where the record that they belong to was never written."""
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["known"] = registry.Record()
     kept, new, registry_lost = (home.variables(name) for name in ("known", "new", "lost"))
     for path in (kept, new, registry_lost):
@@ -121,7 +121,7 @@ def test_what_a_killed_command_left_is_swept_away(home: Home) -> None:
     for path in (kept, new):
         for end in ("new", "123.new", "unrecorded"):
             path.with_name(f"{path.name}.{end}").write_text("secret")
-    with held(home.turn("known")), held(home.turn("new")):
+    with hold(home.turn("known")), hold(home.turn("new")):
         keeping.sweep(home)
         assert len(list(home.handlers.glob("*.env.*"))) == 6  # they may be being written
     keeping.sweep(home)
@@ -130,14 +130,14 @@ def test_what_a_killed_command_left_is_swept_away(home: Home) -> None:
 
 @pytest.mark.parametrize("written", [False, True])
 def test_a_launch_that_was_killed_over_an_older_one_leaves_it_with_its_variables(home: Home, written: bool) -> None:
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["h"] = registry.Record(started=1.0)
-    with keeping.kept(home, "h", given.Given(env={"A": "old"})):
+    with keeping.keep(home, "h", given.Given(env={"A": "old"})):
         pass
-    context = keeping.kept(home, "h", given.Given(env={"A": "new"}))
+    context = keeping.keep(home, "h", given.Given(env={"A": "new"}))
     context.__enter__()  # and it is killed in there
     if written:
-        with registry.changing(home) as records:
+        with registry.change(home) as records:
             records["h"] = registry.Record(started=2.0)
     keeping.sweep(home)
     assert given.read(home, "h").env == {"A": "new" if written else "old"}
@@ -148,12 +148,12 @@ def test_what_is_being_written_and_removed_is_marked(home: Home) -> None:
     def left() -> list[str]:
         return sorted(path.name for path in home.handlers.glob("h.env*"))
 
-    with keeping.kept(home, "h", Given(env={"A": "1"})):
+    with keeping.keep(home, "h", Given(env={"A": "1"})):
         assert left() == ["h.env", "h.env.unrecorded"]
     for recorded in (True, False):
-        with registry.changing(home) as records:
+        with registry.change(home) as records:
             records.pop("h", None) if not recorded else records.update(h=registry.Record())
-        with pytest.raises(ZeroDivisionError), keeping.forgotten(home, "h"):
+        with pytest.raises(ZeroDivisionError), keeping.forget(home, "h"):
             1 / (left() != ["h.env", "h.env.unrecorded"])
         keeping.sweep(home)
         assert left() == (["h.env"] if recorded else [])

@@ -140,7 +140,7 @@ def test_kept_with_the_variables_and_in_no_record(tmp_path: Path) -> None:
     opened = open_source(None, requirement="x @ https://bob:s3cr3t@host/x.whl")
     record = opened.to_mapping()
     assert "s3cr3t" not in repr(opened) + repr(record) + opened.shown
-    with keeping.kept(home, "h", Given(login=opened.login)):
+    with keeping.keep(home, "h", Given(login=opened.login)):
         pass
     kept = given.read(home, "h")
     assert kept.variables() == {}

@@ -25,15 +25,15 @@ def home(tmp_path: Path) -> Home:
 def test_lines_before_a_rotation_count_too(home: Home) -> None:
     home.log("h").with_name("h.log.1").write_text("1\n2\n3\n")
     home.log("h").write_text("4\n5")
-    assert list(logs.lines(home, "h", last=4, follow=False)) == ["2", "3", "4", "5"]
-    assert list(logs.lines(home, "h", last=1, follow=False)) == ["5"]
-    assert list(logs.lines(home, "h", last=0, follow=False)) == []
+    assert list(logs.read_lines(home, "h", last=4, follow=False)) == ["2", "3", "4", "5"]
+    assert list(logs.read_lines(home, "h", last=1, follow=False)) == ["5"]
+    assert list(logs.read_lines(home, "h", last=0, follow=False)) == []
 
 
 def test_follows_over_rotations_and_truncation(home: Home) -> None:
     log = home.log("h")
     log.write_text("1\n")
-    following = logs.lines(home, "h", last=5, follow=True)
+    following = logs.read_lines(home, "h", last=5, follow=True)
     assert next(following) == "1"
     with log.open("a") as writing:
         writing.write("2\n3")
@@ -55,10 +55,10 @@ def test_follows_over_rotations_and_truncation(home: Home) -> None:
 
 def test_a_log_that_is_still_to_come(home: Home) -> None:
     with pytest.raises(NotFoundError):
-        logs.lines(home, "h", last=5, follow=True)
+        logs.read_lines(home, "h", last=5, follow=True)
     home.registry.write_text('{"h": {}}')
-    following = logs.lines(home, "h", last=5, follow=True)
+    following = logs.read_lines(home, "h", last=5, follow=True)
     home.log("h").write_text("1\n")
     assert next(following) == "1"
     following.close()
-    assert list(logs.lines(home, "h", last=5, follow=False)) == ["1"]
+    assert list(logs.read_lines(home, "h", last=5, follow=False)) == ["1"]

@@ -45,7 +45,7 @@ def test_any_record_is_read_and_written_as_it_is_read(fields: dict[str, Any]) ->
 def test_a_change_keeps_what_it_does_not_know(home: Home, contents: dict[str, Any]) -> None:
     home.create()
     home.registry.write_text(json.dumps(contents))
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["added"] = Record(status="running")
     after = json.loads(home.registry.read_text())
     assert after.pop("added")["status"] == "running"
@@ -54,19 +54,19 @@ def test_a_change_keeps_what_it_does_not_know(home: Home, contents: dict[str, An
 
 
 def test_what_is_not_changed_is_not_written(home: Home) -> None:
-    with registry.changing(home):
+    with registry.change(home):
         pass
     assert not home.registry.exists()
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["a"] = Record()
     before = home.registry.stat()
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["a"] = Record()
     assert home.registry.stat().st_ino == before.st_ino
 
 
 def test_a_block_that_fails_changes_nothing(home: Home) -> None:
-    with pytest.raises(ZeroDivisionError), registry.changing(home) as records:
+    with pytest.raises(ZeroDivisionError), registry.change(home) as records:
         records.update(a=Record(), b=Record(started=1 / 0))
     assert registry.read(home) == {}
     made = {directory.name for directory in home.directories if directory != home.uv_cache}
@@ -75,7 +75,7 @@ def test_a_block_that_fails_changes_nothing(home: Home) -> None:
 
 def _add(data_dir: Path, number: int) -> None:
     for turn in range(10):
-        with registry.changing(Home(data_dir)) as records:
+        with registry.change(Home(data_dir)) as records:
             records[f"h{number}-{turn}"] = Record(attached_aliases=(str(number),))
 
 
@@ -111,7 +111,7 @@ def test_what_is_broken_is_refused_and_left(home: Home, content: bytes) -> None:
     home.registry.write_bytes(content)
     with pytest.raises(NectarError, match="broken"):
         registry.read(home)
-    with pytest.raises(NectarError, match="broken"), registry.changing(home):
+    with pytest.raises(NectarError, match="broken"), registry.change(home):
         pytest.fail("the block must not be entered")
     assert home.registry.read_bytes() == content
 
@@ -125,7 +125,7 @@ def test_one_handler_per_alias() -> None:
 
 
 def test_it_is_private(home: Home) -> None:
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["a"] = Record()
     assert home.registry.stat().st_mode & 0o777 == 0o600
     assert home.registry_lock.stat().st_mode & 0o777 == 0o600

@@ -31,7 +31,7 @@ from nectar.manage.handlers import registry
 home, prefix, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for number in range(count):
     try:
-        with registry.changing(home) as records:
+        with registry.change(home) as records:
             records[f"{prefix}-{number}"] = registry.Record(handler="x" * 200)
     except OSError as error:
         print("no", number, error.strerror, flush=True)

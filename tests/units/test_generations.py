@@ -115,7 +115,7 @@ def test_it_is_passed_over_and_its_name_is_not_taken(home: Home) -> None:
 def test_gc_leaves_it_as_it_is(home: Home) -> None:
     newer, broken, old = make(home, KEY, NEWER), make(home, f"{KEY}.2", {"schema": 1}), make(home, f"{KEY}.3")
     before = (newer / MARKER).read_bytes()
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records["other"] = Record(environment="other")
     assert {each.path for each in gc.collect(home)} == {broken, old}
     assert (newer / MARKER).read_bytes() == before

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import ownership
-from nectar.locks import POLL, Busy, held, is_free, take
+from nectar.locks import POLL, Busy, hold, is_free, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,12 @@ def other(path: Path) -> Iterator[int]:
 def test_one_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "lock"
     assert is_free(path)
-    with held(path):
+    with hold(path):
         assert not is_free(path)
-        with pytest.raises(Busy), held(path, wait=False):
+        with pytest.raises(Busy), hold(path, wait=False):
             pass
     assert is_free(path)
-    with held(path, shared=True), held(path, shared=True, wait=False), pytest.raises(Busy), held(path, wait=False):
+    with hold(path, shared=True), hold(path, shared=True, wait=False), pytest.raises(Busy), hold(path, wait=False):
         pass
 
 
@@ -57,11 +57,11 @@ def test_a_directory_that_goes_with_its_lock_is_made_anew(tmp_path: Path) -> Non
     waits, has = threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
-        with held(path, waiting=waits.set):
+        with hold(path, waiting=waits.set):
             has.set()
 
     thread = threading.Thread(target=wait_for_it)
-    with held(path):
+    with hold(path):
         thread.start()
         assert waits.wait(PATIENCE)
         shutil.rmtree(path.parent)
@@ -78,7 +78,7 @@ def test_many_who_make_and_remove_it(tmp_path: Path) -> None:
     def work() -> None:
         try:
             for _ in range(50):
-                with held(path):
+                with hold(path):
                     inside.append(1)
                     assert len(inside) == 1
                     inside.pop()
@@ -101,7 +101,7 @@ def test_what_stands_in_the_place_of_its_directory(tmp_path: Path, kind: str) ->
         directory.write_text("kept")
     else:
         directory.symlink_to(tmp_path / "absent")
-    with pytest.raises(FileExistsError, match="locks"), held(directory / "lock"):
+    with pytest.raises(FileExistsError, match="locks"), hold(directory / "lock"):
         pass
     assert os.listdir(tmp_path) == ["locks"]
 
@@ -110,19 +110,19 @@ def test_what_stands_in_the_place_of_its_directory(tmp_path: Path, kind: str) ->
 
 
 def test_one_that_nobody_holds_is_had_at_once(clock: Clock, path: Path) -> None:
-    with held(path, waiting=lambda: pytest.fail("nobody is waited for")):
+    with hold(path, waiting=lambda: pytest.fail("nobody is waited for")):
         assert clock.seconds == 0
 
 
 def test_who_does_not_wait_is_told_at_once(clock: Clock, path: Path, other: int) -> None:
-    with pytest.raises(Busy), held(path, wait=False, waiting=lambda: pytest.fail("nobody is waited for")):
+    with pytest.raises(Busy), hold(path, wait=False, waiting=lambda: pytest.fail("nobody is waited for")):
         pytest.fail("it is another's")
     assert clock.seconds == 0
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 90.0])
 def test_it_is_waited_for_as_long_as_is_said(clock: Clock, path: Path, other: int, seconds: float) -> None:
-    with pytest.raises(Busy), held(path, seconds=seconds):
+    with pytest.raises(Busy), hold(path, seconds=seconds):
         pytest.fail("it is another's")
     assert clock.seconds == pytest.approx(seconds, abs=POLL + 0.001)
 
@@ -130,20 +130,20 @@ def test_it_is_waited_for_as_long_as_is_said(clock: Clock, path: Path, other: in
 def test_it_is_waited_for_without_end_and_that_is_told_once(clock: Clock, path: Path, other: int) -> None:
     clock.at = 3600, lambda: os.close(other)
     told: list[float] = []
-    with held(path, waiting=lambda: told.append(clock.seconds)):
+    with hold(path, waiting=lambda: told.append(clock.seconds)):
         assert clock.seconds == pytest.approx(3600, abs=POLL + 0.001)
     assert told == [pytest.approx(0.3, abs=POLL + 0.001)]
 
 
 def test_who_only_looks_is_waited_for_in_silence(clock: Clock, path: Path, other: int) -> None:
     clock.at = 0.28, lambda: os.close(other)
-    with held(path, waiting=lambda: pytest.fail("it was told")):
+    with hold(path, waiting=lambda: pytest.fail("it was told")):
         assert clock.seconds == pytest.approx(0.28, abs=POLL + 0.001)
 
 
 def test_one_whose_file_goes_is_not_waited_for_any_longer(clock: Clock, path: Path, other: int) -> None:
     clock.at = 0.1, path.unlink
-    with held(path) as descriptor:
+    with hold(path) as descriptor:
         assert clock.seconds == pytest.approx(0.1, abs=POLL + 0.001)
         assert not os.path.samestat(os.fstat(descriptor), os.fstat(other))
 
@@ -173,7 +173,7 @@ def test_how_long_it_is_waited_for_is_asked_each_time(clock: Clock, path: Path, 
 def test_who_gives_up_keeps_nothing_open(path: Path, other: int) -> None:
     before = os.listdir("/dev/fd")
     for _ in range(3):
-        with pytest.raises(Busy), held(path, wait=False):
+        with pytest.raises(Busy), hold(path, wait=False):
             pass
     assert os.listdir("/dev/fd") == before
 
@@ -188,5 +188,5 @@ def test_one_on_a_disk_that_is_read_only_is_locked_all_the_same(path: Path, monk
         return opener(path, flags)
 
     monkeypatch.setattr(ownership, "opener", refuse)
-    with held(path):
+    with hold(path):
         assert not is_free(path)

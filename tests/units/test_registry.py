@@ -42,12 +42,12 @@ def other(home: Home) -> Iterator[int]:
 
 
 def add(home: Home, name: str, **fields: Any) -> None:
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records[name] = Record(**fields)
 
 
 def replace_all(home: Home, wanted: dict[str, Record]) -> None:
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         records.clear()
         records.update(wanted)
 
@@ -56,7 +56,7 @@ def replace_all(home: Home, wanted: dict[str, Record]) -> None:
 
 
 def test_another_change_is_waited_for_thirty_seconds(clock: Clock, home: Home, other: int) -> None:
-    with pytest.raises(UnresponsiveError, match="too long") as raised, registry.changing(home):
+    with pytest.raises(UnresponsiveError, match="too long") as raised, registry.change(home):
         pytest.fail("it is another's")
     assert clock.seconds == pytest.approx(LOCK_TIMEOUT, abs=POLL + 0.001)
     assert LOCK_TIMEOUT == 30
@@ -70,7 +70,7 @@ def test_what_another_one_has_changed_meanwhile_is_seen(clock: Clock, home: Home
         fcntl.flock(other, fcntl.LOCK_UN)
 
     clock.at = seconds, end
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         assert list(records) == ["theirs"]
         records["ours"] = Record()
     assert clock.seconds == pytest.approx(seconds, abs=POLL + 0.001)
@@ -83,10 +83,10 @@ def test_a_reader_waits_for_nobody(clock: Clock, home: Home, other: int) -> None
 
 
 def test_a_block_has_it_to_its_end_and_no_longer(home: Home) -> None:
-    with registry.changing(home):
+    with registry.change(home):
         assert not is_free(home.registry_lock)
     assert is_free(home.registry_lock)
-    with pytest.raises(ZeroDivisionError), registry.changing(home):
+    with pytest.raises(ZeroDivisionError), registry.change(home):
         raise ZeroDivisionError
     assert is_free(home.registry_lock)
 
@@ -112,7 +112,7 @@ def killed(*arguments, **more):
     return outcome
 
 setattr(os, call, killed)
-with registry.changing(Home(Path(sys.argv[4]))) as records:
+with registry.change(Home(Path(sys.argv[4]))) as records:
     records["new"] = registry.Record()
 """
 

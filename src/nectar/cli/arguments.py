@@ -39,7 +39,7 @@ build_env_option = click.option(
 )
 
 
-def names_or_all(
+def choose_names(
     session: Session,
     names: tuple[str, ...],
     *,
@@ -62,7 +62,7 @@ def names_or_all(
         for name in names:
             handlers.require_known(session.home, name)
         return list(dict.fromkeys(names))
-    chosen = [name for name, record in handlers.records(session.home).items() if among(record)]
+    chosen = [name for name, record in handlers.refresh(session.home).items() if among(record)]
     if also is not None:
         chosen += [name for name in also(session.home) if name not in chosen]
     if not chosen:
@@ -75,7 +75,7 @@ def runs(record: Record) -> bool:
     return "running" in (record.status, record.desired)
 
 
-def each_of(names: list[str], act: Callable[[str], None], failed: Callable[[NectarError], None]) -> None:
+def act_on_each(names: list[str], act: Callable[[str], None], failed: Callable[[NectarError], None]) -> None:
     """Do something with each name, also after one of them failed.
 
     :param failed: is told of every failure but the last one, which is raised.

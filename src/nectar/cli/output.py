@@ -82,15 +82,15 @@ class Output:
             return
         if error.detail:
             self._line(sys.stderr, error.detail.rstrip("\n"), None)
-        self._line(sys.stderr, f"❌ {one_line(error.message)}", "red")
+        self._line(sys.stderr, f"❌ {join_lines(error.message)}", "red")
         if error.where:
-            self._line(sys.stderr, f"   {one_line(error.where)}", None)
+            self._line(sys.stderr, f"   {join_lines(error.where)}", None)
         if error.hint:
             # One line, except where it is lines to copy.
             self._line(sys.stderr, f"   {error.hint}".rstrip().replace("\n", "\n   "), None)
 
     def _line(self, stream: TextIO, text: str, style: str | None) -> None:
-        shown = escaped(text)
+        shown = escape(text)
         if style is not None and self._colored(stream):
             shown = f"\x1b[{_CODES[style]}m{shown}\x1b[0m"
         print(shown, file=stream, flush=True)
@@ -101,14 +101,14 @@ class Output:
         return self.color == "always"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """The text with its control characters as backslash escapes; line ends, tabs and everything that can be seen stay."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in "\n\t" or char in _JOINERS else _escape(char) for char in text)
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     return " ".join(text.split())
 
 

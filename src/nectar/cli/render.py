@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from nectar.cli.output import one_line
+from nectar.cli.output import join_lines
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
@@ -21,7 +21,7 @@ _BANNER = """\
 """
 
 
-def launched(output: Output, handler: Launched, verb: str) -> None:
+def show_launched(output: Output, handler: Launched, verb: str) -> None:
     """A handler that was launched or started."""
     record = handler.record
     watching = ", ".join(record.attached_aliases) or "(none - use 'nectar attach' to add aliases)"
@@ -36,7 +36,7 @@ def launched(output: Output, handler: Launched, verb: str) -> None:
         output.warn(f"It cannot answer for {alias!r} now: {problem}")
 
 
-def table(output: Output, records: dict[str, Record], failing: dict[str, str]) -> None:
+def show_table(output: Output, records: dict[str, Record], failing: dict[str, str]) -> None:
     """All handlers.
 
     :param failing: why some of them cannot answer.
@@ -53,19 +53,19 @@ def table(output: Output, records: dict[str, Record], failing: dict[str, str]) -
         if record.is_down:
             output.data(f"           Should run: nectar start {name}", style="red")
         if runs and record.started is not None:
-            output.data(f"           Started: {moment(record.started)}")
+            output.data(f"           Started: {format_moment(record.started)}")
         if name in failing:
-            output.data(f"           Failing: {one_line(failing[name])}", style="red")
+            output.data(f"           Failing: {join_lines(failing[name])}", style="red")
         output.data()
     count = sum(record.status == "running" for record in records.values())
     output.data(f"Total: {len(records)} handler(s), {count} running")
 
 
-def detail(output: Output, found: Detail) -> None:
+def show_detail(output: Output, found: Detail) -> None:
     """One handler, a line for each thing that is known of it."""
     record, daemon = found.record, found.daemon
     runs = record.status == "running"
-    since = f", since {moment(record.started)}" if runs and record.started is not None else ""
+    since = f", since {format_moment(record.started)}" if runs and record.started is not None else ""
     stopped = f"⚫ stopped, and should run: nectar start {found.name}" if record.is_down else "⚫ stopped"
     rows = {
         "Status": f"🟢 running (PID {record.pid}){since}" if runs else stopped,
@@ -98,17 +98,17 @@ def detail(output: Output, found: Detail) -> None:
         rows["Changed"] = f"{', '.join(found.changed)} (nectar restart {found.name})" if found.changed else "(nothing since launch)"
     output.data(found.name, style="bold")
     for label, text in rows.items():
-        output.data(f"  {label + ':':<14}{one_line(text)}")
+        output.data(f"  {label + ':':<14}{join_lines(text)}")
 
 
-def as_fields(home: Home, name: str, record: Record, failing: str | None) -> dict[str, Any]:
+def make_fields(home: Home, name: str, record: Record, failing: str | None) -> dict[str, Any]:
     """A handler, for ``--json``."""
     path = home.envs / record.environment
     environment = {"key": record.environment, "path": str(path), "python": record.python} if record.environment else None
     return {"name": name, **record.to_show(), "environment": environment, "failing": failing}
 
 
-def detail_fields(found: Detail) -> dict[str, Any]:
+def make_detail_fields(found: Detail) -> dict[str, Any]:
     """One handler in detail, for ``--json``."""
     record = found.record
     environment = {
@@ -130,12 +130,12 @@ def detail_fields(found: Detail) -> dict[str, Any]:
     }
 
 
-def moment(seconds: float) -> str:
+def format_moment(seconds: float) -> str:
     """Unix seconds as a local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Bytes, for a person."""
     amount, unit = float(count), "B"
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -96,7 +96,7 @@ def _sync(
         )
 
 
-def developed(runtime: Path) -> bool:
+def is_developed(runtime: Path) -> bool:
     """Whether a project's ``.venv`` names a runtime."""
     try:
         paths = [Path(line) for line in _users(runtime).read_text(encoding="utf-8").splitlines()]

@@ -47,7 +47,7 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _disk(home)
     yield from _inotify()
     try:
-        records = handlers.records(home) if home.registry.exists() else {}
+        records = handlers.refresh(home) if home.registry.exists() else {}
     except NectarError as error:
         yield Finding("problem", f"{error.message} ({error.where})", error.hint)
         return
@@ -57,7 +57,7 @@ def examine(home: Home) -> Iterator[Finding]:
     if not records:
         yield Finding("fine", "No handlers yet.")
     told = home.nectar.exists() and not any(record.is_newer for record in records.values())
-    waste = sum(each.size for each in gc.unused(home)) if told else 0
+    waste = sum(each.size for each in gc.find_unused(home)) if told else 0
     if waste > _WASTE:
         yield Finding("warning", f"{waste / 1024**3:.1f} GiB are used by what no handler uses.", "nectar gc")
 
@@ -151,7 +151,7 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
     names = {path.stem for path in home.handlers.glob("*.lock")} - registry.read(home).keys()
     for name in sorted(name for name in names if NAME_PATTERN.fullmatch(name)):
         holder = namelock.find_holder(home, name)
-        if holder is not None and holder.pid is not None and not turns.being_started(home, name):
+        if holder is not None and holder.pid is not None and not turns.is_being_started(home, name):
             yield Finding("problem", f"{name} runs, and there is no record of it any more.", f"kill {holder.pid}")
 
 

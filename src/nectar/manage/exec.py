@@ -40,7 +40,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
         report(f"{built.path / path} was changed after the environment had been built: nectar restart {name} builds it anew.")
     settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
-    process = variables.activated(built.path, process)
+    process = variables.activate(built.path, process)
     process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
     process["PYTHONPATH"] = str(sidecar.runtime(home, built.marker.python_version) / sidecar.API)
     found = shutil.which(words[0], path=process["PATH"])

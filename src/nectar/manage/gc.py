@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nectar import processes
-from nectar.locks import Busy, held
-from nectar.manage.dev import developed
+from nectar.locks import Busy, hold
+from nectar.manage.dev import is_developed
 from nectar.manage.environment.build_directory import ASIDE, abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.environment.marker import is_newer
@@ -43,7 +43,7 @@ class Unused:
     size: int
 
 
-def unused(home: Home) -> list[Unused]:
+def find_unused(home: Home) -> list[Unused]:
     """What could be removed now. Whatever a record names, or a process of this user runs from, is used."""
     records = _records(home)
     running = _running()
@@ -51,12 +51,14 @@ def unused(home: Home) -> list[Unused]:
     # What a newer version made, that one knows the users of.
     finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
     finished = [each for each in finished if not is_newer(each)]
-    found += [Unused("environment", each, size(each)) for each in finished if not _runs_from(each, running)]
-    found += [Unused("build", each, size(each)) for each in abandoned(home)]
+    found += [Unused("environment", each, measure(each)) for each in finished if not _runs_from(each, running)]
+    found += [Unused("build", each, measure(each)) for each in abandoned(home)]
     runtimes = [
-        each for each in _directories(home.runtimes) if not _runs_from(each, running) and not _is_new(each) and not developed(each)
+        each
+        for each in _directories(home.runtimes)
+        if not _runs_from(each, running) and not _is_new(each) and not is_developed(each)
     ]
-    found += [Unused("runtime", each, size(each)) for each in runtimes]
+    found += [Unused("runtime", each, measure(each)) for each in runtimes]
     for each in home.resolutions.glob("*.lock"):
         with suppress(FileNotFoundError):  # another gc was faster
             status = each.stat()
@@ -74,9 +76,9 @@ def unused(home: Home) -> list[Unused]:
 def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
     keeping.sweep(home)
-    removed = [each for each in unused(home) if _remove(home, each)]
+    removed = [each for each in find_unused(home) if _remove(home, each)]
     for lock in [*home.resolutions.glob("*.guard"), *home.digests.glob("*.guard"), *home.env_locks.glob("*")]:
-        with suppress(Busy), held(lock, wait=False):
+        with suppress(Busy), hold(lock, wait=False):
             for kept in (lock.with_suffix(".lock"), lock.with_suffix(".json")):
                 aside_of(kept).unlink(missing_ok=True)  # left of who was killed while writing
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
@@ -94,13 +96,13 @@ def _remove(home: Home, each: Unused) -> bool:
         }.get(each.kind, [])
         try:
             for lock in wanted:
-                stack.enter_context(held(lock, wait=False))
+                stack.enter_context(hold(lock, wait=False))
         except Busy:
             return False
         # It is a while since it was found: what uses it may have come meanwhile.
         if each.kind == "environment" and each.path.name in _records(home):
             return False
-        if each.kind == "runtime" and (_is_new(each.path) or developed(each.path)):
+        if each.kind == "runtime" and (_is_new(each.path) or is_developed(each.path)):
             return False
         if each.kind != "build" and _runs_from(each.path, _running()):
             return False
@@ -114,7 +116,7 @@ def _remove(home: Home, each: Unused) -> bool:
     return True
 
 
-def size(path: Path) -> int:
+def measure(path: Path) -> int:
     """Bytes on disk of a directory, each file once."""
     seen: dict[int, int] = {}
     if path.is_symlink():  # which goes, and not what it leads to

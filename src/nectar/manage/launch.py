@@ -38,9 +38,9 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     """
     check_name(name)
     registry.refuse_newer(home, name)
-    with turns.starting(home, name, report=report) as attempt:
+    with turns.begin(home, name, report=report) as attempt:
         _require_stopped(home, name)
-        attachments.check(home, handlers.records(home), order.aliases, name=name)
+        attachments.check(home, handlers.refresh(home), order.aliases, name=name)
         order = replace(order, source=_with_kept_login(home, name, order.source))
         built = store.provide(home, order.source, report=report)
         with drift.in_use(home, built.key):
@@ -54,7 +54,7 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     :raises ConflictError: it runs.
     """
     handlers.require(home, name)
-    with turns.starting(home, name, report=report) as attempt:
+    with turns.begin(home, name, report=report) as attempt:
         return _as_launched(home, name, attempt, report=report)
 
 
@@ -69,7 +69,7 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     :raises NotFoundError: there is none of that name.
     """
     handlers.require(home, name)
-    with turns.starting(home, name, report=report) as attempt:
+    with turns.begin(home, name, report=report) as attempt:
         return _anew(home, name, attempt, upgrade=upgrade, report=report)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nectar.manage.daemon.assignment import Prepared
 
 
-def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
+def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
     """Load a handler in a worker, as launch would, and have it answer one question after another.
 
     Close the iterator to end it early; its processes are gone when it has been closed or used up.
@@ -37,7 +37,7 @@ def events(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline:
             while left and (line := once.stdout.readline()):
                 event = decode(line)
                 if event["event"] == "failed":
-                    raise prepared.explained(starting.failure(event))
+                    raise prepared.explain(starting.read_failure(event))
                 left -= event["event"] == "answered"
                 yield event
         except BrokenPipeError:

@@ -76,7 +76,7 @@ class _Demo:
 
     def end(self, *, keep: bool) -> None:
         """Leave nothing running, and nothing on disk unless it was asked for."""
-        for name, record in handlers.records(self._home).items():
+        for name, record in handlers.refresh(self._home).items():
             if record.status == "running":
                 handlers.stop(self._home, name, timeout=0, report=self._output.talk)
         if keep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.render import size
+from nectar.cli.render import format_size
 from nectar.cli.session import Session
 from nectar.manage import gc
 
@@ -14,8 +14,8 @@ from nectar.manage import gc
 @click.pass_obj
 def command(session: Session, *, dry_run: bool) -> None:
     """Remove environments, runtimes and old resolutions that no handler uses, and what killed builds have left."""
-    found = gc.unused(session.home) if dry_run else gc.collect(session.home)
+    found = gc.find_unused(session.home) if dry_run else gc.collect(session.home)
     for each in found:
-        session.output.data(f"{each.kind:<12} {each.path.name}  {size(each.size)}")
+        session.output.data(f"{each.kind:<12} {each.path.name}  {format_size(each.size)}")
     verb = "would be removed" if dry_run else "removed"
-    session.output.data(f"{len(found)} {verb}, {size(sum(each.size for each in found))}")
+    session.output.data(f"{len(found)} {verb}, {format_size(sum(each.size for each in found))}")

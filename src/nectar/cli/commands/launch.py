@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nectar.cli.arguments import build_env_option, entry_option, extra_option
-from nectar.cli.render import launched
+from nectar.cli.render import show_launched
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
 from nectar.manage import launch
@@ -69,4 +69,4 @@ def command(session: Session, /, **options: Any) -> None:
         aliases=options["aliases"],
     )
     started = launch.launch(home, name or source.name, order, report=session.output.talk)
-    launched(session.output, started, "launched")
+    show_launched(session.output, started, "launched")

@@ -19,5 +19,5 @@ from nectar.manage.handlers import logs
 def command(session: Session, *, name: str, last: int, follow: bool) -> None:
     """Show the last lines of a handler's log, and follow it until Ctrl-C."""
     output = session.output
-    for line in logs.lines(session.home, name, last=last, follow=follow, wanted=lambda: output.is_read):
+    for line in logs.read_lines(session.home, name, last=last, follow=follow, wanted=lambda: output.is_read):
         output.data(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all
+from nectar.cli.arguments import act_on_each, choose_names
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
@@ -18,12 +18,12 @@ from nectar.manage.handlers import handlers, turns
 def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> None:
     """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
     home, output = session.home, session.output
-    chosen = names_or_all(
+    chosen = choose_names(
         session,
         names,
         every=every,
         among=lambda record: stop or record.status != "running",
-        also=turns.all_being_started if stop else None,
+        also=turns.list_being_started if stop else None,
         none="There is nothing to remove.",
     )
 
@@ -31,4 +31,4 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool
         handlers.remove(home, name, stop_first=stop, report=output.talk)
         output.data(f"✅ Handler removed: {name}")
 
-    each_of(chosen, remove, output.error)
+    act_on_each(chosen, remove, output.error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all, runs
-from nectar.cli.render import launched
+from nectar.cli.arguments import act_on_each, choose_names, runs
+from nectar.cli.render import show_launched
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage import launch
@@ -23,9 +23,9 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: b
     stopped handler is started.
     """
     home, output = session.home, session.output
-    chosen = names_or_all(session, names, every=every, among=runs, none="There is no running handler.")
+    chosen = choose_names(session, names, every=every, among=runs, none="There is no running handler.")
 
     def restart(name: str) -> None:
-        launched(output, launch.restart(home, name, upgrade=upgrade, report=output.talk), "restarted")
+        show_launched(output, launch.restart(home, name, upgrade=upgrade, report=output.talk), "restarted")
 
-    each_of(chosen, restart, output.error)
+    act_on_each(chosen, restart, output.error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all
-from nectar.cli.render import launched
+from nectar.cli.arguments import act_on_each, choose_names
+from nectar.cli.render import show_launched
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage import launch
@@ -18,7 +18,7 @@ from nectar.manage import launch
 def command(session: Session, *, names: tuple[str, ...], every: bool) -> None:
     """Start stopped handlers again, as they were launched, with their aliases."""
     home, output = session.home, session.output
-    chosen = names_or_all(
+    chosen = choose_names(
         session, names, every=every, among=lambda record: record.status != "running", none="There is no stopped handler."
     )
-    each_of(chosen, lambda name: launched(output, launch.start(home, name, report=output.talk), "started"), output.error)
+    act_on_each(chosen, lambda name: show_launched(output, launch.start(home, name, report=output.talk), "started"), output.error)

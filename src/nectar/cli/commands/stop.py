@@ -6,7 +6,7 @@ import math
 
 import click
 
-from nectar.cli.arguments import each_of, names_or_all, runs
+from nectar.cli.arguments import act_on_each, choose_names, runs
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
@@ -38,12 +38,12 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: f
     Where another command is starting one, or launching it, that gives up.
     """
     home, output = session.home, session.output
-    chosen = names_or_all(
-        session, names, every=every, among=runs, also=turns.all_being_started, none="There is no running handler."
+    chosen = choose_names(
+        session, names, every=every, among=runs, also=turns.list_being_started, none="There is no running handler."
     )
 
     def stop(name: str) -> None:
         handlers.stop(home, name, timeout=timeout, report=output.talk)
         output.data(f"✅ Handler stopped: {name}")
 
-    each_of(chosen, stop, output.error)
+    act_on_each(chosen, stop, output.error)

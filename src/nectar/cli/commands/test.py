@@ -57,7 +57,7 @@ def command(
     built = store.provide(home, order.source, report=output.talk)
     with drift.in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
-        with closing(test.events(prepared, [question], deadline=None)) as events:
+        with closing(test.try_questions(prepared, [question], deadline=None)) as events:
             for event in events:
                 match event["event"]:
                     case "loaded":

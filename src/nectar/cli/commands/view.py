@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nectar.cli.arguments import json_option
-from nectar.cli.render import as_fields, detail, detail_fields, table
+from nectar.cli.render import make_detail_fields, make_fields, show_detail, show_table
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage.handlers import handlers
@@ -23,17 +23,17 @@ def command(session: Session, *, name: str | None, as_json: bool) -> None:
 
         found = look(home, name)
         if as_json:
-            output.json(detail_fields(found))
+            output.json(make_detail_fields(found))
         else:
-            detail(output, found)
+            show_detail(output, found)
         return
-    from nectar.manage.handlers.inspection import failing
+    from nectar.manage.handlers.inspection import find_failing
 
-    records = handlers.records(home)
-    problems = failing(home, records)
+    records = handlers.refresh(home)
+    problems = find_failing(home, records)
     if as_json:
-        output.json({"handlers": [as_fields(home, name, record, problems.get(name)) for name, record in records.items()]})
+        output.json({"handlers": [make_fields(home, name, record, problems.get(name)) for name, record in records.items()]})
         return
-    table(output, records, problems)
+    show_table(output, records, problems)
     if not records:
         output.talk("The first one: nectar launch my_handler.py my_handler")

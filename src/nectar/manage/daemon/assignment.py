@@ -66,10 +66,10 @@ class Prepared:
         """What marks the handler's daemon."""
         return processes.handler_mark(self.assignment.data_dir, self.assignment.name)
 
-    def explained(self, error: NectarError) -> NectarError:
+    def explain(self, error: NectarError) -> NectarError:
         """The same error, with a hint where the handler wanted a variable that the launching shell has."""
         if error.hint is None and error.detail:
-            error.hint = variables.missing_hint(error.detail, os.environ, self.assignment.loading.variables)
+            error.hint = variables.hint_at_missing(error.detail, os.environ, self.assignment.loading.variables)
         return error
 
 
@@ -134,5 +134,5 @@ def _loading(
         directory=str(source.directory),
         plugins=list(environment.marker.plugins),
         snapshot=str(environment.snapshot) if environment.snapshot else None,
-        variables=variables.activated(environment.path, given),
+        variables=variables.activate(environment.path, given),
     )

@@ -92,7 +92,7 @@ class Starting:
     ) -> dict[str, Any]:
         reply = self._lines.exchange(encode(message), seconds, meanwhile)
         if reply.get("state") == "failed":
-            raise self._prepared.explained(failure(reply))
+            raise self._prepared.explain(read_failure(reply))
         if reply.get("state") != state:
             raise UnresponsiveError(f"The daemon answers {reply.get('state')!r} where {state!r} was expected.")
         return reply
@@ -112,12 +112,12 @@ def spawn(
         stdout=subprocess.PIPE,
         stderr=errors,
         cwd="/",
-        env={**variables.of_daemon(os.environ), **(more or {})},
+        env={**variables.choose_for_daemon(os.environ), **(more or {})},
         start_new_session=True,
     )
 
 
-def failure(fields: dict[str, Any]) -> NectarError:
+def read_failure(fields: dict[str, Any]) -> NectarError:
     """The error that a process of nectar's sent: ``kind``, ``message``, and where there are any ``where``, ``hint``, ``detail``.
 
     What the handler ``printed`` before comes first in the detail, as it did for the author.

@@ -61,7 +61,7 @@ def clear(home: Home, name: str, *, timeout: float) -> None:
 def _end(home: Home, name: str, holder: Holder, *, timeout: float, begun: float) -> None:
     daemon = _Daemon(home, name, holder)
     try:
-        if not (daemon.asked(timeout=timeout, begun=begun) or daemon.signalled(timeout=timeout, begun=begun)):
+        if not (daemon.end_by_asking(timeout=timeout, begun=begun) or daemon.end_by_signals(timeout=timeout, begun=begun)):
             raise UnresponsiveError(
                 f"The daemon of {name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}"
             )
@@ -87,7 +87,7 @@ class _Daemon:
             # It is the name's daemon still, so what is held is no later process.
             self._current()
 
-    def asked(self, *, timeout: float, begun: float) -> bool:
+    def end_by_asking(self, *, timeout: float, begun: float) -> bool:
         """Ask for its end over its socket; of one that was robbed, that may be another's by now.
 
         :returns: whether it has come.
@@ -100,9 +100,9 @@ class _Daemon:
         except UnresponsiveError:
             return False
         self._asked = True
-        return self._gone(end=begun + timeout + GRACE - 2 * _SIGNALLED)
+        return self._wait_for_end(end=begun + timeout + GRACE - 2 * _SIGNALLED)
 
-    def signalled(self, *, timeout: float, begun: float) -> bool:
+    def end_by_signals(self, *, timeout: float, begun: float) -> bool:
         """Ask by a signal, which gets what is left of the time where nothing was asked yet, and then kill it.
 
         :returns: whether it has ended.
@@ -112,7 +112,7 @@ class _Daemon:
         for numbers, seconds in (((signal.SIGTERM, signal.SIGCONT), polite), ((signal.SIGKILL,), killed)):
             for number in numbers:
                 self._send(number)
-            if self._gone(end=time.monotonic() + seconds):
+            if self._wait_for_end(end=time.monotonic() + seconds):
                 return True
         return False
 
@@ -130,7 +130,7 @@ class _Daemon:
         except ProcessLookupError:
             pass
 
-    def _gone(self, *, end: float) -> bool:
+    def _wait_for_end(self, *, end: float) -> bool:
         """Wait until the process has ended and the name is free, or another's.
 
         :param end: by :func:`time.monotonic`.

@@ -28,7 +28,7 @@ _ALLOWED = re.compile(
 _MISSING = r"""(?i:(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*))"""
 
 
-def of_daemon(environ: Mapping[str, str]) -> dict[str, str]:
+def choose_for_daemon(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a handler's daemon, its mark aside.
 
     :param environ: the launching shell's.
@@ -53,13 +53,13 @@ def compose(environ: Mapping[str, str], settings: Settings, given: Mapping[str, 
     return {name: value for name, value in wanted.items() if name not in (processes.VARIABLE, processes.DAEMON)}
 
 
-def activated(venv: Path, variables: Mapping[str, str]) -> dict[str, str]:
+def activate(venv: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The same, with the commands of an environment found first."""
     path = variables.get("PATH", os.defpath)
     return {**variables, "PATH": f"{venv / 'bin'}{os.pathsep}{path}"}
 
 
-def missing_hint(traceback: str, environ: Mapping[str, str], variables: Mapping[str, str]) -> str | None:
+def hint_at_missing(traceback: str, environ: Mapping[str, str], variables: Mapping[str, str]) -> str | None:
     """A hint where a handler failed for want of a variable that the launching shell has.
 
     :param traceback: what the handler failed with.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
@@ -41,7 +41,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
     locked = locking.lock(home, found, shop, upgrade=upgrade)
     digests = locked.digests
     key = key_of(digests)
-    with held(
+    with hold(
         home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
     ):
         newest = generations.newest(home, key)

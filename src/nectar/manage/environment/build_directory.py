@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
-from nectar.locks import Busy, held, is_free
+from nectar.locks import Busy, hold, is_free
 from nectar.manage.tree.pieces import rewrite
 from nectar.manage.uv import configuration, interpreters, logins, passing
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
@@ -146,10 +146,10 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     try:
         with ExitStack() as stack:
             # Nobody sweeps between the directory's making and its lock.
-            with held(home.env_locks / _SWEEPING):
+            with hold(home.env_locks / _SWEEPING):
                 _remove_abandoned(home)
                 directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
-                descriptor = stack.enter_context(held(directory / "lock"))
+                descriptor = stack.enter_context(hold(directory / "lock"))
 
             def tell(line: str) -> None:
                 for spelled in (str(directory / "tree"), quote(str(directory / "tree"))):
@@ -240,14 +240,14 @@ def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
 
 def sweep(home: Home) -> list[Path]:
     """Remove what builds that were killed have left; one that lives, or whose uv does, holds its lock."""
-    with held(home.env_locks / _SWEEPING):
+    with hold(home.env_locks / _SWEEPING):
         return _remove_abandoned(home)
 
 
 def _remove_abandoned(home: Home) -> list[Path]:
     swept = []
     for directory in abandoned(home):
-        with suppress(Busy), held(directory / "lock", wait=False):
+        with suppress(Busy), hold(directory / "lock", wait=False):
             shutil.rmtree(directory, ignore_errors=True)
             swept.append(directory)
     return swept

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError, NewerError
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.environment import generations, notes
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def in_use(home: Home, key: str) -> Iterator[None]:
 
     :raises EnvironmentFailedError: it has just been removed.
     """
-    with held(home.env_locks / f"{key}.use", shared=True):
+    with hold(home.env_locks / f"{key}.use", shared=True):
         if generations.marker_of(home, key) is None:
             raise EnvironmentFailedError("The environment has just been removed.", where=str(home.envs / key), hint="Do it again.")
         yield

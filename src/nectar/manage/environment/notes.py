@@ -16,7 +16,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from nectar.locks import Busy, held
+from nectar.locks import Busy, hold
 from nectar.manage.environment import steering
 from nectar.manage.environment.marker import NOTES
 from nectar.manage.files import authored
@@ -100,7 +100,7 @@ def _read(venv: Path) -> dict[str, Note] | None:
 
 def _renew(venv: Path, found: dict[str, Note]) -> None:
     try:
-        with held(venv.parent / ".locks" / f"{venv.name}.notes", wait=False):
+        with hold(venv.parent / ".locks" / f"{venv.name}.notes", wait=False):
             write(venv, found)
     except (OSError, Busy):  # then the next one looks as closely
         pass

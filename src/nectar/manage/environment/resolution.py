@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nectar.locks import held
+from nectar.locks import hold
 from nectar.manage.files.writing import write_whole
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def use(home: Home, key: str) -> bytes | None:
 @contextmanager
 def guarded(home: Home, key: str) -> Iterator[None]:
     """One command at a time resolves the same."""
-    with held(_place(home, key).with_suffix(".guard")):
+    with hold(_place(home, key).with_suffix(".guard")):
         yield
 
 

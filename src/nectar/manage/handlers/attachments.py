@@ -48,14 +48,14 @@ def attach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
     try:
         handlers.require_running(home, name)
     except ConflictError:
-        if not turns.taken(home, name):
+        if not turns.is_taken(home, name):
             raise
-        with turns.turn(home, name, report=report):  # another daemon is about to take its place
+        with turns.take(home, name, report=report):  # another daemon is about to take its place
             pass
         handlers.require_running(home, name)
     new: tuple[str, ...] = ()
     try:
-        with registry.changing(home) as records:
+        with registry.change(home) as records:
             if name not in records:
                 raise registry.missing(name)
             check(home, records, aliases, name=name)
@@ -92,7 +92,7 @@ def detach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
     end = time.monotonic() + record.stop_timeout + _BY_ITSELF
     had: tuple[str, ...] = ()
     try:
-        with registry.changing(home) as records:
+        with registry.change(home) as records:
             if name not in records:
                 raise registry.missing(name)
             had = records[name].attached_aliases
@@ -131,7 +131,7 @@ def _require_let_go(home: Home, name: str, aliases: tuple[str, ...], *, end: flo
 
 
 def _remove(home: Home, name: str, aliases: tuple[str, ...]) -> None:
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         if name in records:
             left = tuple(alias for alias in records[name].attached_aliases if alias not in aliases)
             records[name] = records[name].but(attached_aliases=left)
@@ -139,10 +139,10 @@ def _remove(home: Home, name: str, aliases: tuple[str, ...]) -> None:
 
 def _put_back(home: Home, name: str, had: tuple[str, ...], aliases: tuple[str, ...]) -> None:
     """Undo a detach, in the order that there was; what others have done meanwhile stays."""
-    with registry.changing(home) as records:
+    with registry.change(home) as records:
         if name in records:
             now = records[name].attached_aliases
-            back = [alias for alias in aliases if registry.holder(records, alias, other_than=name) is None]
+            back = [alias for alias in aliases if registry.find_owner(records, alias, other_than=name) is None]
             again = [alias for alias in had if alias in now or alias in back]
             records[name] = records[name].but(attached_aliases=tuple(dict.fromkeys((*again, *now))))
 
@@ -157,7 +157,7 @@ def sync(home: Home, name: str) -> dict[str, Any]:
     return problems if isinstance(problems, dict) else {}
 
 
-def problems_of(home: Home, name: str, aliases: tuple[str, ...]) -> dict[str, Any]:
+def sync_or_explain(home: Home, name: str, aliases: tuple[str, ...]) -> dict[str, Any]:
     """Why a handler that serves cannot answer for some of its aliases; that its daemon does not say so is a reason, too."""
     try:
         return sync(home, name) if aliases else {}
@@ -172,8 +172,8 @@ def _told(home: Home, name: str, *, report: Callable[[str], None]) -> dict[str, 
         try:
             return sync(home, name)
         except UnresponsiveError:
-            if turns.taken(home, name):
-                with turns.turn(home, name, report=report):
+            if turns.is_taken(home, name):
+                with turns.take(home, name, report=report):
                     end = time.monotonic() + _AGAIN
             elif time.monotonic() >= end:
                 raise

@@ -22,7 +22,7 @@ HASTENING = 2.0
 """Seconds for a daemon that another command stops to hear of a shorter time."""
 
 
-def records(home: Home) -> dict[str, Record]:
+def refresh(home: Home) -> dict[str, Record]:
     """All handlers by name, with ``status`` and ``pid`` as the locks say; where the registry said otherwise it is corrected.
 
     Secrets that a command left when it was killed are removed.
@@ -38,7 +38,7 @@ def records(home: Home) -> dict[str, Record]:
     if all(corrected[name] == record or record.is_newer for name, record in found.items()):
         return corrected
     try:
-        with registry.changing(home) as current:
+        with registry.change(home) as current:
             corrected = correct(current)
             current |= {name: record for name, record in corrected.items() if not record.is_newer}
     except OSError:  # a full disk: what is true can be told all the same
@@ -51,7 +51,7 @@ def look(home: Home, name: str) -> Record:
 
     :raises NotFoundError: there is none of that name.
     """
-    found = records(home)
+    found = refresh(home)
     if name not in found:
         raise registry.missing(name)
     return found[name]
@@ -73,7 +73,7 @@ def require_known(home: Home, name: str) -> None:
     :raises NewerError: its record is a newer nectar's.
     """
     registry.refuse_newer(home, name)
-    if not turns.being_started(home, name):
+    if not turns.is_being_started(home, name):
         look(home, name)
 
 
@@ -101,9 +101,9 @@ def stop(home: Home, name: str, *, timeout: float | None = None, report: Callabl
             with suppress(NectarError):
                 ask(home.socket(name), {"do": "stop", "timeout": timeout}, timeout=HASTENING)
 
-    with turns.turn(home, name, report=hasten):
+    with turns.take(home, name, report=hasten):
         overruled = turns.overrule(home, name)
-        record = records(home).get(name)
+        record = refresh(home).get(name)
         if record is None:
             if not overruled:
                 raise registry.missing(name)
@@ -138,11 +138,11 @@ def remove(home: Home, name: str, *, stop_first: bool = False, report: Callable[
     :raises ConflictError: it runs, or is being started.
     """
     require_known(home, name)
-    with turns.turn(home, name, report=report):
-        if not stop_first and turns.being_started(home, name):
+    with turns.take(home, name, report=report):
+        if not stop_first and turns.is_being_started(home, name):
             raise ConflictError(f"The handler {name!r} is being started.", hint=f"nectar stop {name}, or remove it with --stop.")
         overruled = turns.overrule(home, name)
-        record = records(home).get(name)
+        record = refresh(home).get(name)
         if record is None and not overruled:
             raise registry.missing(name)
         if record is not None and record.status == "running":
@@ -156,7 +156,7 @@ def _forget(home: Home, name: str) -> None:
     with namelock.keep_free(home, name) as free:
         if not free:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
-        with keeping.forgotten(home, name), registry.changing(home) as current:
+        with keeping.forget(home, name), registry.change(home) as current:
             current.pop(name, None)
         log = home.log(name)
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
@@ -165,7 +165,7 @@ def _forget(home: Home, name: str) -> None:
 
 
 def _update(home: Home, name: str, **changes: object) -> None:
-    with registry.changing(home) as current:
+    with registry.change(home) as current:
         if name in current:
             current[name] = current[name].but(**changes)
 

@@ -75,7 +75,7 @@ def look(home: Home, name: str) -> Detail:
     )
 
 
-def failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
+def find_failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
     """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
     found = {}
     for name, record in records.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nectar import ownership
 from nectar.home import NAME_PATTERN
-from nectar.locks import Busy, held
+from nectar.locks import Busy, hold
 from nectar.manage.daemon.given import Given
 from nectar.manage.files.writing import write_whole
 from nectar.manage.handlers import registry
@@ -28,7 +28,7 @@ _BESIDE = re.compile(r"(.+)\.env(\.unrecorded(?:\.new)?|\.new|\.[0-9]+\.new)")
 
 
 @contextmanager
-def kept(home: Home, name: str, given: Given) -> Iterator[None]:
+def keep(home: Home, name: str, given: Given) -> Iterator[None]:
     """Keep variables for later starts; what was there before comes back when the block fails. To be used in the name's turn.
 
     :param given: belongs to the record that the block writes. Where that is killed, :func:`sweep` sees it.
@@ -51,7 +51,7 @@ def kept(home: Home, name: str, given: Given) -> Iterator[None]:
 
 
 @contextmanager
-def forgotten(home: Home, name: str) -> Iterator[None]:
+def forget(home: Home, name: str) -> Iterator[None]:
     """Remove what is kept once the block has removed the record. To be used in the name's turn.
 
     Where that ends in between, the next command's :func:`sweep` sees by the record what is to be done.
@@ -70,7 +70,7 @@ def sweep(home: Home) -> None:
     newer = {name for name, record in registry.read(home).items() if record.is_newer} if left else set()
     for name in left.keys() - newer:
         paths = left[name]
-        with suppress(Busy, OSError), held(home.turn(name), wait=False):  # else they are being written, or cannot be removed now
+        with suppress(Busy, OSError), hold(home.turn(name), wait=False):  # else they are being written, or cannot be removed now
             record = registry.read(home).get(name)
             if _mark(home, name) not in paths:
                 pass

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _POLL = 0.1
 
 
-def lines(home: Home, name: str, *, last: int, follow: bool, wanted: Callable[[], bool] = lambda: True) -> Generator[str]:
+def read_lines(home: Home, name: str, *, last: int, follow: bool, wanted: Callable[[], bool] = lambda: True) -> Generator[str]:
     """The last lines of a log, and then each further one as it is written.
 
     :param last: how many; the rotated part counts too.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NewerError, NotFoundError, UnresponsiveError
 from nectar.home import NAME_PATTERN
-from nectar.locks import Busy, held
+from nectar.locks import Busy, hold
 from nectar.manage.files.writing import write_whole
 from nectar.manage.uv.logins import redacted
 from nectar.settings import Settings
@@ -177,7 +177,7 @@ def missing(name: str) -> NotFoundError:
     return NotFoundError(f"There is no handler {name!r}.", hint="nectar view lists the handlers.")
 
 
-def holder(records: dict[str, Record], alias: str, *, other_than: str) -> str | None:
+def find_owner(records: dict[str, Record], alias: str, *, other_than: str) -> str | None:
     """The name of another handler that an alias is attached to."""
     return next((name for name, record in records.items() if name != other_than and alias in record.attached_aliases), None)
 
@@ -188,7 +188,7 @@ def require_free(records: dict[str, Record], aliases: tuple[str, ...], *, name: 
     :raises ConflictError: one of the aliases has another handler, running or stopped.
     """
     for alias in aliases:
-        owner = holder(records, alias, other_than=name)
+        owner = find_owner(records, alias, other_than=name)
         if owner is not None:
             raise ConflictError(
                 f"The alias {alias!r} has a handler already: {owner!r}.",
@@ -197,7 +197,7 @@ def require_free(records: dict[str, Record], aliases: tuple[str, ...], *, name: 
 
 
 @contextmanager
-def changing(home: Home) -> Iterator[dict[str, Record]]:
+def change(home: Home) -> Iterator[dict[str, Record]]:
     """The records, to change in place; they are written when the block ends without an exception, and only if they changed.
 
     :raises UnresponsiveError: another command holds the registry for longer than :data:`LOCK_TIMEOUT`.
@@ -207,7 +207,7 @@ def changing(home: Home) -> Iterator[dict[str, Record]]:
     home.create()
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(home.registry_lock, seconds=LOCK_TIMEOUT))
+            stack.enter_context(hold(home.registry_lock, seconds=LOCK_TIMEOUT))
         except Busy:
             raise UnresponsiveError(
                 "Another command has been changing the registry for too long.", where=str(home.registry_lock)

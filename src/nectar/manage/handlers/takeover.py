@@ -59,14 +59,14 @@ class Takeover:
         """
         with Starting(self._prepared) as daemon:
             loaded = daemon.load(meanwhile=self._attempt.require_wanted)
-            with self._attempt.taking():
+            with self._attempt.take_turn():
                 with _uninterrupted():
                     self._stop()
                     daemon.take()
                     with self._recorded(daemon.pid) as written:
                         daemon.serve()
                         self.in_vain = False
-                problems = attachments.problems_of(self._home, self._name, written.attached_aliases)
+                problems = attachments.sync_or_explain(self._home, self._name, written.attached_aliases)
         return Launched(name=self._name, record=written, problems=problems, warnings=loaded["warnings"])
 
     def _stop(self) -> None:
@@ -79,8 +79,8 @@ class Takeover:
     @contextmanager
     def _recorded(self, pid: int) -> Iterator[Record]:
         """Write the record, and the variables beside it; what these replace comes back when the block fails."""
-        with keeping.kept(self._home, self._name, self._prepared.given):
-            with registry.changing(self._home) as records:
+        with keeping.keep(self._home, self._name, self._prepared.given):
+            with registry.change(self._home) as records:
                 before = records.get(self._name)
                 self._attempt.require_unchanged(before)
                 asked = self._still_asked(before)
@@ -94,7 +94,7 @@ class Takeover:
 
     def _unrecord(self, written: Record, before: Record | None) -> None:
         """Put back what was there before; what other commands have changed since stays."""
-        with registry.changing(self._home) as records:
+        with registry.change(self._home) as records:
             now = records.get(self._name)
             if now is None or now.started != written.started:  # it is another command's by now
                 return

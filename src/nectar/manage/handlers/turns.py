@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from nectar import ownership, processes
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
-from nectar.locks import Busy, held, is_at, is_free
+from nectar.locks import Busy, hold, is_at, is_free
 from nectar.manage.handlers import registry
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ class Attempt:
             raise self._overruled("stopped")
 
     @contextmanager
-    def taking(self) -> Iterator[None]:
+    def take_turn(self) -> Iterator[None]:
         """Hold the turn, to put the new daemon in its place.
 
         :raises ConflictError: a later command wants something else.
         """
-        with turn(self._home, self._name, report=self._report):
+        with take(self._home, self._name, report=self._report):
             self.require_wanted()
             self.require_unchanged(registry.read(self._home).get(self._name))
             yield
@@ -80,7 +80,7 @@ class Attempt:
 
 
 @contextmanager
-def starting(home: Home, name: str, *, report: Callable[[str], None]) -> Iterator[Attempt]:
+def begin(home: Home, name: str, *, report: Callable[[str], None]) -> Iterator[Attempt]:
     """Be the one command that starts a handler.
 
     :param report: is told when another one has to be waited for.
@@ -94,7 +94,7 @@ def starting(home: Home, name: str, *, report: Callable[[str], None]) -> Iterato
         def tell() -> None:
             report(f"Another command{_whose(path)} is starting {name!r}. This one goes on when that has ended.")
 
-        with held(path, waiting=tell) as descriptor:
+        with hold(path, waiting=tell) as descriptor:
             _sign(descriptor)
             attempt = Attempt(home, name, file, report)
             attempt.require_wanted()
@@ -104,7 +104,7 @@ def starting(home: Home, name: str, *, report: Callable[[str], None]) -> Iterato
 
 
 @contextmanager
-def turn(home: Home, name: str, *, report: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
+def take(home: Home, name: str, *, report: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
     """Be the one command that ends a handler's daemon, or puts one in its place.
 
     :param report: is told when another one has to be waited for.
@@ -121,7 +121,7 @@ def turn(home: Home, name: str, *, report: Callable[[str], None], patience: floa
 
     with ExitStack() as stack:
         try:
-            _sign(stack.enter_context(held(path, seconds=seconds, waiting=tell)))
+            _sign(stack.enter_context(hold(path, seconds=seconds, waiting=tell)))
         except Busy:
             raise UnresponsiveError(
                 f"Another command{_whose(path)} has been stopping or starting {name!r} for more than {seconds:g} seconds.",
@@ -131,18 +131,18 @@ def turn(home: Home, name: str, *, report: Callable[[str], None], patience: floa
         yield
 
 
-def being_started(home: Home, name: str) -> bool:
+def is_being_started(home: Home, name: str) -> bool:
     """Whether a command is starting a handler now."""
     return not is_free(home.start(name))
 
 
-def all_being_started(home: Home) -> list[str]:
+def list_being_started(home: Home) -> list[str]:
     """The names of handlers that commands are starting now."""
     names = sorted(path.name.removesuffix(_STARTING) for path in home.handlers.glob(f"*{_STARTING}"))
-    return [name for name in names if NAME_PATTERN.fullmatch(name) and being_started(home, name)]
+    return [name for name in names if NAME_PATTERN.fullmatch(name) and is_being_started(home, name)]
 
 
-def taken(home: Home, name: str) -> bool:
+def is_taken(home: Home, name: str) -> bool:
     """Whether a command is ending a handler's daemon now, or putting one in its place."""
     return not is_free(home.turn(name))
 
@@ -152,7 +152,7 @@ def overrule(home: Home, name: str) -> bool:
 
     :returns: whether there was one.
     """
-    found = being_started(home, name)
+    found = is_being_started(home, name)
     if found:
         home.start(name).unlink(missing_ok=True)
     return found

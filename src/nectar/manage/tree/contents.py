@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.locks import Busy, held
+from nectar.locks import Busy, hold
 from nectar.manage.files import authored
 from nectar.manage.files.writing import write_whole
 
@@ -95,7 +95,7 @@ class Memory:
         if self._place is None or self._now == self._before or not self._place.parent.is_dir():
             return
         files = {name: [*mark, digest.hex()] for name, (mark, digest) in list(self._now.items())[:MOST]}
-        with suppress(OSError, Busy), held(self._place.with_suffix(".guard"), wait=False):
+        with suppress(OSError, Busy), hold(self._place.with_suffix(".guard"), wait=False):
             write_whole(self._place, json.dumps({"schema": _SCHEMA, "files": files}).encode())
 
     @cached_property
