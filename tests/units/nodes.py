@@ -40,7 +40,7 @@ class Hints(Events):
     :ivar tries: the alias of each try to watch a directory, with the second.
     """
 
-    def __init__(self, tell: Callable[[Hint], None], nodes: Nodes) -> None:
+    def __init__(self, tell: Callable[[Hint], None], nodes: Directories) -> None:
         super().__init__(tell)
         self.nodes = nodes
         self.lives = True
@@ -129,51 +129,108 @@ class Taken:
         self.alias.settle(self.spool, self.question.claim)
 
 
-class Nodes:
-    """:ivar ahead: seconds that the wall's clock is ahead of the machine's.
-    :ivar runs: names of aliases for which something runs that no interrupt has ended yet.
-    :ivar interrupts: the alias of each interrupt, with the second.
+class Directories:
+    """What the nodes have on disk, and what tells of it.
+
+    :ivar ahead: seconds that the wall's clock is ahead of the machine's.
     :ivar broken: names of aliases that fail each time they are opened.
     :ivar watched: the alias of each try to watch its directory, with the second.
-    :ivar serves: whether questions are taken as soon as there are any, and ``answers`` whether they are answered at once.
-    :ivar taken: what was taken by that, with the second.
     """
 
-    def __init__(self, directory: Path, *names: str, **settings: Any) -> None:
-        self.machine = Ticking()
-        self.loop: Loop = loop_of(self.machine)
-        self.faults: list[Exception] = []
-        self.loop.faulted = self.faults.append
-        self.settings = Settings(**settings)
+    def __init__(self, directory: Path, names: tuple[str, ...], machine: Machine, loop: Loop) -> None:
+        self.machine = machine
+        self.loop = loop
         self.home = Home(directory)
         self.home.create()
         for name in names:
             self.home.computations(name).mkdir(parents=True, exist_ok=True)
-        self.runs: set[str] = set()
-        self.interrupts: list[tuple[str, float]] = []
+        self.attach(*names)
         self.broken: set[str] = set()
         self.watched: list[tuple[str, float]] = []
+        self._written = 0
+        # Files have the machine's own time; half a second more or less is of no account, and a whole number would be on the edge.
+        self.ahead = int(time.time()) - self.machine.now + 0.5
+        self.watcher = Watcher(loop, self._watch)
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self.machine.now + self.ahead
+
+    def attach(self, *names: str) -> None:
+        """Write the registry; nobody is told."""
+        self.register(json.dumps({"h": {"attached_aliases": names}}))
+
+    def register(self, text: str) -> None:
+        aside = self.home.registry.with_suffix(".aside")
+        aside.write_text(text)
+        aside.rename(self.home.registry)
+
+    def put(self, alias: str, *comp_ids: str, hidden: bool = False, **fields: Any) -> None:
+        """Ask questions, the first of which is the oldest, without an event."""
+        for comp_id in comp_ids:
+            self.write(alias, comp_id, sample(comp_id=comp_id, **fields).to_json(), hidden=hidden)
+
+    def write(self, alias: str, comp_id: str, content: bytes, *, hidden: bool = False) -> Path:
+        """:param hidden: whether the directory's time does not tell of it."""
+        directory = self.home.computations(alias)
+        before = directory.stat().st_mtime_ns
+        path = directory / f"{comp_id}.pending"
+        path.write_bytes(content)
+        # How fine the file system's clock is must not matter.
+        written = self._written = max(before, self._written, path.stat().st_mtime_ns) + 1
+        os.utime(path, ns=(written, written))
+        told = before if hidden else written
+        os.utime(directory, ns=(told, told))
+        return path
+
+    def hint(self, alias: str, comp_id: str) -> None:
+        """Tell of a question, as an event does."""
+        self.hints.tell((self.hints.watches[alias], f"{comp_id}.pending".encode()))
+
+    def answered(self, alias: str) -> set[str]:
+        return {path.stem for path in self.home.computations(alias).glob("*.complete")}
+
+    def claimed(self, alias: str) -> set[str]:
+        return {name.split(".")[0] for name in os.listdir(self.home.computations(alias) / ".nectar")}
+
+    def _watch(self, tell: Callable[[Hint], None]) -> Hints:
+        self.hints = Hints(tell, self)
+        return self.hints
+
+
+class Nodes(Directories):
+    """The aliases of one handler, and their nodes.
+
+    :ivar runs: names of aliases for which something runs that no interrupt has ended yet.
+    :ivar interrupts: the alias of each interrupt, with the second.
+    :ivar serves: whether questions are taken as soon as there are any, and ``answers`` whether they are answered at once.
+    :ivar taken: what was taken by that, with the second.
+    """
+
+    machine: Ticking
+
+    def __init__(self, directory: Path, *names: str, **settings: Any) -> None:
+        machine = Ticking()
+        super().__init__(directory, names, machine, loop_of(machine))
+        self.faults: list[Exception] = []
+        self.loop.faulted = self.faults.append
+        self.runs: set[str] = set()
+        self.interrupts: list[tuple[str, float]] = []
         self.serves = False
         self.answers = True
         self.taken: list[tuple[float, Taken]] = []
         self.files = Files()
-        self.written = 0
         self.counts: Counter[str] = Counter()
         self.said = Said()
         self.replies: list[tuple[float, dict[str, Any]]] = []
-        self.attach(*names)
-        # Files have the machine's own time; half a second more or less is of no account, and a whole number would be on the edge.
-        self.ahead = int(time.time()) - self.machine.now + 0.5
-        seldom = Seldom(self.said.log, self.machine.clock)
-        self.watcher = Watcher(self.loop, self._watch)
         self.aliases = Aliases(
             "h",
             self.home,
-            self.settings,
+            Settings(**settings),
             self.loop,
             self.watcher,
             self.said.log,
-            seldom,
+            Seldom(self.said.log, self.machine.clock),
             self._interrupt,
             self.counts,
             Age(self.machine.clock, self.wall),
@@ -188,43 +245,25 @@ class Nodes:
     def go(self, seconds: float) -> None:
         go(self.machine, self.loop, seconds, self._pump)
 
-    def wall(self) -> float:
-        """Unix seconds."""
-        return self.machine.now + self.ahead
-
     def close(self) -> None:
         self.aliases.close()
-
-    def attach(self, *names: str) -> None:
-        """Write the registry; nobody is told."""
-        self.register(json.dumps({"h": {"attached_aliases": names}}))
-
-    def register(self, text: str) -> None:
-        aside = self.home.registry.with_suffix(".aside")
-        aside.write_text(text)
-        aside.rename(self.home.registry)
 
     def sync(self) -> None:
         """Have the registry looked at, as a request does; the reply is kept with its second."""
         self.aliases.sync(lambda reply: self.replies.append((self.machine.seconds, reply)))
 
-    def put(self, alias: str, *comp_ids: str, hidden: bool = False, **fields: Any) -> None:
-        """Ask questions, the first of which is the oldest, without an event."""
-        for comp_id in comp_ids:
-            self.write(alias, comp_id, sample(comp_id=comp_id, **fields).to_json(), hidden=hidden)
+    def take(self, running: Mapping[str, int] | None = None) -> Taken | None:
+        """Claim the next question, where there is one."""
+        found = self.aliases.next(running or {})
+        return None if found is None else Taken(*found)
 
-    def write(self, alias: str, comp_id: str, content: bytes, *, hidden: bool = False) -> Path:
-        """:param hidden: whether the directory's time does not tell of it."""
-        directory = self.home.computations(alias)
-        before = directory.stat().st_mtime_ns
-        path = directory / f"{comp_id}.pending"
-        path.write_bytes(content)
-        # How fine the file system's clock is must not matter.
-        written = self.written = max(before, self.written, path.stat().st_mtime_ns) + 1
-        os.utime(path, ns=(written, written))
-        told = before if hidden else written
-        os.utime(directory, ns=(told, told))
-        return path
+    def take_all(self, most: int = 1000) -> list[str]:
+        """Claim what there is, which is answered at once."""
+        names: list[str] = []
+        while len(names) < most and (taken := self.take()) is not None:
+            names.append(taken.name)
+            taken.answer()
+        return names
 
     @property
     def seconds_taken(self) -> dict[str, float]:
@@ -241,29 +280,6 @@ class Nodes:
         finally:
             for module in FILE_MODULES:
                 vars(module)["os"] = os
-
-    def hint(self, alias: str, comp_id: str) -> None:
-        """Tell of a question, as an event does."""
-        self.hints.tell((self.hints.watches[alias], f"{comp_id}.pending".encode()))
-
-    def take(self, running: Mapping[str, int] | None = None) -> Taken | None:
-        """Claim the next question, where there is one."""
-        found = self.aliases.next(running or {})
-        return None if found is None else Taken(*found)
-
-    def take_all(self, most: int = 1000) -> list[str]:
-        """Claim what there is, which is answered at once."""
-        names: list[str] = []
-        while len(names) < most and (taken := self.take()) is not None:
-            names.append(taken.name)
-            taken.answer()
-        return names
-
-    def answered(self, alias: str) -> set[str]:
-        return {path.stem for path in self.home.computations(alias).glob("*.complete")}
-
-    def claimed(self, alias: str) -> set[str]:
-        return {name.split(".")[0] for name in os.listdir(self.home.computations(alias) / ".nectar")}
 
     @property
     def attached(self) -> list[str]:
@@ -289,7 +305,3 @@ class Nodes:
             self.aliases.tick()
         finally:
             self.loop.later(TICK, self._tick)
-
-    def _watch(self, tell: Callable[[Hint], None]) -> Hints:
-        self.hints = Hints(tell, self)
-        return self.hints
