@@ -56,7 +56,7 @@ def parts(bench: Bench, path: Path | None, environ: Mapping[str, str] | None = N
     """The digests of a source that has a lock, as a launch would have them."""
     found = survey(bench.home, open_source(path, **options), os.environ if environ is None else environ)
     assert found.key == plan.key_of(found.digests)
-    return found.digests
+    return dict(found.digests)
 
 
 def link(place: Path, target: str) -> None:

@@ -14,7 +14,6 @@ from nectar.locks import hold
 from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
-from nectar.manage.source.plan import key_of
 from nectar.manage.source.pyproject import open_project
 from nectar.manage.source.script import MANIFEST, SNAPSHOT
 from nectar.manage.tree import unlisted
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.environment.generations import Environment
+    from nectar.manage.environment.installed import Distribution
     from nectar.manage.environment.survey import Survey
     from nectar.manage.source.plan import Plan
+    from nectar.protocol import EntryPoint
 
 
 def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool) -> Environment | None:
@@ -39,8 +40,8 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
     :raises EnvironmentFailedError: it cannot be built.
     """
     locked = locking.lock(home, found, shop, upgrade=upgrade)
-    digests = locked.digests
-    key = key_of(digests)
+    key = locked.key
+    assert key is not None, "it has a lock"
     with hold(
         home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
     ):
@@ -59,7 +60,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
         try:
             with _naming_ignored(locked.plan, shop):
                 made = _install(locked.plan, shop)
-                marker = replace(_inspect(locked.plan, shop, made), key=key, digests=digests, rebuilt=rebuilt)
+                marker = replace(_inspect(locked.plan, shop, made), key=key, digests=dict(locked.digests), rebuilt=rebuilt)
         except locking.LockMismatchError:
             if found.has_own_lock or last:
                 raise
@@ -68,7 +69,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
             return None
         marker.write(shop.venv)
         shop.venv.rename(home.envs / generations.next_name(home, key))
-        return generations.newest(home, key)
+        return generations.whole(home, key)
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     :returns: what steered its Python before the sync.
     """
     project = ("--project", shop.tree / plan.project)
-    flags = ("--no-project", "--relocatable", "--python", shop.interpreter(plan))
+    flags = ("--no-project", "--relocatable", "--python", shop.choose_python(plan))
     made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
@@ -124,30 +125,8 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
     :param made: what steered its Python before anything was installed.
     """
     found = installed.distributions(shop.venv)
-    steering.refuse(shop.venv, made, found)
-    installed.refuse_outside(shop.venv, found)
-    noted = notes.take(shop.venv)
-    broken = list(installed.mismatches(shop.venv, found, digests={path: str(note[-1]) for path, note in noted.items()}))
-    if broken:
-        raise EnvironmentFailedError(
-            "What uv installed is not what the distributions' records say: " + "; ".join(broken[:3]) + ".",
-            where=f"the whole log is {shop.log}",
-            hint=f"A damaged or edited copy may lie in uv's cache: uv cache clean {broken[0].split(':')[0]}",
-        )
-    installed.refuse_ours(found)
-    own = next((each for each in found if each.name == plan.distribution), None)
-    entries = installed.entries(found, plan.distribution)
-    if own is None or not entries:
-        raise EnvironmentFailedError(
-            f"{plan.distribution} was installed without an entry point in the group nectar.handlers."
-            if own
-            else f"{plan.distribution} was not installed.",
-            where=str(shop.source.shown),
-            hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
-        )
-    extras.require(plan.asked.extras, own.extras, where=shop.source.shown)
-    if shop.source.kind != "file":  # whose module is in the snapshot
-        installed.refuse_lost_entries(shop.venv, entries)
+    noted = _take_notes(shop, found, made)
+    own, entries = _require_handler(plan, shop, found)
     for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:
         shop.uv.report(
             f"warning: the installed {path} is not the one in the source; either the build backend changes it, or it took an old copy."
@@ -169,3 +148,37 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
         nectar=__version__,
         noted=True,
     )
+
+
+def _take_notes(shop: Workshop, found: list[Distribution], made: Mapping[str, tuple[int, int, int]]) -> dict[str, notes.Note]:
+    """Note all files of the venv, which are those that its distributions say, and none that harms it."""
+    steering.refuse(shop.venv, made, found)
+    installed.refuse_outside(shop.venv, found)
+    noted = notes.take(shop.venv)
+    broken = list(installed.mismatches(shop.venv, found, digests={path: str(note[-1]) for path, note in noted.items()}))
+    if broken:
+        raise EnvironmentFailedError(
+            "What uv installed is not what the distributions' records say: " + "; ".join(broken[:3]) + ".",
+            where=f"the whole log is {shop.log}",
+            hint=f"A damaged or edited copy may lie in uv's cache: uv cache clean {broken[0].split(':')[0]}",
+        )
+    installed.refuse_ours(found)
+    return noted
+
+
+def _require_handler(plan: Plan, shop: Workshop, found: list[Distribution]) -> tuple[Distribution, tuple[EntryPoint, ...]]:
+    """The handler's own distribution, and its entry points for handlers."""
+    own = next((each for each in found if each.name == plan.distribution), None)
+    entries = installed.entries(found, plan.distribution)
+    if own is None or not entries:
+        raise EnvironmentFailedError(
+            f"{plan.distribution} was installed without an entry point in the group nectar.handlers."
+            if own
+            else f"{plan.distribution} was not installed.",
+            where=str(shop.source.shown),
+            hint='Declare the handler under [project.entry-points."nectar.handlers"], and a [build-system].',
+        )
+    extras.require(plan.asked.extras, own.extras, where=shop.source.shown)
+    if shop.source.kind != "file":  # whose module is in the snapshot
+        installed.refuse_lost_entries(shop.venv, entries)
+    return own, entries

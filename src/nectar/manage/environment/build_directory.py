@@ -41,11 +41,15 @@ _TALK = ("Using CPython", "Resolved ", "Creating virtual environment", "Activate
 class Workshop:
     """A place to build in, which is gone afterwards, and the uv that works in it.
 
+    :ivar tree: the copy of the source.
+    :ivar venv: the environment, until it is in its place.
     :ivar left_out: what of the source is not in the tree, as lines that were reported; an error of the build repeats them.
     """
 
     source: Source
     directory: Path
+    tree: Path
+    venv: Path
     log: Path
     uv: Uv
     downloads: bool
@@ -54,16 +58,8 @@ class Workshop:
     _python: str | None = None
     _copied: Mapping[str, Seen] = field(default_factory=dict)
 
-    @property
-    def tree(self) -> Path:
-        return self.directory / "tree"
-
-    @property
-    def venv(self) -> Path:
-        return self.directory / "venv"
-
-    def interpreter(self, plan: Plan) -> str:
-        """What to give uv as ``--python``."""
+    def choose_python(self, plan: Plan) -> str:
+        """What to give uv as ``--python``; uv is asked once."""
         if self._python is None:
             self._python = interpreters.choose(self.uv, plan.asked.python, downloads=self.downloads)
         return self._python
@@ -122,21 +118,24 @@ class Workshop:
 
     def words(self, outcome: Outcome) -> str:
         """What uv said, with the author's paths in place of the copies'."""
-        text = outcome.errors.strip()
-        for spelled in (str(self.tree), quote(str(self.tree))):
-            text = text.replace(spelled, str(self.source.directory))
+        text = _with_own_paths(outcome.errors.strip(), self.tree, self.source.directory)
         lines = [line for line in text.splitlines() if not line.startswith(_TALK)]
         return "\n".join(lines[-80:])
 
 
+def _with_own_paths(text: str, tree: Path, own: Path) -> str:
+    for spelled in (str(tree), quote(str(tree))):
+        text = text.replace(spelled, str(own))
+    return text
+
+
 @contextmanager
-def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None]) -> Iterator[Workshop]:
+def open_workshop(home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None]) -> Iterator[Workshop]:
     """A workshop in the data dir. What killed ones left is swept first.
 
     :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
     """
-    binary = find_uv()
-    log = home.builds / f"{source.name}.log"
+    binary, own, log = find_uv(), source.directory, home.builds / f"{source.name}.log"
     variables, downloads = _variables(home, environ, source.build_env, downloads=source.downloads, report=report)
     if source.offline:
         variables["UV_OFFLINE"] = "1"
@@ -144,26 +143,20 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
     # uv's cache shares it with every other environment, and whoever edits one of them edits them all.
     variables["UV_LINK_MODE"] = "copy"
     try:
-        with ExitStack() as stack:
-            # Nobody sweeps between the directory's making and its lock.
-            with hold(home.env_locks / _SWEEPING):
-                _remove_abandoned(home)
-                directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
-                descriptor = stack.enter_context(hold(directory / "lock"))
-
-            def tell(line: str) -> None:
-                for spelled in (str(directory / "tree"), quote(str(directory / "tree"))):
-                    line = line.replace(spelled, str(source.directory))
-                report(line)
-
-            uv = Uv(binary, variables, tell, _writer(log), held=(descriptor,), settings=directory / SETTINGS)
-            try:
-                uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
-                shop = Workshop(source, directory, log, uv, downloads, environ)
-                with shop.repeating():
-                    yield shop
-            finally:
-                shutil.rmtree(directory, ignore_errors=True)
+        with _directory(home) as (directory, lock):
+            tree = directory / "tree"
+            uv = Uv(
+                binary,
+                variables,
+                lambda line: report(_with_own_paths(line, tree, own)),
+                _writer(log),
+                held=(lock,),
+                settings=directory / SETTINGS,
+            )
+            uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
+            shop = Workshop(source, directory, tree, directory / "venv", log, uv, downloads, environ)
+            with shop.repeating():
+                yield shop
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise EnvironmentFailedError(
@@ -171,6 +164,21 @@ def workshop(home: Home, source: Source, environ: Mapping[str, str], report: Cal
             where=str(error.filename or home.envs),
             hint="nectar gc removes environments that nothing uses." if full else None,
         ) from error
+
+
+@contextmanager
+def _directory(home: Home) -> Iterator[tuple[Path, int]]:
+    """A new directory, and the descriptor of the lock on it; both go."""
+    with ExitStack() as stack:
+        # Nobody sweeps between the directory's making and its lock.
+        with hold(home.env_locks / _SWEEPING):
+            _remove_abandoned(home)
+            directory = Path(tempfile.mkdtemp(prefix=ASIDE, dir=home.envs))
+            descriptor = stack.enter_context(hold(directory / "lock"))
+        try:
+            yield directory, descriptor
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

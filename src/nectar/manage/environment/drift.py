@@ -79,10 +79,10 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         found = survey(home, given, os.environ if environ is None else environ)
     except NectarError as error:
         return [f"source ({error.message})"]
-    now = found.digests
-    if not found.plan.has_lock:  # nothing is resolved for it yet, because something else changed
-        del now["lock"]
-    changed = [name for part, name in _NAMES.items() if part in now and now[part] != marker.digests.get(part)]
+    known = (
+        marker.digests if found.key else {**marker.digests, "lock": found.digests["lock"]}
+    )  # else nothing is resolved for it yet
+    changed = [name for part, name in _NAMES.items() if found.digests[part] != known.get(part)]
     if given.settings.to_mapping() != marker.settings:
         changed = (
             ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]

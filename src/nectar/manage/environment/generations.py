@@ -77,6 +77,12 @@ def newest(home: Home, key: str) -> Environment | None:
     return None
 
 
+def whole(home: Home, key: str) -> Environment | None:
+    """The newest environment of a content, where it is as it was built."""
+    found = newest(home, key)
+    return None if found is None or found.changed else found
+
+
 def newer(home: Home, key: str) -> list[Path]:
     """The environments of a content that a newer nectar made, which are left alone."""
     names = [_name(key, number) for number in sorted(_numbers(home, key))]

@@ -36,9 +36,9 @@ def lock(home: Home, found: Survey, shop: Workshop, *, upgrade: bool) -> Survey:
     :param upgrade: make a new one even where one is kept.
     :raises EnvironmentFailedError: it cannot be resolved, or its sources lie outside, so that nobody could keep it.
     """
-    plan = found.plan
-    if plan.has_lock:
+    if found.key:
         return found
+    plan = found.plan
     if plan.locking.outside:
         raise EnvironmentFailedError(
             f"There is no lock, and some of the handler's sources lie outside its directory: {plan.locking.outside}.",
@@ -65,7 +65,7 @@ def _resolve(plan: Plan, shop: Workshop, *, upgrade: bool = False) -> bytes:
         "--project",
         shop.tree / plan.project,
         "--python",
-        shop.interpreter(plan),
+        shop.choose_python(plan),
         quiet=True,
     )
     if outcome.code:
@@ -84,7 +84,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     said = inline_metadata.read(script)
     # uv would go by all settings in it, whatever file of settings it is given.
     rewrite(shop.tree, plan.locking.script.removesuffix(".lock"), inline_metadata.write(passing.script(said.table)).encode())
-    project = ("--project", shop.tree / plan.project, "--python", shop.interpreter(plan))
+    project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
     checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
     refuse_mismatch(plan, shop, checked)
     if checked.code:

@@ -29,8 +29,12 @@ _STEERING = re.compile(
 
 def made(venv: Path) -> dict[str, tuple[int, int, int]]:
     """What steers an environment now, by path in it: mode, size and when it was written, of a directory its mode alone."""
+    return _made(venv, site_packages(venv))
+
+
+def _made(venv: Path, packages: Path) -> dict[str, tuple[int, int, int]]:
     found = {}
-    for place in (venv, venv / "bin", venv / "lib", site_packages(venv).parent):
+    for place in (venv, venv / "bin", venv / "lib", packages.parent):
         for entry in os.scandir(place):
             name = str(Path(entry.path).relative_to(venv))
             if _STEERING.fullmatch(name):
@@ -42,8 +46,9 @@ def made(venv: Path) -> dict[str, tuple[int, int, int]]:
 
 def added(venv: Path, known: Container[str]) -> list[str]:
     """What steers a finished environment and is neither known of nor nectar's own."""
-    ours = {"bin", "lib", str(site_packages(venv).parent.relative_to(venv)), MARKER, NOTES}
-    return sorted(name for name in made(venv) if name not in known and name not in ours)
+    packages = site_packages(venv)
+    ours = {"bin", "lib", str(packages.parent.relative_to(venv)), MARKER, NOTES}
+    return sorted(name for name in _made(venv, packages) if name not in known and name not in ours)
 
 
 def refuse(venv: Path, before: Mapping[str, tuple[int, int, int]], found: list[Distribution]) -> None:
@@ -52,17 +57,17 @@ def refuse(venv: Path, before: Mapping[str, tuple[int, int, int]], found: list[D
     :param before: what steered when nothing was installed yet.
     :raises EnvironmentFailedError: a distribution's RECORD names such a file, or one was made or changed without.
     """
-    packages = site_packages(venv).relative_to(venv)
+    packages = site_packages(venv)
     for each in found:
         for file, _, _ in each.files:
-            path = os.path.normpath(packages / file)
+            path = os.path.normpath(packages.relative_to(venv) / file)
             if _STEERING.fullmatch(re.sub("^lib64/", "lib/", path)):
                 raise EnvironmentFailedError(
                     f"The distribution {each.name} {each.version} installs {path}, which would steer the environment's Python.",
                     where=f"a dependency of the handler, or the handler itself: {each.name}",
                     hint="Remove it from the handler's dependencies, or the file from its data files.",
                 )
-    now = made(venv)
+    now = _made(venv, packages)
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
         raise EnvironmentFailedError(

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.environment import build, build_directory, generations
+from nectar.manage.environment import build, generations
+from nectar.manage.environment.build_directory import open_workshop
 from nectar.manage.environment.survey import survey
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
     found = survey(home, source, os.environ if environ is None else environ)
-    return _whole(generations.newest(home, found.key)) if found.key else None
+    return generations.whole(home, found.key) if found.key else None
 
 
 def provide(
@@ -46,17 +47,17 @@ def provide(
     environ = os.environ if environ is None else environ
     home.create()
     found = survey(home, source, environ, upgrade=upgrade)
-    known = _whole(generations.newest(home, found.key)) if found.key and not upgrade else None
+    known = generations.whole(home, found.key) if found.key and not upgrade else None
     if known:
         return known
-    with build_directory.workshop(home, source, environ, report) as shop:
+    with open_workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 shop.clear()
                 found = survey(home, source, environ, trusting=False)
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
                 anew, last = upgrade and not attempt, attempt == _ATTEMPTS - 1
-                built = _whole(build.build(home, found, shop, upgrade=anew, last=last))
+                built = build.build(home, found, shop, upgrade=anew, last=last)
                 if built:
                     return built
     raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))
@@ -64,7 +65,7 @@ def provide(
 
 def unchanged(home: Home, key: str) -> Environment | None:
     """One of the same content as that of a name, which is as it was built; None where there is none."""
-    return _whole(generations.newest(home, generations.key_of(key)))
+    return generations.whole(home, generations.key_of(key))
 
 
 def lost(home: Home, key: str) -> str:
@@ -73,8 +74,3 @@ def lost(home: Home, key: str) -> str:
     if found is None or not found.changed:
         return ", or its Python, is gone"
     return f" was changed after it had been built: {found.path / found.changed[0]}"
-
-
-def _whole(found: Environment | None) -> Environment | None:
-    """An environment that is as it was built."""
-    return None if found is None or found.changed else found

@@ -30,33 +30,26 @@ class Survey:
     :ivar plan: with the lock that is kept for it, where the source has none.
     :ivar seen: what it holds.
     :ivar index: the digest of uv's settings.
+    :ivar resolution: by which its resolution is kept.
+    :ivar digests: by part: a plan's (:meth:`nectar.manage.source.plan.Plan.digests`), ``index`` and ``platform``.
+    :ivar key: the name of its environment; None where it must be resolved first.
     :ivar has_own_lock: whether the lock is the author's.
     """
 
     plan: Plan
     seen: Mapping[str, Seen]
     index: str
+    resolution: str
+    digests: Mapping[str, str]
+    key: str | None
     has_own_lock: bool
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The digests of a plan's parts (:meth:`nectar.manage.source.plan.Plan.digests`), of ``index`` and of ``platform``."""
-        return {**self.plan.digests(self.seen), "index": self.index, "platform": platform()}
-
-    @property
-    def key(self) -> str | None:
-        """The name of its environment; None where it must be resolved first."""
-        return key_of(self.digests) if self.plan.has_lock else None
-
-    @property
-    def resolution(self) -> str:
-        """By which its resolution is kept."""
-        return resolution.key_of(self.plan.resolution_digest(self.seen), self.index)
 
     def with_lock(self, content: bytes) -> Survey:
         """The same with a lock."""
         plan = self.plan.with_lock(content)
-        return replace(self, plan=plan, seen=plan.see_lock(self.seen))
+        seen = plan.see_lock(self.seen)
+        digests = {**self.digests, **plan.digests(seen)}
+        return replace(self, plan=plan, seen=seen, digests=digests, key=key_of(digests))
 
 
 def never_source(home: Home) -> tuple[Path, ...]:
@@ -74,9 +67,7 @@ def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: 
     for left in reversed(range(_ATTEMPTS)):
         try:
             plan, memory = source.plan(but=never_source(home)), Memory(place(home, source.path), trusting=trusting)
-            found = Survey(
-                plan, plan.tree.see(memory.look), configuration.digest(environ, above=plan.asked.settings), plan.has_lock
-            )
+            seen, index = plan.tree.see(memory.look), configuration.digest(environ, above=plan.asked.settings)
             break
         except OSError as error:
             if isinstance(error, FileNotFoundError) and left:
@@ -85,6 +76,9 @@ def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: 
                 f"The handler's source cannot be read: {error.strerror or error}.",
                 where=str(error.filename or source.path),
             ) from error
-    kept = None if found.has_own_lock or upgrade else resolution.use(home, found.resolution)
+    digests, has_lock = {**plan.digests(seen), "index": index, "platform": platform()}, plan.has_lock
+    kept_by, key = resolution.key_of(plan.resolution_digest(seen), index), key_of(digests) if has_lock else None
+    found = Survey(plan, seen, index, kept_by, digests, key, has_lock)
+    kept = None if has_lock or upgrade else resolution.use(home, kept_by)
     memory.keep()
     return found if kept is None else found.with_lock(kept)

@@ -39,16 +39,9 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     """
     project = open_handler(directory.resolve())
     gathered = gather(project)
-    root = gathered.space.root if gathered.space else project
     checkout = checkouts.checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
-    asked = Asked(
-        python=_request(project, gathered.space, python),
-        extras=require_extras(project, chosen),
-        settings=None
-        if "uv" in root.section("tool") or (root.directory / "uv.toml").is_file()
-        else configuration.above(root.directory),
-    )
+    asked = _asked(project, gathered, python, chosen)
     assembly = assemble(gathered, base, but)
     if position(project.file, base) not in assembly.pieces:
         raise EnvironmentFailedError(
@@ -57,7 +50,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
             hint="Put the file itself in its place.",
             detail="\n".join(assembly.finish().left_out) or None,
         )
-    lock = root.directory / LOCK
+    lock = gathered.root(project).directory / LOCK
     if lock.is_file():
         assembly.put_file(position(lock, base), lock, Bounds(lock.parent, base))
     assembly.depend_on(checkout.describe() if checkout else [])
@@ -75,6 +68,16 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
             outside=str(min(outside)) if outside else None,
         ),
         asked=asked,
+    )
+
+
+def _asked(project: Project, gathered: Gathered, python: str | None, chosen: tuple[str, ...]) -> Asked:
+    root = gathered.root(project)
+    has_own = "uv" in root.section("tool") or (root.directory / "uv.toml").is_file()
+    return Asked(
+        python=_request(project, gathered.space, python),
+        extras=require_extras(project, chosen),
+        settings=None if has_own else configuration.above(root.directory),
     )
 
 

@@ -42,6 +42,10 @@ class Gathered:
     files: frozenset[Path]
     indexes: frozenset[Path]
 
+    def root(self, project: Project) -> Project:
+        """The project itself, or the root of the workspace that it is in."""
+        return self.space.root if self.space else project
+
     def all(self) -> list[Project]:
         """The projects, whatever they are here for."""
         return [*self.whole.values(), *self.told.values(), *self.roots.values()]

@@ -20,6 +20,8 @@ from nectar.settings import Settings, variable_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nectar.errors import NectarError
+
 Kind = Literal["package", "file", "wheel", "sdist", "requirement"]
 _SDISTS = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -123,33 +125,42 @@ def open_source(
         return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
     if handler is None:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
-    path, behind = extras.of_path(absolute(handler))
-    path = _absolute(path)
+    written, behind = extras.of_path(absolute(handler))
+    path = _absolute(written)
     options["extras"] = extras.together((*behind, *chosen))
-    if path.is_dir():
-        found = pyproject.open_handler(path)
-        return Source(kind="package", path=path, name=_name(found.name), settings=found.settings, **options)
-    if not path.exists() and "://" in str(handler):  # and is not repeated: a password may be in it
-        raise UsageError("This is an address, and no path.", hint="Give it as a requirement: --requirement 'NAME @ ADDRESS'.")
     if not path.exists():
-        raise NotFoundError("There is nothing at this path.", where=str(path), hint="nectar new makes a handler to begin with.")
+        raise _nothing_at(path, handler)
+    kind, name, settings = _identify(path)
+    if kind == "file" and (settings.extras or options["extras"]):
+        hint = "What it needs is listed as dependencies in its inline metadata."
+        raise UsageError("A single file has no extras.", where=str(path), hint=hint)
+    return Source(kind=kind, path=path, name=_name(name), settings=settings, **options)
+
+
+def _identify(path: Path) -> tuple[Kind, str, Settings]:
+    """What lies at a path, its name, and its settings.
+
+    :raises UsageError: it is none of what can be a handler.
+    """
+    if path.is_dir():
+        project = pyproject.open_handler(path)
+        return "package", project.name, project.settings
     if path.suffix == ".py":
-        settings = script.read_metadata(path).settings
-        if settings.extras or options["extras"]:
-            raise UsageError(
-                "A single file has no extras.",
-                where=str(path),
-                hint="What it needs is listed as dependencies in its inline metadata.",
-            )
-        return Source(kind="file", path=path, name=_name(path.stem), settings=settings, **options)
+        return "file", path.stem, script.read_metadata(path).settings
     if path.suffix == ".whl":
-        return Source(kind="wheel", path=path, name=_name(artifact.wheel_name(path)), **options)
+        return "wheel", artifact.wheel_name(path), Settings()
     if path.name.endswith(_SDISTS):
-        return Source(kind="sdist", path=path, name=_name(artifact.sdist_name(path)), **options)
+        return "sdist", artifact.sdist_name(path), Settings()
     raise UsageError(
         "This is no handler: one is a directory with a pyproject.toml, a .py file, a wheel or an sdist.",
         where=str(path),
     )
+
+
+def _nothing_at(path: Path, handler: str | Path) -> NectarError:
+    if "://" in str(handler):  # and is not repeated: a password may be in it
+        return UsageError("This is an address, and no path.", hint="Give it as a requirement: --requirement 'NAME @ ADDRESS'.")
+    return NotFoundError("There is nothing at this path.", where=str(path), hint="nectar new makes a handler to begin with.")
 
 
 def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
