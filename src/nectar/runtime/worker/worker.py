@@ -6,16 +6,12 @@ code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the c
 
 from __future__ import annotations
 
-import builtins
 import faulthandler
-import importlib
 import os
 import signal
 import socket
 import sys
 import time
-import traceback
-import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,8 +19,7 @@ from nectar import features, inherited
 from nectar.api.answers import as_integer
 from nectar.api.computation import Computation
 from nectar.errors import NectarError
-from nectar.runtime import frames
-from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
+from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, trace
 
 if TYPE_CHECKING:
     from nectar.runtime.worker.loader import Handler
@@ -41,72 +36,34 @@ def main() -> NoReturn:
     """Serve the socket whose descriptor is the second argument, until the other side closes it."""
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
-    channel = socket.socket(fileno=descriptor)
     end = os._exit  # before the code can replace it
+    channel = Channel(socket.socket(fileno=descriptor), end)
     status = 1
     try:
         status = Worker(channel).run()
     except BaseException as error:  # it has done something to us that nothing here was made for
-        _complain("nectar's side of the worker", error)
+        complain("nectar's side of the worker", error)
     finally:
         # Threads that the handler left behind must not hold the end up.
-        _flush()
+        flush()
         end(status)
-
-
-# What this module and those that it calls rely on: put back after each run, because the code may have replaced it.
-_NEEDED = [
-    "BaseException",
-    "Exception",
-    "MemoryError",
-    "OSError",
-    "OverflowError",
-    "RecursionError",
-    "TypeError",
-    "UnicodeDecodeError",
-    "ValueError",
-    "bool",
-    "bytearray",
-    "bytes",
-    "dict",
-    "float",
-    "getattr",
-    "hasattr",
-    "int",
-    "isinstance",
-    "len",
-    "list",
-    "max",
-    "min",
-    "sorted",
-    "str",
-    "tuple",
-    "type",
-    "vars",
-]
-_BUILTINS = {name: getattr(builtins, name) for name in _NEEDED}
-_mend = vars(builtins).update
 
 
 class Worker:
     """One worker: loads once, answers many."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._reader = frames.Reader()
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._pid = os.getpid()
         # Kept here, because the code may replace them where they are.
         self._clock = time.perf_counter
         self._getpid = os.getpid
         self._exit = os._exit
-        self._fstat = os.fstat
-        self._recv = channel.recv
-        self._sendall = channel.sendall
-        self._descriptor = channel.fileno()
-        self._identity = self._identify()
+        self._mend = keep_builtins()
         self._limited = ""
 
     def run(self) -> int:
-        first = frames.receive(self._recv, self._reader)
+        first = self._channel.receive()
         if first is None:
             return 0
         order, _ = first
@@ -119,7 +76,8 @@ class Worker:
         handler = self._load(order)
         if handler is None:
             return 1
-        self._send({"do": "ready", "warnings": [*warnings, *handler.warnings]})
+        self._mend = keep_builtins()  # with what the handler replaced when it was loaded, which is its own affair
+        self._channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings]})
         while (received := self._next()) is not None:
             header, body = received
             if header["do"] == "stop":
@@ -128,19 +86,19 @@ class Worker:
         try:
             handler.stopping()
         except BaseException as error:
-            _complain("nectar_worker_stopping", error)
+            complain("nectar_worker_stopping", error)
         return 0
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
         """The next frame. What the code's signal handlers raise meanwhile is its own, and no end of the worker."""
         for _ in range(MAX_RAISED):
             try:
-                return frames.receive(self._recv, self._reader)
+                return self._channel.receive()
             except OSError:
                 break
             except Exception as error:
-                _mend(_BUILTINS)
-                _complain("while nothing was asked", error)
+                self._mend()
+                complain("while nothing was asked", error)
         return None
 
     def _load(self, order: dict[str, Any]) -> Handler | None:
@@ -161,16 +119,16 @@ class Worker:
             handler = load(entry, [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
             handler.started()
         except NectarError as error:
-            self._send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
+            self._channel.send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
             return None
         except BaseException as error:
-            self._send(
+            self._channel.send(
                 {
                     "do": "failed",
-                    "message": f"The handler could not be loaded: {_describe(error)}",
+                    "message": f"The handler could not be loaded: {describe(error)}",
                     "where": None,
                     "hint": None,
-                    "detail": _traceback(error),
+                    "detail": trace(error),
                 },
             )
             return None
@@ -184,37 +142,23 @@ class Worker:
             begun = self._clock()
             returned = handler.compute(computation)
             seconds = self._clock() - begun
-            _mend(_BUILTINS)
+            self._mend()
             reply |= {"status": "success", "value": as_integer(returned), "error": None, "traceback": None, "seconds": seconds}
         except BaseException as error:
             seconds = self._clock() - begun
-            _mend(_BUILTINS)
+            self._mend()
             reply |= {
                 "status": "error",
                 "value": None,
-                "error": _describe(error) + (self._limited if isinstance(error, MemoryError) else ""),
-                "traceback": _traceback(error),
+                "error": describe(error) + (self._limited if isinstance(error, MemoryError) else ""),
+                "traceback": trace(error),
                 "seconds": seconds,
             }
         if self._getpid() != self._pid:
             # The handler forked, and this is the child that came back: it has nothing to say here.
             self._exit(0)
-        _flush()
-        self._send(reply)
-
-    def _send(self, header: dict[str, Any]) -> None:
-        try:
-            # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
-            if self._identify() == self._identity:
-                self._sendall(frames.frame(header))
-                return
-        except OSError:  # the same, or the daemon is gone
-            pass
-        self._exit(frames.CHANNEL_LOST)
-
-    def _identify(self) -> tuple[int, int]:
-        status = self._fstat(self._descriptor)
-        return status.st_dev, status.st_ino
+        flush()
+        self._channel.send(reply)
 
 
 def _displaced(directory: str) -> list[str]:
@@ -245,45 +189,3 @@ def _limit_memory(limit: int | None) -> list[str]:
     if features.resident_memory(os.getpid()):
         return []
     return ["memory_limit ends no worker here: the system does not tell how much memory a process has"]
-
-
-def _complain(where: str, error: BaseException) -> None:
-    try:
-        sys.stderr.write(f"{where}: {_describe(error)}\n")
-    except BaseException:  # noqa: S110 - the same
-        pass
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:  # noqa: S112 - the author's code may have closed or replaced it
-            continue
-
-
-def _describe(error: BaseException) -> str:
-    """Type and message of an exception, bounded."""
-    try:
-        name = type.__getattribute__(type(error), "__name__")[:MAX_ERROR]
-        # A plain copy: a subclass of str would have its say in what follows.
-        message = "".join([str(error)[: MAX_ERROR + 1]])
-    except BaseException:
-        return "An exception whose message cannot be shown"
-    return f"{name}: {message}"[:MAX_ERROR] if message else f"{name}"
-
-
-def _traceback(error: BaseException) -> str | None:
-    """The traceback from the author's first line on: without nectar's own frames and those of the import system."""
-    try:
-        whole = traceback.TracebackException.from_exception(error, compact=True)
-        ours = (str(Path(__file__).parents[2]), importlib.__file__, "<frozen importlib")
-        pending = [whole]
-        while pending:
-            one = pending.pop()
-            kept = [frame for frame in one.stack if not frame.filename.startswith(ours)]
-            one.stack = traceback.StackSummary.from_list(kept)
-            pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
-        return "".join(whole.format())[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
-    except BaseException:
-        return None

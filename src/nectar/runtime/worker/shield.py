@@ -1,0 +1,117 @@
+"""What keeps nectar's side of a worker well in the process that it shares with the handler's code.
+
+That code may replace, close or break whatever it reaches. What is needed after it has run is kept here before it runs; and what it
+leaves behind is looked at as if it were meant to fail.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import os
+import sys
+import traceback
+import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar.runtime import frames
+from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+_NOT_THE_AUTHORS = (str(Path(__file__).parents[2]), importlib.__file__, "<frozen importlib")
+"""How the names of files begin whose lines are no author's."""
+
+
+def keep_builtins() -> Callable[[], None]:
+    """What puts back all builtins as they are now; it needs none of them itself, and leaves new ones alone."""
+    return functools.partial(vars(builtins).update, vars(builtins).copy())
+
+
+class Channel:
+    """The worker's end of the frames to and from its daemon.
+
+    :param end: ends this process at once, with an exit code.
+    """
+
+    def __init__(self, channel: socket.socket, end: Callable[[int], Any]) -> None:
+        self._end = end
+        self._reader = frames.Reader()
+        self._fstat = os.fstat
+        self._recv = channel.recv
+        self._sendall = channel.sendall
+        self._descriptor = channel.fileno()
+        self._identity = self._identify()
+
+    def receive(self) -> tuple[dict[str, Any], bytes] | None:
+        """Wait for a frame; None when the daemon has closed the channel.
+
+        :raises OSError: it is not there any more.
+        :raises Exception: out of a handler of the code's for a signal that came meanwhile.
+        """
+        return frames.receive(self._recv, self._reader)
+
+    def send(self, header: dict[str, Any]) -> None:
+        """Send a frame, or end this process where the channel is not there any more."""
+        try:
+            # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
+            if self._identify() == self._identity:
+                self._sendall(frames.frame(header))
+                return
+        except OSError:  # the same, or the daemon is gone
+            pass
+        self._end(frames.CHANNEL_LOST)
+
+    def _identify(self) -> tuple[int, int]:
+        status = self._fstat(self._descriptor)
+        return status.st_dev, status.st_ino
+
+
+def complain(where: str, error: BaseException) -> None:
+    """Print an exception that costs no answer, where that can be printed."""
+    try:
+        sys.stderr.write(f"{where}: {describe(error)}\n")
+    except BaseException:  # noqa: S110 - the code may have closed or replaced it
+        pass
+
+
+def flush() -> None:
+    """Have out what the code has printed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:  # noqa: S112 - the same
+            continue
+
+
+def describe(error: BaseException) -> str:
+    """Type and message of an exception, bounded."""
+    try:
+        name = type.__getattribute__(type(error), "__name__")[:MAX_ERROR]
+        # A plain copy: a subclass of str would have its say in what follows.
+        message = "".join([str(error)[: MAX_ERROR + 1]])
+    except BaseException:
+        return "An exception whose message cannot be shown"
+    return f"{name}: {message}"[:MAX_ERROR] if message else f"{name}"
+
+
+def trace(error: BaseException) -> str | None:
+    """The traceback from the author's first line on, bounded: without nectar's own frames and those of the import system.
+
+    :returns: None where there is no line of the author's in it, or it cannot be shown.
+    """
+    try:
+        whole = traceback.TracebackException.from_exception(error, compact=True)
+        pending = [whole]
+        while pending:
+            one = pending.pop()
+            kept = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THE_AUTHORS)]
+            one.stack = traceback.StackSummary.from_list(kept)
+            pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
+        return "".join(whole.format())[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
+    except BaseException:
+        return None
