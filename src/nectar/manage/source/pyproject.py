@@ -16,9 +16,11 @@ from nectar.settings import Settings
 
 GROUP = "nectar.handlers"
 PLUGINS = "nectar.plugins"
-BUILD_SYSTEM = """\
+UV_BUILD = "uv_build>=0.9"
+"""The build backend that comes with uv, from the version on that builds what we say; it insists on an upper bound besides."""
+BUILD_SYSTEM = f"""\
     [build-system]
-    requires = ["uv_build>=0.9,<1"]
+    requires = ["{UV_BUILD},<1"]
     build-backend = "uv_build\""""
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+!_-]*")

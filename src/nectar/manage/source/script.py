@@ -20,7 +20,7 @@ from nectar.manage.files.strangers import planted
 from nectar.manage.source import inline_metadata, package, siblings
 from nectar.manage.source.path_sources import gather
 from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
-from nectar.manage.source.pyproject import GROUP, Project, normalised
+from nectar.manage.source.pyproject import GROUP, UV_BUILD, Project, normalised
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
@@ -137,8 +137,8 @@ def _project(said: inline_metadata.Metadata, distribution: str, module: str) -> 
             "dependencies": said.dependencies,
             "entry-points": {GROUP: {module: module}},
         },
-        # uv builds this itself, without a download, where its own version is in bounds (it insists on an upper one).
-        "build-system": {"requires": ["uv_build>=0.9,<100"], "build-backend": "uv_build"},
+        # uv builds this itself, without a download, where its own version is in bounds.
+        "build-system": {"requires": [f"{UV_BUILD},<100"], "build-backend": "uv_build"},
         "tool": {"uv": uv},
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.manage.files import authored
+from nectar.manage.tree.leavings import is_leaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,6 @@ _PARSED = 128 * 1024
 """Bytes of the largest file that is parsed."""
 _SLOW = 10**9
 """Bytes of a file times its braces, above which it is not: Python 3.11 takes the square of an f-string's length for each."""
-_SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _inside(directory: Path, name: str) -> list[Module]:
     found: list[Module] = []
     for place, inner, files in os.walk(directory):
         parts = (name, *Path(place).relative_to(directory).parts)
-        inner[:] = sorted(each for each in inner if each.isidentifier() and each not in _SKIPPED) if len(parts) < _DEEPEST else []
+        inner[:] = sorted(each for each in inner if each.isidentifier() and not is_leaving(each)) if len(parts) < _DEEPEST else []
         modules = [
             Path(place, each)
             for each in sorted(files)

@@ -12,6 +12,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.devices import is_virtual
 from nectar.manage.tree import git
 from nectar.manage.tree.bounds import Bounds, is_below
+from nectar.manage.tree.leavings import OUTPUT, is_leaving
 from nectar.manage.tree.pieces import is_name, parents, stays_inside
 
 if TYPE_CHECKING:
@@ -25,24 +26,6 @@ FILES = 200_000
 
 ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 """Taken even where git ignores them."""
-
-_NEVER = frozenset(
-    {".git", ".hg", ".svn", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".tox", ".nox"}
-    | {
-        "node_modules",
-        ".idea",
-        ".vscode",
-        ".DS_Store",
-        ".ipynb_checkpoints",
-        ".coverage",
-        ".import_linter_cache",
-        ".cache",
-        ".eggs",
-    },
-)
-_NEVER_ENDINGS = (".pyc", ".pyo", ".egg-info", ".swp", "~")
-_OUTPUT = frozenset({"build", "dist"})
-"""At the top of a project these are what a backend wrote; an old ``build/`` puts deleted modules into new wheels."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +117,7 @@ class _Taking:
                 )
             for entry in found:
                 name = prefix + entry.name
-                if _never(entry.name) or (not prefix and _is_output(Path(directory), entry.name)):
+                if is_leaving(entry.name) or (not prefix and _is_output(Path(directory), entry.name)):
                     continue
                 if not entry.is_dir(follow_symlinks=False):
                     yield name
@@ -252,7 +235,7 @@ def _by_git(directory: Path) -> list[str] | None:
         return None
     tracked, others = repository.names(directory)
     names = tracked + [
-        name for name in others if not any(_never(part) for part in name.split("/")) and not _is_output(directory, name)
+        name for name in others if not any(is_leaving(part) for part in name.split("/")) and not _is_output(directory, name)
     ]
     # A project in a directory that git ignores has no list of its own.
     return names if any(name == "pyproject.toml" or name.endswith(".py") for name in names) else None
@@ -260,19 +243,15 @@ def _by_git(directory: Path) -> list[str] | None:
 
 def is_walked(entry: os.DirEntry[str]) -> bool:
     """Whether a thing in a directory is a directory itself, on a disk, and one that can be source."""
-    if _never(entry.name) or not entry.is_dir(follow_symlinks=False):
+    if is_leaving(entry.name) or not entry.is_dir(follow_symlinks=False):
         return False
     device = entry.stat(follow_symlinks=False).st_dev
     return not is_virtual(device) and not os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
 
 
-def _never(part: str) -> bool:
-    return part in _NEVER or part.endswith(_NEVER_ENDINGS)
-
-
 def _is_output(directory: Path, name: str) -> bool:
     top = name.split("/", 1)[0]
-    return top in _OUTPUT and not (directory / top / "__init__.py").exists() and (directory / top).is_dir()
+    return top in OUTPUT and not (directory / top / "__init__.py").exists() and (directory / top).is_dir()
 
 
 def _refuse_large(directory: Path, sizes: dict[str, int], *, by_git: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.tree import git
+from nectar.manage.tree.leavings import COMPILED, PYCACHE
 from nectar.manage.tree.pieces import is_name, parents
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def of_packages(project: Project, taken: Iterable[str]) -> list[str]:
         return []
     tops = sorted(each for each in packages if not packages & set(parents(each)))[:_PATTERNS]
     found = repository.ignored(project.directory, tops)
-    return [name for name in found if name not in taken and not _is_hidden(name) and not name.endswith((".pyc", ".pyo", "~"))]
+    return [name for name in found if name not in taken and not _is_hidden(name) and not name.endswith((*COMPILED, "~"))]
 
 
 def lacking(names: list[str], installed: Iterable[str]) -> list[str]:
@@ -102,7 +103,7 @@ def _relative(pattern: str) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__pycache__" for part in name.split("/"))
+    return any(part.startswith(".") or part == PYCACHE for part in name.split("/"))
 
 
 def _tails(name: str) -> Iterator[str]:
