@@ -5,7 +5,6 @@ What a file system does and then reports as failed, as one of a network may, was
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import secrets
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nectar.api.computation import ComputationResult
-    from nectar.spool.claims import Claim, Question
+    from nectar.spool.claims import Claim
+    from nectar.spool.entries import Content
     from nectar.spool.place import Place
 
 
@@ -38,45 +38,65 @@ class Settled:
     problems: list[OSError] = field(default_factory=list)
 
 
-@dataclass
-class _Answer:
-    """:ivar written: whether it is in its claim.
-    :ivar doubtful: whether it may have been published though the system said that it was not.
-    :ivar missed: whether its claim was not there when it was looked for.
+@dataclass(frozen=True)
+class Answer:
+    """What is to be in a claim, and then to be published.
+
+    :ivar mode: permission bits of the question's file, and ``group`` its group: those of the answer's follow them.
     """
 
-    question: Question
+    claim: Claim
     result: ComputationResult
-    written: bool = False
+    mode: int
+    group: int
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """An answer that is nowhere on disk."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer that is in its claim.
+
+    :ivar doubtful: whether it may have been published though the system said that it was not.
+    """
+
+    answer: Answer
     doubtful: bool = False
-    missed: bool = False
+
+
+Owed = Unwritten | Written
 
 
 class _MissingError(OSError):
     """A claim is not where it should be: it was looked for, and not only something that was to be done with it failed."""
 
 
-class Owed:
-    """What one spool owes."""
+class Answers:
+    """Those that one spool owes."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._answers: dict[Claim, _Answer] = {}
+        self._owed: dict[Claim, Owed] = {}
         self._homeless: set[Claim] = set()
+        self._missed: set[Claim] = set()
+        """Claims that were not there when they were looked for."""
         self._lost: list[tuple[Claim, str]] = []
 
     def __contains__(self, claim: Claim) -> bool:
-        return claim in self._answers
+        return claim in self._owed
 
     @property
     def written(self) -> set[Claim]:
         """Claims with an answer inside."""
-        return {claim for claim, answer in self._answers.items() if answer.written}
+        return {claim for claim, owed in self._owed.items() if isinstance(owed, Written)}
 
-    def owe(self, question: Question, result: ComputationResult, *, written: bool = False) -> None:
-        """:param written: whether the answer is in its claim already."""
-        without = dataclasses.replace(question, raw=b"", computation=None)  # it may have to wait
-        self._answers[question.claim] = _Answer(without, result, written)
+    def owe(self, owed: Owed) -> None:
+        self._owed[owed.answer.claim] = owed
 
     def lose(self, claim: Claim, reason: str) -> None:
         """Nothing of it is left that could be answered: the next :meth:`settle` says so."""
@@ -97,7 +117,7 @@ class Owed:
         """
         settled = Settled(lost=self._lost)
         self._lost = []
-        claims = [*islice(self._answers, limit)] if only is None else [only] if only in self._answers else []
+        claims = [*islice(self._owed, limit)] if only is None else [only] if only in self._owed else []
         if not claims:
             return settled
         try:
@@ -108,16 +128,16 @@ class Owed:
                 return settled
             missing = error.strerror
         for claim in claims:
-            answer = self._answers[claim]
+            answer = self._owed[claim].answer
             try:
                 if missing is not None:
                     raise _MissingError(errno.ENOENT, missing)
-                self._settle(claim, answer)
+                self._settle(claim)
             except OSError as error:
-                reason = self._reason(claim, answer, error, last=last)
+                reason = self._reason(claim, error, last=last)
                 if reason is None:
                     settled.problems.append(error)
-                    self._answers[claim] = self._answers.pop(claim)
+                    self._owed[claim] = self._owed.pop(claim)
                     continue
                 settled.lost.append((claim, reason))
             else:
@@ -134,15 +154,17 @@ class Owed:
         """
         self._place.renew()
         for claim in held:
-            answer = self._answers.get(claim)
-            if answer is None or not answer.doubtful:
-                self._homeless.add(claim)
-            if answer is not None:
-                answer.written = answer.doubtful
+            match self._owed.get(claim):
+                case Written(doubtful=True):  # it may be where it belongs
+                    continue
+                case Written(answer):
+                    self._owed[claim] = Unwritten(answer)
+            self._homeless.add(claim)
 
     def forget(self, claim: Claim) -> None:
-        self._answers.pop(claim, None)
+        self._owed.pop(claim, None)
         self._homeless.discard(claim)
+        self._missed.discard(claim)
 
     def _missing(self, held: Collection[Claim]) -> str | None:
         """Why ``.nectar`` is not in its place and cannot be; None where it is, perhaps only now."""
@@ -154,39 +176,40 @@ class Owed:
                 return f".nectar was removed, and {error}"
         return ".nectar is not in its place any more" if standing is Standing.AWAY else None
 
-    def _settle(self, claim: Claim, answer: _Answer) -> None:
-        if answer.written:
-            try:
-                self._require(claim)
-            except _MissingError:
-                if answer.doubtful:
-                    return
-                raise
-        else:
-            self._write(answer)
-            self._homeless.discard(claim)
-            answer.written = True
+    def _settle(self, claim: Claim) -> None:
+        match self._owed[claim]:
+            case Unwritten(answer):
+                self._write(answer)
+                self._homeless.discard(claim)
+                self._owed[claim] = Written(answer)
+            case Written(answer, doubtful):
+                try:
+                    self._require(claim)
+                except _MissingError:
+                    if doubtful:
+                        return
+                    raise
         try:
             os.rename(claim.name, claim.comp_id + COMPLETE, src_dir_fd=self._place.claims, dst_dir_fd=self._place.directory)
         except OSError:
-            answer.doubtful = True
+            self._owed[claim] = Written(answer, doubtful=True)
             try:
                 self._require(claim)
             except _MissingError:  # it was there just now, and nobody else publishes it
                 return
-            answer.doubtful = False
+            self._owed[claim] = Written(answer)
             raise
 
-    def _reason(self, claim: Claim, answer: _Answer, error: OSError, *, last: bool) -> str | None:
+    def _reason(self, claim: Claim, error: OSError, *, last: bool) -> str | None:
         """Why an answer is lost, or None where it is to be tried again."""
         if not isinstance(error, _MissingError):
-            answer.missed = False
+            self._missed.discard(claim)
             if not (last and claim in self._homeless):
                 return None
         if self._place.gone:
             return "the directory was removed"
-        if not answer.missed and not last:  # a name may be missing for a moment, or ``.nectar`` be about to be removed
-            answer.missed = True
+        if claim not in self._missed and not last:  # a name may be missing for a moment, or ``.nectar`` be about to be removed
+            self._missed.add(claim)
             return None
         return error.strerror
 
@@ -196,38 +219,39 @@ class Owed:
         except FileNotFoundError:
             raise _MissingError(errno.ENOENT, "its claim was removed") from None
 
-    def _write(self, answer: _Answer) -> None:
+    def _write(self, answer: Answer) -> None:
         """Write an answer aside and rename it onto its claim."""
-        question, claims = answer.question, self._place.claims
-        name = _write_aside(claims, answer.result.to_json(), question)
+        claim, claims = answer.claim, self._place.claims
+        name = _write_aside(claims, answer.result.to_json(), answer.mode, answer.group)
         try:
             # The claim must still be there: renaming onto a name that is gone would make one up.
-            if question.claim not in self._homeless:
-                self._require(question.claim)
-            os.rename(name, question.claim.name, src_dir_fd=claims, dst_dir_fd=claims)
+            if claim not in self._homeless:
+                self._require(claim)
+            os.rename(name, claim.name, src_dir_fd=claims, dst_dir_fd=claims)
         except BaseException:
             _remove(name, claims)
             raise
 
 
-def copy_onto(claims: int, question: Question, status: os.stat_result) -> None:
+def copy_onto(claims: int, claim: Claim, content: Content) -> None:
     """Put a copy in the place of a question that is claimed: a file that nobody else has open.
 
     :param claims: descriptor of the directory of claims.
-    :param status: of the question.
+    :param content: of the question.
     :raises OSError: it is as it was.
     """
-    name = _write_aside(claims, question.raw, question)
+    status = content.status
+    name = _write_aside(claims, content.raw, status.st_mode, status.st_gid)
     try:
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=claims, follow_symlinks=False)
-        os.rename(name, question.claim.name, src_dir_fd=claims, dst_dir_fd=claims)
+        os.rename(name, claim.name, src_dir_fd=claims, dst_dir_fd=claims)
     except BaseException:
         _remove(name, claims)
         raise
 
 
-def _write_aside(claims: int, data: bytes, question: Question) -> str:
-    """Write what is to be renamed onto a question's claim, with its mode and its group.
+def _write_aside(claims: int, data: bytes, mode: int, group: int) -> str:
+    """Write what is to be renamed onto a question's claim, with the question's mode and its group.
 
     :returns: the name of the file; the next process removes it where this one dies.
     """
@@ -238,7 +262,7 @@ def _write_aside(claims: int, data: bytes, question: Question) -> str:
             left = memoryview(data)
             while left:
                 left = left[os.write(descriptor, left) :]
-            _give(descriptor, question)
+            _give(descriptor, mode, group)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -254,14 +278,14 @@ def _remove(name: str, claims: int) -> None:
         pass
 
 
-def _give(descriptor: int, question: Question) -> None:
+def _give(descriptor: int, mode: int, group: int) -> None:
     """Have those read an answer who can read its question: a courtesy, while the answer is owed, and not every file system can."""
     try:
-        if question.group != os.fstat(descriptor).st_gid:
-            os.fchown(descriptor, -1, question.group)
+        if group != os.fstat(descriptor).st_gid:
+            os.fchown(descriptor, -1, group)
     except OSError:
         pass
     try:
-        os.fchmod(descriptor, (question.mode | 0o600) & 0o666)
+        os.fchmod(descriptor, (mode | 0o600) & 0o666)
     except OSError:
         pass

@@ -28,7 +28,7 @@ from nectar.api.computation import Computation, ComputationResult, InvalidQuesti
 from nectar.spool.claims import Claim, Later, Question
 from nectar.spool.entries import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
 from nectar.spool.listing import Listed, portions, questions
-from nectar.spool.owed import Owed, Settled, copy_onto
+from nectar.spool.owed import Answer, Answers, Settled, Unwritten, Written, copy_onto
 from nectar.spool.place import Place, SpoolBusyError, SpoolUnusableError, Standing
 from nectar.spool.released import Released
 
@@ -63,7 +63,7 @@ class Spool:
         self._torn = Stillness()
         self._missed: set[Claim] = set()
         self._following: dict[Claim, Claim] = {}
-        self._owed = Owed(place)
+        self._owed = Answers(place)
 
     @classmethod
     def open(cls, path: Path, *, max_bytes: int) -> Spool:
@@ -178,7 +178,6 @@ class Spool:
         understood = self._understand(name, content, comp_id, now)
         if isinstance(understood, Later):
             return understood
-        computation, problem = understood
         if self.place.standing() is Standing.AWAY:  # what is taken to there is lost
             return Later(STILL)
         claim = Claim(comp_id, 1, secrets.token_hex(8))
@@ -195,7 +194,7 @@ class Spool:
             self._keep(claim, content)
         except OSError as error:
             return Later(1.0, claim, error)
-        return self._question(claim, content, computation, problem)
+        return self._question(claim, content, understood)
 
     def resume(self, claim: Claim, now: float) -> Question | Later | None:
         """Look into a claim that is held and not being run, and take it further.
@@ -222,20 +221,19 @@ class Spool:
         self._missed.discard(claim)
         answer = self._answer_in(content, claim)
         if answer is not None:
-            self._owed.owe(self._question(claim, content, None, None), answer, written=True)
+            self._owed.owe(Written(Answer(claim, answer, content.status.st_mode, content.status.st_gid)))
             return None
         content = content.within(self._max_bytes)
         understood = self._understand(claim.name, content, claim.comp_id, now)
         if isinstance(understood, Later):
             return Later(understood.seconds, claim)
-        computation, problem = understood
         self._keep(claim, content)
         if claim.token in self._same_try and self._released.strike(claim.token):
-            return self._question(claim, content, computation, problem)
+            return self._question(claim, content, understood)
         if claim.attempt >= MAX_TRIES:
             problem = f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
-            return self._question(claim, content, None, problem)
-        return self._question(self._next_try(claim), content, computation, problem)
+            return self._question(claim, content, problem)
+        return self._question(self._next_try(claim), content, understood)
 
     def _next_try(self, claim: Claim) -> Claim:
         following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
@@ -271,7 +269,8 @@ class Spool:
 
     def answer(self, question: Question, result: ComputationResult) -> None:
         """Note the answer to a question; :meth:`settle` writes and publishes it."""
-        self._owed.owe(question, dataclasses.replace(result, claim=question.claim.token))
+        ours = dataclasses.replace(result, claim=question.claim.token)
+        self._owed.owe(Unwritten(Answer(question.claim, ours, question.mode, question.group)))
 
     def settle(self, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> Settled:
         """Write and publish what is owed; what cannot be now stays owed.
@@ -311,25 +310,25 @@ class Spool:
         """:param at_least: bytes that are read even where a question must be smaller."""
         return read(name, directory, max(self._max_bytes, at_least))
 
-    def _understand(self, name: str, content: Content, comp_id: str, now: float) -> Later | tuple[Computation | None, str | None]:
+    def _understand(self, name: str, content: Content, comp_id: str, now: float) -> Computation | str | Later:
         """The computation, or why it is none, or that this cannot be told yet."""
-        if content.too_large:
-            self._torn.forget(name)
-            return None, f"it is larger than {self._max_bytes} bytes"
-        computation = problem = None
+        understood: Computation | str
         try:
-            if content.closed is not None:
+            if content.too_large:
+                understood = f"it is larger than {self._max_bytes} bytes"
+            elif content.closed is not None:
                 raise NotWholeError(content.closed)
-            computation = Computation.from_json(content.raw, comp_id=comp_id, timestamp=content.status.st_mtime)
+            else:
+                understood = Computation.from_json(content.raw, comp_id=comp_id, timestamp=content.status.st_mtime)
         except NotWholeError as error:
             still = self._torn.still(name, content, now)
             if still < STILL:
                 return Later(min(STILL - still, max(0.02, still)))
-            problem = str(error)
+            understood = str(error)
         except InvalidQuestionError as error:
-            problem = str(error)
+            understood = str(error)
         self._torn.forget(name)
-        return computation, problem
+        return understood
 
     def _keep(self, claim: Claim, content: Content) -> None:
         """Have a copy in a claim, instead of a question that might pass for an answer: it is this user's, and others can write in it.
@@ -338,7 +337,7 @@ class Spool:
         """
         status = content.status
         if status.st_uid == os.geteuid() and status.st_mode & 0o022 and content.raw and self.place.shared:
-            copy_onto(self._claims, self._question(claim, content, None, None), status)
+            copy_onto(self._claims, claim, content)
 
     @staticmethod
     def _answer_in(content: Content, claim: Claim) -> ComputationResult | None:
@@ -353,8 +352,9 @@ class Spool:
         return answer if answer.comp_id == claim.comp_id else None
 
     @staticmethod
-    def _question(claim: Claim, content: Content, computation: Computation | None, problem: str | None) -> Question:
+    def _question(claim: Claim, content: Content, understood: Computation | str) -> Question:
         status = content.status
+        computation, problem = (None, understood) if isinstance(understood, str) else (understood, None)
         return Question(claim, content.raw, computation, problem, status.st_mtime, stat.S_IMODE(status.st_mode), status.st_gid)
 
     def _hold(self, claim: Claim) -> None:
