@@ -13,6 +13,10 @@ from nectar.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OLDEST = "3.11"
+"""The oldest Python that a handler can have, and with it nectar's own side of it."""
+FLOOR = f">={OLDEST}"
+"""The same as ``requires-python``."""
 MEBIBYTE = 1024 * 1024
 NOT_BUILT = frozenset({"concurrency", "executor", "dask", "log_answers"})
 """Keys that are part of the design and have no effect yet: refused, rather than ignored."""

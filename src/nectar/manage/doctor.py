@@ -13,8 +13,9 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
-from nectar.manage.uv.interpreters import OLDEST, installed, is_too_old
+from nectar.manage.uv.interpreters import installed, is_too_old
 from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
+from nectar.settings import OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ import tomli_w
 import nectar
 from nectar.errors import ConflictError, NectarError, UsageError
 from nectar.home import NECTAR, absolute
-from nectar.manage.uv.interpreters import FLOOR, OLDEST, is_too_old
+from nectar.manage.uv.interpreters import is_too_old
+from nectar.settings import FLOOR, OLDEST
 
 DISTRIBUTION = "my-handler"
 MODULE = "my_handler"

@@ -8,7 +8,7 @@ import click
 
 from nectar.cli.session import Session
 from nectar.manage import dev, new
-from nectar.manage.uv.interpreters import OLDEST
+from nectar.settings import OLDEST
 
 
 @click.command()

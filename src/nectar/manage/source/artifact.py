@@ -15,7 +15,8 @@ from nectar.manage.source.pyproject import NAME, normalised
 from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
-from nectar.manage.uv.interpreters import FLOOR, Request, required
+from nectar.manage.uv.interpreters import Request, required
+from nectar.settings import FLOOR
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
 _SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)

@@ -11,8 +11,7 @@ from typing import Any
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files.authored import SETTINGS, read_text, read_toml
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.uv.interpreters import FLOOR
-from nectar.settings import Settings
+from nectar.settings import FLOOR, Settings
 
 GROUP = "nectar.handlers"
 PLUGINS = "nectar.plugins"

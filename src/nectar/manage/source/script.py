@@ -25,7 +25,8 @@ from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
-from nectar.manage.uv.interpreters import FLOOR, Request, pinned, required
+from nectar.manage.uv.interpreters import Request, pinned, required
+from nectar.settings import FLOOR
 
 if TYPE_CHECKING:
     from nectar.manage.tree.assembly import Assembly

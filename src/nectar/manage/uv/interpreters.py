@@ -13,17 +13,14 @@ from nectar.errors import EnvironmentFailedError
 from nectar.home import absolute
 from nectar.manage.files.authored import LINE, read_text
 from nectar.manage.files.strangers import counts
+from nectar.settings import FLOOR, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nectar.manage.uv.uv import Outcome, Uv
 
-OLDEST = "3.11"
-"""The oldest Python that a handler can have, and with it nectar's own side of it."""
 OPTION = "--python"
-FLOOR = f">={OLDEST}"
-"""The same as ``requires-python``."""
 _VERSION = re.compile(r"(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})", re.IGNORECASE)
 _NOT_FOUND = "No interpreter found"
 _ONE_IS_BROKEN = re.compile(r"Failed to inspect Python interpreter from .*search path")
