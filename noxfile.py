@@ -23,7 +23,7 @@ nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "layers", "tests", "newest", "lowest", "examples", "package"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "newest", "lowest", "elsewhere", "examples", "package"]
 
 DEFAULT, MIDDLE, NEWEST = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
@@ -56,6 +56,14 @@ OF_LIBRARIES = [
     ),
 ]
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
+OF_SYSTEM = [
+    "tests/soak/test_kills.py",
+    *(f"tests/runtime/test_{name}.py" for name in ("life", "answers", "elsewhere")),
+    *(f"tests/test_{name}.py" for name in ("address", "features", "protocol")),
+    *("tests/units/test_control.py", "tests/units/test_watcher.py", "tests/manage/test_authored.py"),
+    *("tests/spool/test_links.py", "tests/spool/test_place.py"),
+]
+"""Tests of what the system has a part in, and that nothing is lost for it."""
 IN_ONE_PROCESS = [
     *("tests/units", "tests/manage", "tests/spool", "tests/docs/test_architecture.py"),
     *(f"tests/test_{name}.py" for name in ("computation", "home", "marking", "protocol", "settings")),
@@ -124,6 +132,15 @@ def lowest(session: nox.Session) -> None:
     session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
     session.run("uv", "pip", "list")
     run_pytest(session, "-m", "not soak and not once", *OF_LIBRARIES)
+
+
+@nox.session(python=DEFAULT)
+def elsewhere(session: nox.Session) -> None:
+    """What the system has a part in, and a tenth of the kills, with nothing that Linux alone has: tests/elsewhere.py says what that is."""
+    session.install("--group", "test", wheel(session))
+    session.run("python", "-m", "tests.elsewhere")
+    session.env["NECTAR_SOAK"] = "0.1"
+    run_pytest(session, *OF_SYSTEM)
 
 
 @nox.session(python=DEFAULT)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import processes
+from tests import needs
 from tests.soak.ground import mounted
 from tests.world import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+pytestmark = needs.proc
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_kernel_that_refuses_descriptors_is_done_without(mark: str, monkeypatc
         assert not is_there(pid)
 
 
-HERE = os.readlink("/proc/self/ns/pid")[len("pid:[") : -1] if sys.platform == "linux" else ""
+HERE = processes._namespace("self")
 NOBODY = f"{2**22 - 1}-1"
 """A daemon that is not there, as 0.1.0 wrote it."""
 

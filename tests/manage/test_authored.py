@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
+from tests import needs
 
 SOON = 4
 """Seconds of this process's own time, for what takes one; what is being prevented takes a minute, or for ever."""
@@ -119,7 +119,7 @@ def test_deep_json_is_none() -> None:
         authored.parse_json("[" * 200_000)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel are Linux's")
+@needs.kernel_files
 @pytest.mark.parametrize(
     "target", ["/proc/self/environ", "/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]
 )

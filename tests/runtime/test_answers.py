@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
+
 if TYPE_CHECKING:
     from tests.runtime.conftest import Running
 
@@ -111,6 +113,7 @@ def test_the_worker_stays_warm(chameleon: Running) -> None:
     assert node.ask("pid")["result"] == node.ask("pid")["result"]
 
 
+@needs.proc
 def test_a_hang_leaves_no_process(chameleon: Running) -> None:
     node = chameleon.attached()
     pid = node.ask("pid")["result"]["value"]

@@ -13,6 +13,7 @@ import pytest
 
 from nectar import namelock
 from nectar.protocol import MAX_LINE, ask
+from tests import needs
 from tests.world import until
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running
     assert node.answer("long")["status"] == "success"
 
 
+@needs.death_signal
 def test_a_daemon_that_is_killed_takes_its_workers_along_and_loses_nothing(running: Running) -> None:
     node = running.attached()
     for query in ("spin", "native"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.soak.ground import HELD_UP, LONG, Ground, Reader, gone, injected, kill, left, put
 from tests.soak.table import portion
 from tests.world import until
@@ -249,6 +250,7 @@ def _answered(directory: Path, comp_id: str, value: int) -> bool:
         return False
 
 
+@needs.death_signal
 @pytest.mark.parametrize("native", [False, True], ids=["in Python", "in native code"])
 def test_three_tries_and_no_more(ground: Ground, row: Row, native: bool) -> None:
     """A question during which the daemon dies three times is answered with an error that says so."""

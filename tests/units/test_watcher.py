@@ -18,6 +18,7 @@ from nectar import features
 from nectar.runtime.daemon.aliases import watcher as watcher_module
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.loop import Loop
+from tests import needs
 from tests.units.machines import Clock, Looking
 
 if TYPE_CHECKING:
@@ -171,9 +172,6 @@ def test_a_backend_that_died_is_replaced_and_its_watches_are_none_any_more(watch
     assert watched.backends[1].closed
 
 
-needs_inotify = pytest.mark.skipif(not watcher_module.INOTIFY, reason="there is no inotify")
-
-
 class Real:
     """A watcher on what the system itself says: for it alone time really passes here."""
 
@@ -225,7 +223,7 @@ def test_what_may_ask_is_told_and_what_we_do_ourselves_is_not(real: Real, tmp_pa
     assert not real.watcher.watching(number)
 
 
-@needs_inotify
+@needs.inotify
 def test_a_directory_that_the_kernel_watches_no_more_is_looked_at_whole(tmp_path: Path) -> None:
     """As when its file system is unmounted: nothing is said but that the watch is gone."""
     real = Real()
@@ -242,7 +240,7 @@ def test_a_directory_that_the_kernel_watches_no_more_is_looked_at_whole(tmp_path
         real.watcher.close()
 
 
-@needs_inotify
+@needs.inotify
 def test_where_more_happened_than_the_kernel_keeps_all_is_looked_at(tmp_path: Path) -> None:
     most = features.kernel_limit("fs/inotify/max_queued_events")
     if most is None or most > 100_000:

@@ -1,0 +1,20 @@
+"""What a test needs of the system that not each has, and what is said where it is not there; see :mod:`tests.elsewhere`."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+
+from nectar import features
+from nectar.runtime.daemon.aliases import watcher
+
+proc = pytest.mark.skipif(
+    not features.has_proc(), reason="without /proc, what carries a mark is not found: it ends with its group, or by itself"
+)
+kernel_files = pytest.mark.skipif(not features.mounts(), reason="without /proc, no file is the kernel's talk")
+death_signal = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "prctl"),
+    reason="without prctl, the worker of a killed daemon ends when it next looks at its channel",
+)
+inotify = pytest.mark.skipif(not watcher.INOTIFY, reason="there is no inotify")
