@@ -1,6 +1,31 @@
 """Frames between the daemon and a worker: a header, which is a JSON object, and a body of bytes.
 
-On the socket: four bytes for the length of the header, four for that of the body (both big-endian), then the two.
+On the socket: four bytes for the length of the header, four for that of the body (both big-endian), then the two. What a header says
+to do is under ``do``; the other fields are these:
+
+==========  ==================================================================================================================
+the daemon  holds
+==========  ==================================================================================================================
+``load``    ``parent`` (the daemon's PID), ``entry``, ``handler``, ``plugins``, ``snapshot`` and ``directory`` (as in
+            :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the package), ``memory`` (bytes, or null for no limit),
+            ``limits`` (what :func:`nectar.inherited.give_back` takes); it comes first, and once
+``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
+            written); the body is the question, as it was in its file
+``stop``    nothing: say farewell, and end
+==========  ==================================================================================================================
+
+==========  ==================================================================================================================
+the worker  holds
+==========  ==================================================================================================================
+``ready``   ``warnings`` (a list of sentences); the handler is loaded, and ``run`` may come
+``failed``  ``message``, ``where``, ``hint``, ``detail`` (text, or null but for the first, as in a
+            :class:`nectar.errors.NectarError`); it ends after it
+``answer``  ``job``, ``status`` (``success`` or ``error``), ``value`` (an integer, or null), ``error`` and ``traceback`` (text, or
+            null), ``seconds`` (that the function ran)
+==========  ==================================================================================================================
+
+A worker's frames have no body. One that comes when it is not due, or does not hold what it has to, is nonsense, and ends the worker:
+its code may have written it. All that it holds is bounded by whoever reads it (:mod:`nectar.runtime.daemon.job`).
 """
 
 from __future__ import annotations
@@ -37,7 +62,10 @@ class FrameError(Exception):
 
 
 def frame(header: dict[str, Any], body: bytes = b"") -> bytes:
-    """The bytes of one frame."""
+    """The bytes of one frame.
+
+    :param header: what the table above says of its ``do``.
+    """
     encoded = _encode(header).encode()
     return _pack(len(encoded), len(body)) + encoded + body
 
@@ -56,7 +84,7 @@ class Reader:
         self._buffer += piece
 
     def next(self) -> tuple[dict[str, Any], bytes] | None:
-        """The next frame, or None where it is not all there yet.
+        """Header and body of the next frame, or None where it is not all there yet.
 
         :raises FrameError: what is there is none.
         """
@@ -80,9 +108,10 @@ class Reader:
 
 
 def receive(recv: Callable[[int], bytes], reader: Reader) -> tuple[dict[str, Any], bytes] | None:
-    """Wait for a frame; None when the other side has closed the channel.
+    """Wait for a frame, and return its header and body; None when the other side has closed the channel.
 
-    :param recv: the method of a socket.
+    :param recv: the method of a socket; what it raises comes out.
+    :raises FrameError: what came is none.
     """
     while (whole := reader.next()) is None:
         piece = recv(1 << 16)
