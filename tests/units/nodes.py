@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nectar.api.computation import ComputationResult
 from nectar.home import Home
 from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.job import Outcome
 from nectar.runtime.daemon.log import Seldom
 from nectar.settings import Settings
 from nectar.testing.sample import sample
@@ -113,8 +113,8 @@ class Taken:
     """A question that was claimed."""
 
     alias: Alias
-    spool: Spool
     question: Question
+    spool: Spool | None
 
     @property
     def name(self) -> str:
@@ -124,9 +124,13 @@ class Taken:
     def comp_id(self) -> str:
         return self.question.claim.comp_id
 
-    def answer(self, value: int = 7) -> None:
-        self.spool.answer(self.question, ComputationResult(comp_id=self.comp_id, status="success", value=value))
-        self.alias.settle(self.spool, self.question.claim)
+    @property
+    def closed(self) -> bool:
+        """Whether the spool that it was taken from is let go of."""
+        return self.spool is not None and self.spool.closed
+
+    def answer(self, value: int = 7) -> bool:
+        return self.alias.answer(self.question, Outcome("success", value=value, seconds=0.5))
 
 
 class Directories:
@@ -255,7 +259,7 @@ class Nodes(Directories):
     def take(self, running: Mapping[str, int] | None = None) -> Taken | None:
         """Claim the next question, where there is one."""
         found = self.aliases.next(running or {})
-        return None if found is None else Taken(*found)
+        return None if found is None else Taken(*found, found[0].spool)
 
     def take_all(self, most: int = 1000) -> list[str]:
         """Claim what there is, which is answered at once."""

@@ -287,11 +287,11 @@ def test_a_directory_that_was_moved_away_gets_the_answers_to_what_was_claimed_in
     nodes.serves = True
     nodes.go(0)
     assert nodes.seconds_taken == {"one/new": 1}
-    assert not taken.spool.closed
+    assert not taken.closed
     taken.answer()
     assert {path.name for path in away.glob("*.*")} == {"a.complete", "b.pending", ".nectar"}
     nodes.go(1)
-    assert taken.spool.closed
+    assert taken.closed
     assert nodes.counts == {"success": 2}
 
 
@@ -317,7 +317,7 @@ def test_who_is_closed_leaves_claims_to_the_next_as_the_same_try(nodes: Nodes, m
     taken = nodes.take()
     assert taken is not None
     nodes.close()
-    assert taken.spool.closed
+    assert taken.closed
     assert nodes.claimed("one") == {"a", "released"}
     following = make_nodes("one", "two").begin()
     again = [following.take(), following.take(), following.take()]
@@ -351,14 +351,3 @@ def test_claims_that_wait_are_left_when_it_is_paused(make_nodes: MakeNodes, node
     alias.close()
     alias.close()
     assert nodes.claimed("one") == {"a", "b", "released"}
-
-
-@pytest.mark.parametrize("paused", [False, True])
-def test_a_claim_that_nobody_runs_waits_again_or_is_left_by_who_pauses(nodes: Nodes, paused: bool) -> None:
-    taken = nodes.take()
-    assert taken is not None
-    if paused:
-        taken.alias.pause()
-    taken.alias.requeue(taken.spool, taken.question.claim)
-    assert taken.alias.waiting == (0 if paused else 2)
-    assert taken.alias.busy is not paused

@@ -446,7 +446,11 @@ def test_one_that_is_detached_is_let_go_of_when_it_has_been_answered(make_nodes:
     assert taken is not None
     nodes.attach("two")
     nodes.sync()
-    nodes.loop.later(after, taken.answer)
+
+    def answer() -> None:
+        assert taken.answer()
+
+    nodes.loop.later(after, answer)
     nodes.go(10)
     assert SOON == 0.05
     ((second, reply),) = nodes.replies
@@ -454,7 +458,8 @@ def test_one_that_is_detached_is_let_go_of_when_it_has_been_answered(make_nodes:
     assert reply == {"attached": ["two"], "problems": {}}
     assert nodes.interrupts == [("one", second)]
     assert nodes.answered("one") == {"a"}
-    assert taken.spool.closed
+    assert taken.closed
+    assert not taken.answer(), "it is let go of"
 
 
 @pytest.mark.parametrize("timeout", [0, 0.5, 4])
@@ -567,7 +572,7 @@ def test_all_are_closed_also_those_that_are_being_let_go_of_and_one_that_fails_a
     nodes.go(1)
     nodes.aliases._attached["two"].pause = None  # type: ignore[assignment,method-assign]
     nodes.aliases.close()
-    assert [each.spool.closed for each in taken if each is not None] == [True] * 3
+    assert [each.closed for each in taken if each is not None] == [True] * 3
     assert [type(fault) for fault in nodes.faults] == [TypeError]
 
 
@@ -594,9 +599,9 @@ def test_strays_are_what_is_claimed_and_neither_runs_nor_waits(make_nodes: MakeN
     assert second is not None
     claims = {first.question.claim, second.question.claim}
     assert [*nodes.aliases.strays(claims)] == []
-    assert [claim for _, _, claim in nodes.aliases.strays({first.question.claim})] == [second.question.claim]
-    ((alias, spool, claim),) = nodes.aliases.strays({first.question.claim})
-    alias.requeue(spool, claim)
+    assert [claim for _, claim in nodes.aliases.strays({first.question.claim})] == [second.question.claim]
+    ((alias, claim),) = nodes.aliases.strays({first.question.claim})
+    alias.requeue(claim)
     assert [*nodes.aliases.strays({first.question.claim})] == []
     again = [nodes.take(), nodes.take()]
     assert [taken.name for taken in again if taken is not None] == ["one/b", "two/a"]

@@ -107,6 +107,10 @@ class Spool:
         """Whether any claim is held: being run, or with an answer that is still to be published."""
         return bool(self._held)
 
+    def __contains__(self, claim: Claim) -> bool:
+        """Whether this claim is held."""
+        return claim in self._mine
+
     @property
     def unanswered(self) -> list[Claim]:
         """Claims that are held and have no answer yet."""

@@ -13,7 +13,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import nectar
-from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.age import Age
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.workers.pool import Pool
     from nectar.settings import Settings
     from nectar.spool.claims import Question
-    from nectar.spool.spool import Spool
 
 TICK = 1.0
 """Seconds between two looks at what no event tells."""
@@ -143,28 +141,28 @@ class Service:
         self._last_error = failure.message
         self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.hint, failure.detail))))
 
-    def _run(self, alias: Alias, spool: Spool, question: Question) -> None:
+    def _run(self, alias: Alias, question: Question) -> None:
         computation = question.computation
         if computation is None:
-            self._answered(alias, spool, question, Outcome("error", error=f"The question cannot be answered: {question.problem}."))
+            self._answer(alias, question, Outcome("error", error=f"The question cannot be answered: {question.problem}."))
             return
         if self._settings.expired == "skip" and question.late:
             expired = f"The question was older than its deadline of {computation.deadline:g} s when it was picked up."
-            self._answered(alias, spool, question, Outcome("timeout", error=expired))
+            self._answer(alias, question, Outcome("timeout", error=expired))
             return
 
         def done(outcome: Outcome | None) -> None:
-            if outcome is not None and not spool.closed:
+            if outcome is not None:
                 with self._aliases.mending(alias):
-                    self._answered(alias, spool, question, outcome)
+                    self._answer(alias, question, outcome)
 
         deadline = min(computation.deadline, self._settings.deadline or computation.deadline, 10.0**9)
         self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim))
 
-    def _answered(self, alias: Alias, spool: Spool, question: Question, outcome: Outcome) -> None:
+    def _answer(self, alias: Alias, question: Question, outcome: Outcome) -> None:
+        if not alias.answer(question, outcome):
+            return
         comp_id = question.claim.comp_id
-        spool.answer(question, _result(comp_id, outcome))
-        alias.settle(spool, question.claim)
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
             self._journal.info("%s %s: success (%s)", alias.name, visible(comp_id), took)
@@ -184,10 +182,10 @@ class Service:
 
     def _find_strays(self) -> None:
         """See that each question which was claimed is run, or waits to be; where one does not, nectar has a bug that costs no answer."""
-        for alias, spool, claim in [*self._aliases.strays(self._pool.keys)]:
+        for alias, claim in [*self._aliases.strays(self._pool.keys)]:
             text = f"{alias.name} {visible(claim.comp_id)}: it was claimed and not run, by a bug of nectar's; it waits again"
             self._seldom.once(f"stray {claim.name}", text, logging.ERROR)
-            alias.requeue(spool, claim)
+            alias.requeue(claim)
 
     def _keep(self) -> None:
         """Once a second, to the end: is the name still ours? Then what else belongs to it is made anew where it is missing."""
@@ -251,13 +249,3 @@ class Service:
             "warnings": self._pool.warnings,
             "watching": "events" if self._aliases.hear else "rescans",
         }
-
-
-def _result(comp_id: str, outcome: Outcome) -> ComputationResult:
-    return ComputationResult(
-        comp_id=comp_id,
-        status=outcome.status,
-        value=outcome.value,
-        error=outcome.error,
-        execution_time=outcome.seconds,
-    )

@@ -12,6 +12,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nectar.api.computation import ComputationResult
 from nectar.runtime.daemon.aliases.age import Arrivals
 from nectar.runtime.daemon.aliases.changes import Changes
 from nectar.runtime.daemon.aliases.failures import Failures
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.aliases.age import Age
     from nectar.runtime.daemon.aliases.scans import Scans
     from nectar.runtime.daemon.aliases.watcher import Watcher
+    from nectar.runtime.daemon.job import Outcome
     from nectar.runtime.daemon.log import Seldom
     from nectar.runtime.daemon.loop import Loop
     from nectar.settings import Settings
@@ -118,14 +120,26 @@ class Alias:
     @property
     def busy(self) -> bool:
         """Whether anything is claimed that has no published answer yet."""
-        return any(spool.busy for spool in (self.spool, *self._left) if spool is not None)
+        return any(spool.busy for spool in self._spools)
+
+    def holds(self, path: Path) -> bool:
+        """Whether the directory that it answers for is what lies at a path, as far as can be told."""
+        try:
+            return self.spool is not None and self.spool.place.is_at(path)
+        except OSError:
+            return False
+
+    @property
+    def _spools(self) -> list[Spool]:
+        """Those that are held: of the directory, and of others that were in its place."""
+        return self._left if self.spool is None else [self.spool, *self._left]
 
     @property
     def hears(self) -> bool:
         """Whether events tell of its questions; rescans find them in any case."""
         return self.spool is None or self._watcher.watching(self._watch)
 
-    def next(self) -> tuple[Spool, Question] | None:
+    def next(self) -> Question | None:
         """Claim the next question, or None where there is none now."""
         end = self._loop.now() + SLICE
         while self.spool is not None and self._loop.now() >= self._blocked and not self._scans.goes_on((self.name, RECOVERY)):
@@ -137,11 +151,30 @@ class Alias:
             del self._queue[item]
             question = self._try(self.spool, item, arrived)
             if question is not None:
-                return self.spool, self._judged(question, arrived)
+                return self._judged(question, arrived)
             if self._loop.now() >= end:
                 self._loop.wake()  # there may be more, after whoever else waits
                 return None
         return None
+
+    def answer(self, question: Question, outcome: Outcome) -> bool:
+        """Have a question answered that was claimed here; what cannot be published now is tried again.
+
+        :returns: False where it was let go of, and is not ours to answer any more.
+        """
+        spool = next((spool for spool in self._spools if question.claim in spool), None)
+        if spool is None:
+            return False
+        result = ComputationResult(
+            comp_id=question.claim.comp_id,
+            status=outcome.status,
+            value=outcome.value,
+            error=outcome.error,
+            execution_time=outcome.seconds,
+        )
+        spool.answer(question, result)
+        self._settle(spool, question.claim)
+        return True
 
     def _judged(self, question: Question, arrived: float | None) -> Question:
         deadline = None if question.computation is None else question.computation.deadline
@@ -150,9 +183,8 @@ class Alias:
 
     def tick(self) -> None:
         """Once a second: notice what no event told."""
-        for spool in (self.spool, *self._left):
-            if spool is not None:
-                self.settle(spool, limit=SETTLED_AT_ONCE)
+        for spool in self._spools:
+            self._settle(spool, limit=SETTLED_AT_ONCE)
         try:
             for spool in [spool for spool in self._left if not spool.busy or spool.place.gone]:
                 self._left.remove(spool)
@@ -228,7 +260,7 @@ class Alias:
         yield from expire(spool.place.directory, self._settings.keep_answers, self._age.now(self._settings.keep_answers))
         self._expired = self._loop.now()
 
-    def settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> None:
+    def _settle(self, spool: Spool, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> None:
         """Publish what is owed, count what was, and say what cannot be and what is lost."""
         settled = spool.settle(only, limit=limit, last=last)
         for _, status in settled.published:
@@ -251,12 +283,9 @@ class Alias:
         known = (running, self._queue, self._deferred)
         return [claim for claim in self.spool.unanswered if not any(claim in each for each in known)]
 
-    def requeue(self, spool: Spool, claim: Claim) -> None:
-        """Have a claim that is held, and that nobody runs any more, taken further as the same try."""
-        if spool is self.spool and not self._paused:
-            self._queue[claim] = self._loop.now()
-        else:
-            spool.leave(claim)
+    def requeue(self, claim: Claim) -> None:
+        """Have one of :meth:`strays` taken further as the same try."""
+        self._queue[claim] = self._loop.now()
 
     def _lose(self, claim: Claim, reason: str) -> None:
         self._counts["lost"] += 1
@@ -281,9 +310,8 @@ class Alias:
         """Let go. What is claimed and not answered is left to the next process."""
         try:
             with ExitStack() as stack:
-                for spool in (self.spool, *self._left):
-                    if spool is not None:
-                        stack.callback(self._close, spool)
+                for spool in self._spools:
+                    stack.callback(self._close, spool)
                 self.pause()
         finally:
             self.spool = None
@@ -291,7 +319,7 @@ class Alias:
 
     def _close(self, spool: Spool) -> None:
         try:
-            self.settle(spool, last=True)
+            self._settle(spool, last=True)
             for claim in spool.forsaken():
                 self._lose(claim, ".nectar was removed")
         finally:
@@ -335,7 +363,7 @@ class Alias:
             return None
         self._failures.worked(ASKED)
         if found is None and isinstance(item, Claim):
-            self.settle(spool, item)
+            self._settle(spool, item)
         return found
 
     def _again(self, spool: Spool, item: str | Claim, arrived: float | None, seconds: float) -> None:

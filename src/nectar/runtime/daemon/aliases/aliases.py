@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.settings import Settings
     from nectar.spool.claims import Claim, Question
-    from nectar.spool.spool import Spool
 
 SOON = 0.05
 """Seconds between two looks at whether an alias that was detached has been answered."""
@@ -88,7 +87,7 @@ class Aliases:
         """Questions that are known to wait."""
         return sum(alias.waiting for alias in self._attached.values())
 
-    def next(self, running: Mapping[str, int]) -> tuple[Alias, Spool, Question] | None:
+    def next(self, running: Mapping[str, int]) -> tuple[Alias, Question] | None:
         """Claim the next question, the aliases taking turns.
 
         Of several workers, one is kept for other aliases, where there are others: slow questions of one alias stop nobody else.
@@ -102,17 +101,16 @@ class Aliases:
             if running.get(alias.name, 0) < most:
                 with self.mending(alias):
                     if (found := alias.next()) is not None:
-                        return alias, *found
+                        return alias, found
         return None
 
-    def strays(self, running: Container[object]) -> Iterator[tuple[Alias, Spool, Claim]]:
+    def strays(self, running: Container[object]) -> Iterator[tuple[Alias, Claim]]:
         """Claims of which nothing will become: there should be none.
 
         :param running: the claims whose run's outcome is still to come.
         """
         for alias in self._attached.values():
-            if alias.spool is not None:
-                yield from ((alias, alias.spool, claim) for claim in alias.strays(running))
+            yield from ((alias, claim) for claim in alias.strays(running))
 
     @contextmanager
     def mending(self, alias: Alias) -> Iterator[None]:
@@ -211,13 +209,8 @@ class Aliases:
         self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
 
     def _twin(self, path: Path) -> str | None:
-        for name, alias in (*self._attached.items(), *((name, alias) for name, (alias, _) in self._leaving.items())):
-            try:
-                if alias.spool is not None and alias.spool.place.is_at(path):
-                    return name
-            except OSError:
-                continue
-        return None
+        held = (*self._attached.values(), *(alias for alias, _ in self._leaving.values()))
+        return next((alias.name for alias in held if alias.holds(path)), None)
 
     def _detach(self, name: str) -> None:
         self._leave(self._attached[name], self._settings.stop_timeout)
