@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.manage.uv.uv import filtered, find_uv
+from nectar.manage.uv.uv import find_uv, select_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,4 +132,4 @@ def test_dev_of_what_is_no_project(world: World) -> None:
 def _env() -> dict[str, str]:
     import os
 
-    return filtered(os.environ)
+    return select_variables(os.environ)

@@ -30,7 +30,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def files(directory: Path, *keys: Any) -> tuple[list[str], list[str]]:
-    return cache_keys.files(Project(directory, {"tool": {"uv": {"cache-keys": list(keys)}}}))
+    return cache_keys.find_files(Project(directory, {"tool": {"uv": {"cache-keys": list(keys)}}}))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_file_that_no_copy_holds_counts_by_its_digest(directory: Path, pattern
 )
 def test_a_key_of_an_odd_kind(directory: Path, key: Any) -> None:
     assert files(directory, key) == ([], [])
-    cache_keys.values(Project(directory, {"tool": {"uv": {"cache-keys": [key]}}}))
+    cache_keys.read_values(Project(directory, {"tool": {"uv": {"cache-keys": [key]}}}))
 
 
 def test_a_pattern_over_too_many_files(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_members_of_a_workspace_are_looked_for_in_bounds(tmp_path: Path, monkeyp
     def members(*patterns: str) -> set[str]:
         listed = ", ".join(repr(pattern) for pattern in patterns)
         write(tmp_path / "space" / "pyproject.toml", f"[tool.uv.workspace]\nmembers = [{listed}]\n")
-        found = workspace.of(open_project(tmp_path / "space"))
+        found = workspace.find(open_project(tmp_path / "space"))
         assert found
         return {str(each.relative_to(tmp_path)) for each in found.members}
 

@@ -15,7 +15,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.environment.generations import Environment
-from nectar.manage.environment.installed import Distribution, distributions, mismatches, refuse_outside
+from nectar.manage.environment.installed import Distribution, find_mismatches, read_distributions, refuse_outside
 from nectar.manage.environment.marker import MARKER, NOTES
 from tests.environments.test_gc_and_state import record
 from tests.environments.workbench import Bench, run, snapshot, uv
@@ -56,7 +56,7 @@ def test_it_is_built_anew_under_another_name(bench: Bench) -> None:
     first = bench.provide(project)
     edit(module(first))
     assert bench.find(project) is None
-    assert drift.changed_since(bench.home, record(bench, project, first)) == [
+    assert drift.find_changes(bench.home, record(bench, project, first)) == [
         f"environment ({module(first).relative_to(first.path)})"
     ]
     edit(first.path / "CACHEDIR.TAG")
@@ -67,7 +67,7 @@ def test_it_is_built_anew_under_another_name(bench: Bench) -> None:
     assert "# edited" in module(first).read_text(), "whoever runs from it has it as it is"
     assert "# edited" not in module(second).read_text()
     assert bench.provide(project) == second == bench.find(project)
-    assert drift.changed_since(bench.home, record(bench, project, second)) == []
+    assert drift.find_changes(bench.home, record(bench, project, second)) == []
     assert {each.path for each in gc.collect(bench.home)} == {first.path}
     assert bench.provide(project) == second
 
@@ -147,13 +147,13 @@ def test_what_a_record_names_elsewhere_is_neither_read_nor_accepted(bench: Bench
     found = bench.provide(bench.project())
     packages = next(found.path.glob("lib/*/site-packages"))
     (packages / "out").symlink_to("/dev")
-    (whole,) = distributions(found.path)
+    (whole,) = read_distributions(found.path)
     refuse_outside(found.path, [whole])
     for path in HOSTILE:
         odd = Distribution("evil", "1.0", [(path, "sha256=x", None)], {})
         with pytest.raises(EnvironmentFailedError, match=r"The RECORD of the distribution evil 1\.0 names a file outside"):
             refuse_outside(found.path, [whole, odd])
-        assert list(mismatches(found.path, [odd])) == [f"evil: {path} lies outside of the environment"]
+        assert list(find_mismatches(found.path, [odd])) == [f"evil: {path} lies outside of the environment"]
 
 
 def test_doctor_looks_at_whatever_a_handler_made_of_its_environment(bench: Bench) -> None:

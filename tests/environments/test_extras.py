@@ -51,7 +51,7 @@ def wheels(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_behind_a_path(text: str, path: str, found: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "there[fast]").mkdir()
     (tmp_path / "broken[fast]").symlink_to("nowhere")
-    assert extras.of_path(tmp_path / text) == (tmp_path / path, found)
+    assert extras.part_path(tmp_path / text) == (tmp_path / path, found)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_behind_a_path(text: str, path: str, found: tuple[str, ...], tmp_path: P
     ],
 )
 def test_in_a_requirement(requirement: str, more: tuple[str, ...], made: str) -> None:
-    assert extras.added(requirement, more) == made
+    assert extras.add(requirement, more) == made
     opened = source.open_source(None, requirement=requirement, chosen=more)
     assert opened.requirement == made
-    assert opened.plan().asked.extras == extras.together(extras.of_requirement(made))
+    assert opened.plan().asked.extras == extras.join(extras.list_of(made))
 
 
 def test_a_record_keeps_them_and_one_of_0_1_0_has_none(bench: Bench) -> None:
@@ -133,9 +133,9 @@ def test_of_a_project(bench: Bench, wheels: Path) -> None:
     both = bench.provide(project, chosen=("very_slow",))
     assert installed(both) == {"demo": "1.0", "nectar-test-fast": "1.0", "nectar-test-slow": "1.0"}
     record = Record(source=opened.to_mapping(), environment=both.key)
-    assert drift.changed_since(bench.home, record, environ=os.environ) == []
+    assert drift.find_changes(bench.home, record, environ=os.environ) == []
     bench.project(more=EXTRAS)
-    assert set(drift.changed_since(bench.home, record, environ=os.environ)) == {"settings"}
+    assert set(drift.find_changes(bench.home, record, environ=os.environ)) == {"settings"}
 
 
 @pytest.mark.uv

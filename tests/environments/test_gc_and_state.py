@@ -30,25 +30,25 @@ def record(bench: Bench, project: Path, found: Environment) -> Record:
 def test_what_has_changed(bench: Bench) -> None:
     project = bench.project(dependencies=("click==7.1.2",))
     known = record(bench, project, bench.provide(project))
-    assert drift.changed_since(bench.home, known) == []
+    assert drift.find_changes(bench.home, known) == []
     module = project / "src" / "demo" / "__init__.py"
     before = module.read_text()
     write(module, "def answer(c): return 2\n")
-    assert drift.changed_since(bench.home, known) == ["source"]
+    assert drift.find_changes(bench.home, known) == ["source"]
     write(module, before)
     text = (project / "pyproject.toml").read_text()
     write(project / "pyproject.toml", text + "[tool.nectar]\nworkers = 2\n")
-    assert drift.changed_since(bench.home, known) == ["settings"]
+    assert drift.find_changes(bench.home, known) == ["settings"]
     write(project / "pyproject.toml", text.replace("7.1.2", "7.1.1"))
-    assert drift.changed_since(bench.home, known) == ["project"]
+    assert drift.find_changes(bench.home, known) == ["project"]
     write(project / "pyproject.toml", text)
-    assert drift.changed_since(bench.home, known) == []
+    assert drift.find_changes(bench.home, known) == []
     bench.lock(project)
-    assert drift.changed_since(bench.home, known) == []  # the same as what was resolved
+    assert drift.find_changes(bench.home, known) == []  # the same as what was resolved
     write(project / "uv.lock", "# touched\n" + (project / "uv.lock").read_text())
-    assert drift.changed_since(bench.home, known) == ["lock"]
+    assert drift.find_changes(bench.home, known) == ["lock"]
     (project / "pyproject.toml").unlink()
-    (changed,) = drift.changed_since(bench.home, known)
+    (changed,) = drift.find_changes(bench.home, known)
     assert changed.startswith("source (The directory has no pyproject.toml")
 
 
@@ -65,12 +65,12 @@ def test_only_what_nothing_uses_goes(bench: Bench) -> None:
     abandoned = bench.home.envs / ".build-abandoned"
     write(abandoned / "venv" / "pyvenv.cfg", "")
     write(abandoned / "lock", "")
-    runtime = sidecar.runtime(bench.home, "3.11")
+    runtime = sidecar.provide_runtime(bench.home, "3.11")
     code = "import sys; print(flush=True); sys.stdin.read()"
     process = subprocess.Popen([running.python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
     try:
         assert process.stdout is not None and process.stdout.readline()
-        with drift.in_use(bench.home, launching.key):
+        with drift.keep_in_use(bench.home, launching.key):
             listed = gc.find_unused(bench.home)
             assert {each.path for each in listed} == {launching.path, unused.path, abandoned}
             removed = gc.collect(bench.home)
@@ -84,7 +84,7 @@ def test_only_what_nothing_uses_goes(bench: Bench) -> None:
     assert {each.path for each in gc.collect(bench.home)} == {running.path}
     assert bench.built() == [kept.key]
     assert drift.check(bench.home, kept.key) == []
-    with pytest.raises(EnvironmentFailedError, match="just been removed"), drift.in_use(bench.home, unused.key):
+    with pytest.raises(EnvironmentFailedError, match="just been removed"), drift.keep_in_use(bench.home, unused.key):
         pass
 
 
@@ -112,10 +112,10 @@ def test_two_at_once_remove_all_of_it_together(bench: Bench) -> None:
 
 def test_a_runtime_that_was_wanted_a_moment_ago_stays(bench: Bench) -> None:
     minor = "3.99"  # whatever else runs here at the moment, nothing runs from this one
-    runtime = sidecar.runtime(bench.home, minor)
+    runtime = sidecar.provide_runtime(bench.home, minor)
     os.utime(runtime, (0, 0))
     assert [each.path for each in gc.find_unused(bench.home)] == [runtime]
-    assert sidecar.runtime(bench.home, minor) == runtime
+    assert sidecar.provide_runtime(bench.home, minor) == runtime
     assert gc.collect(bench.home) == []
     os.utime(runtime, (0, 0))
     assert [each.path for each in gc.collect(bench.home)] == [runtime]

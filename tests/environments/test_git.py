@@ -175,7 +175,7 @@ def test_no_variable_of_the_shell_steers_git(
     monkeypatch.chdir(program.parent)
     assert plan(bench, project) == before
     assert not sprung.exists()
-    assert not any(name.startswith("GIT_CONFIG") or name == "TOKEN" for name in git.filtered({**os.environ, "TOKEN": "x"}))
+    assert not any(name.startswith("GIT_CONFIG") or name == "TOKEN" for name in git.select_variables({**os.environ, "TOKEN": "x"}))
 
 
 def test_the_user_s_own_list_of_what_is_ignored_counts(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

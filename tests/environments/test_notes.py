@@ -29,7 +29,7 @@ def venv(tmp_path: Path) -> Path:
     write(made / "lib/python3.11/site-packages/demo/__pycache__/__init__.cpython-311.pyc", "")
     write(made / "pyvenv.cfg", "home = /usr/bin\n")
     notes.write(made, notes.take(made))
-    assert notes.changed(made) == []
+    assert notes.find_changed(made) == []
     return made
 
 
@@ -76,8 +76,8 @@ def moved_to_another_disk(venv: Path) -> None:
 )
 def test_what_is_a_change(venv: Path, path: str, change: Callable[[Path], None]) -> None:
     change(venv / path)
-    assert notes.changed(venv) == [path]
-    assert notes.changed(venv) == [path], "a look renews no notes of what was changed"
+    assert notes.find_changed(venv) == [path]
+    assert notes.find_changed(venv) == [path], "a look renews no notes of what was changed"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_is_a_change(venv: Path, path: str, change: Callable[[Path], None])
 )
 def test_what_is_none(venv: Path, change: Callable[[Path], object]) -> None:
     change(venv)
-    assert notes.changed(venv) == []
+    assert notes.find_changed(venv) == []
     known = notes._read(venv)
     assert known is not None
     assert {path: note[:4] for path, note in known.items()} == {path: notes._figures((venv / path).lstat()) for path in known}, (
@@ -111,5 +111,5 @@ def test_a_file_that_is_another_one_s_too_becomes_one_of_its_own(venv: Path) -> 
     notes.write(venv, notes.take(venv))
     cache.write_text("two = 2\n")
     assert (venv / CODE).read_text() == "one = 1\n"
-    assert notes.changed(venv) == []
+    assert notes.find_changed(venv) == []
     assert sorted(path.name for path in (venv / CODE).parent.iterdir()) == ["__init__.py", "__pycache__"]

@@ -102,11 +102,11 @@ def test_a_setting_that_nobody_knows_does_not_pass() -> None:
     ],
 )
 def test_what_builds_get_of_the_shell(environ: dict[str, str], handed: dict[str, str]) -> None:
-    assert passing.variables(environ) == handed
+    assert passing.select_variables(environ) == handed
 
 
 def test_a_variable_that_is_named_passes_as_it_is() -> None:
-    assert passing.variables({"GITHUB_TOKEN": "x", "OTHER": "y"}, ["GITHUB_TOKEN", "ABSENT"]) == {"GITHUB_TOKEN": "x"}
+    assert passing.select_variables({"GITHUB_TOKEN": "x", "OTHER": "y"}, ["GITHUB_TOKEN", "ABSENT"]) == {"GITHUB_TOKEN": "x"}
 
 
 @pytest.mark.parametrize("name", ["", "A=B", "UV_PYTHON", "PYTHONPATH", "UV_CONFIG_FILE", "VIRTUAL_ENV"])
@@ -125,7 +125,7 @@ def test_a_variable_that_no_build_can_have(bench: Bench, name: str) -> None:
     ],
 )
 def test_a_hint_where_a_build_wants_what_it_does_not_get(words: str, hint: str | None) -> None:
-    found = passing.withheld(words, {"MY_TOKEN": "x", "SSH_AUTH_SOCK": "/s", "UV_PYTHON": "3"}, {})
+    found = passing.explain_withheld(words, {"MY_TOKEN": "x", "SSH_AUTH_SOCK": "/s", "UV_PYTHON": "3"}, {})
     assert (hint is None and found is None) or (hint is not None and hint in (found or ""))
 
 
@@ -350,7 +350,7 @@ def test_entries_of_path_that_are_nothing(tmp_path: Path) -> None:
         "/" + "x" * 300,
         "/bin",
     ]
-    found = interpreters.search_path({"PATH": os.pathsep.join(entries)}).split(os.pathsep)
+    found = interpreters.make_search_path({"PATH": os.pathsep.join(entries)}).split(os.pathsep)
     assert found == [f"{tmp_path}/loop/shims", f"{tmp_path}/file/shims", "/" + "x" * 300, "/bin"]
 
 
@@ -363,7 +363,7 @@ def test_an_entry_of_path_that_cannot_be_entered(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         os.setuid(STRANGER)
-        os._exit(interpreters.search_path({"PATH": f"{closed}/shims:/bin"}) != f"{closed}/shims:/bin")
+        os._exit(interpreters.make_search_path({"PATH": f"{closed}/shims:/bin"}) != f"{closed}/shims:/bin")
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -378,11 +378,11 @@ def test_an_entry_of_path_that_cannot_be_entered(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_between_two_shells(before: dict[str, str] | None, now: dict[str, str], lines: int) -> None:
-    assert len(configuration.differing(before, now)) == lines
+    assert len(configuration.compare(before, now)) == lines
 
 
 def test_what_is_kept_of_a_shell_is_no_secret() -> None:
-    kept = configuration.deciding(
+    kept = configuration.select_deciding(
         {"UV_INDEX_URL": "https://u:secret@h/s?token=secret", "UV_INDEX_A_PASSWORD": "secret", "HOME": "/h"}
     )
     assert kept == {"UV_INDEX_URL": "https://h/s"}

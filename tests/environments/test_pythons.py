@@ -128,7 +128,7 @@ def test_pyenv_s_stand_ins_are_replaced(tmp_path: Path) -> None:
         write(tmp_path / "versions" / version / "bin" / "python", "")
     write(tmp_path / "version", "3.11.7\n")
     (tmp_path / "shims").mkdir()
-    found = interpreters.search_path({"PATH": f"/usr/bin:{tmp_path}/shims:/bin"}).split(":")
+    found = interpreters.make_search_path({"PATH": f"/usr/bin:{tmp_path}/shims:/bin"}).split(":")
     assert found[0] == "/usr/bin"
     assert [Path(each).parent.name for each in found[1:-1]] == ["3.11.7", "3.13.0", "3.12.1", "3.9.1"]
     assert found[-1] == "/bin"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.uv.uv import filtered
+from nectar.manage.uv.uv import select_variables
 from tests.environments.workbench import Bench, installed, uv, write
 from tests.web import serving
 
@@ -178,7 +178,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "PATH": "/x",
     }
     ours = {"NO_COLOR": "1", "COLUMNS": "10000"}
-    assert filtered(passed) == {**passed, **ours}
+    assert select_variables(passed) == {**passed, **ours}
     dropped = (
         "UV",
         "UV_PYTHON",
@@ -190,7 +190,7 @@ def test_what_uv_gets_of_the_shell() -> None:
         "GIT_DIR",
         "UV_LOCKED",
     )
-    assert filtered(dict.fromkeys(dropped, "x") | {"PATH": "/x"}) == {"PATH": "/x", **ours}
+    assert select_variables(dict.fromkeys(dropped, "x") | {"PATH": "/x"}) == {"PATH": "/x", **ours}
 
 
 def test_offline(bench: Bench) -> None:

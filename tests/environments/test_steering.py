@@ -83,19 +83,19 @@ def test_a_record_that_names_what_steers(venv: Path, file: str) -> None:
     with pytest.raises(
         EnvironmentFailedError, match=r"The distribution demo 2\.0 installs (bin|lib|lib64|pyvenv|PyVenv|nectar|\.nectar)"
     ):
-        steering.refuse(venv, steering.made(venv), distribution(file))
+        steering.refuse(venv, steering.look(venv), distribution(file))
 
 
 @pytest.mark.parametrize("file", HONEST)
 def test_a_record_that_names_anything_else(venv: Path, file: str) -> None:
-    steering.refuse(venv, steering.made(venv), distribution(file))
+    steering.refuse(venv, steering.look(venv), distribution(file))
 
 
 @pytest.mark.parametrize(
     "file", ["pyvenv.cfg", "nectar.json", "bin/python", "bin/python._pth", "bin/Modules/x", "lib/python3.11/os.py", "lib64"]
 )
 def test_what_no_record_names(venv: Path, file: str) -> None:
-    before = steering.made(venv)
+    before = steering.look(venv)
     for usual in ("bin/demo", "lib/python3.11/site-packages/demo.py", "share/demo", ".lock", "lib/demo.so"):
         write(venv / usual, "")
     steering.refuse(venv, before, distribution("demo.py"))
@@ -113,9 +113,9 @@ def test_what_is_added_later(venv: Path, file: str) -> None:
     notes.write(venv, notes.take(venv))
     for usual in (MARKER, "bin/demo", "lib/python3.11/site-packages/added.py", "lib/python3.11/site-packages/__pycache__/demo.pyc"):
         write(venv / usual, "")
-    assert notes.changed(venv) == []
+    assert notes.find_changed(venv) == []
     write(venv / file, "/of/an/author\n")
-    assert notes.changed(venv) == [file]
+    assert notes.find_changed(venv) == [file]
 
 
 @pytest.mark.uv

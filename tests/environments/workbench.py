@@ -15,7 +15,7 @@ from nectar.home import Home
 from nectar.manage.environment import store
 from nectar.manage.environment.generations import Environment
 from nectar.manage.source import source
-from nectar.manage.uv.uv import filtered, find_uv
+from nectar.manage.uv.uv import find_uv, select_variables
 
 UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.9,<100"]\nbuild-backend = "uv_build"\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -100,7 +100,7 @@ def uv(*arguments: str | Path, code: int = 0, **variables: str) -> str:
     """Run uv by hand and return what it wrote to its output."""
     ended = subprocess.run(
         [find_uv(), *map(str, arguments)],
-        env={**filtered(os.environ), **variables},
+        env={**select_variables(os.environ), **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -48,7 +48,7 @@ SHELL = {"USER_X": "bob", "WORD": "s3cr3t", "BASE": "bob:s3cr3t@host"}
 def test_parted(requirement: str, hidden: str, login: str | None) -> None:
     assert logins.part(requirement, SHELL) == (hidden, login)
     assert logins.part(hidden, {}) == (hidden, None)
-    assert "***" not in logins.without(hidden)
+    assert "***" not in logins.remove(hidden)
     assert logins.has_one(hidden) == ("***" in hidden)
 
 
@@ -96,13 +96,16 @@ def test_an_address_whose_secret_cannot_be_parted_is_refused_without_it(address:
     ],
 )
 def test_redacted(text: str, shown: str) -> None:
-    assert logins.redacted(text) == shown
+    assert logins.redact(text) == shown
 
 
 @pytest.mark.parametrize("login", ["bob:s3cr3t", "s3cr3t", "bob:s3c@r3t", "bob:it's", "böb:пароль", ":%40"])
 def test_what_a_build_gets_of_an_index(login: str) -> None:
     urls = f"https://{login}@host/simple https://else/simple?a=b@c"
-    assert passing.variables({"UV_EXTRA_INDEX_URL": urls})["UV_EXTRA_INDEX_URL"] == "https://host/simple https://else/simple?a=b@c"
+    assert (
+        passing.select_variables({"UV_EXTRA_INDEX_URL": urls})["UV_EXTRA_INDEX_URL"]
+        == "https://host/simple https://else/simple?a=b@c"
+    )
 
 
 def test_what_uv_and_git_get(tmp_path: Path) -> None:
@@ -113,7 +116,7 @@ def test_what_uv_and_git_get(tmp_path: Path) -> None:
         '[[credential]]\nservice = "https://host:1/"\nusername = "old"\n[[credential]]\nservice = "https://else"\nusername = "kept"\n'
     )
     login = "b%C3%B6b:s3%22c%5Cr3t@"
-    variables = logins.to_uv("x @ https://***@host:1/x.whl", login, tmp_path, others, {})
+    variables = logins.hand_to_uv("x @ https://***@host:1/x.whl", login, tmp_path, others, {})
     store = Path(variables["UV_CREDENTIALS_DIR"]) / "credentials.toml"
     kept = tomllib.loads(store.read_text(encoding="utf-8"))["credential"]
     assert [(each["service"], each["username"], each.get("password")) for each in kept] == [
@@ -121,7 +124,7 @@ def test_what_uv_and_git_get(tmp_path: Path) -> None:
         ("https://else", "kept", None),
     ]
     assert store.stat().st_mode & 0o077 == 0
-    variables = logins.to_uv("x @ git+https://***@host/r.git", login, tmp_path, others, {"GIT_CONFIG_COUNT": "1"})
+    variables = logins.hand_to_uv("x @ git+https://***@host/r.git", login, tmp_path, others, {"GIT_CONFIG_COUNT": "1"})
     file = tmp_path / "git-credentials"
     assert variables == {
         "GIT_CONFIG_COUNT": "3",

@@ -37,7 +37,7 @@ def test_blocks_are_the_reference_s(lines: list[str], ended: bool) -> None:
     if any(line == "# /// " for line in lines):  # more than the reference: blanks after a mark do not matter
         lines = [line.rstrip() for line in lines]
     text = "\n".join(lines) + ("\n" if ended else "")
-    found = [(each.type, "".join(f"{line}\n" for line in each.content)) for each in inline_metadata.blocks(text.split("\n"))]
+    found = [(each.type, "".join(f"{line}\n" for line in each.content)) for each in inline_metadata.find_blocks(text.split("\n"))]
     assert found == [(each["type"], each["content"]) for each in REFERENCE.finditer(text)]
 
 

@@ -56,7 +56,7 @@ def make(home: Home, name: str, fields: dict[str, Any] | None = None, *, python:
 
 def test_what_is_said_of_one(home: Home) -> None:
     path = make(home, KEY, {**FIELDS, "snapshot": "lib/x.json"})
-    found = generations.newest(home, KEY)
+    found = generations.find_newest(home, KEY)
     assert found is not None
     assert (found.key, found.path, found.changed) == (KEY, path, ())
     assert (found.python, found.snapshot) == (path / "bin" / "python", path / "lib" / "x.json")
@@ -66,36 +66,36 @@ def test_what_is_said_of_one(home: Home) -> None:
 
 
 def test_the_newest_one_that_is_whole_counts(home: Home) -> None:
-    assert generations.newest(home, KEY) is None
-    assert generations.next_name(home, KEY) == KEY
+    assert generations.find_newest(home, KEY) is None
+    assert generations.choose_name(home, KEY) == KEY
     for name in (KEY, f"{KEY}.2", f"{KEY}.10"):
         make(home, name)
-        found = store.unchanged(home, KEY)
+        found = store.find_unchanged(home, KEY)
         assert found is not None and found.key == name
     make(home, f"{KEY}.11", python=False)
     make(home, f"{KEY}.12", {"schema": 1})
     make(home, f"{KEY}x")
     assert generations.key_of(f"{KEY}.10") == KEY
-    newest = generations.newest(home, KEY)
+    newest = generations.find_newest(home, KEY)
     assert newest is not None and newest.key == f"{KEY}.10"
-    assert generations.next_name(home, KEY) == f"{KEY}.13"
+    assert generations.choose_name(home, KEY) == f"{KEY}.13"
 
 
 def test_one_that_was_changed_is_none_and_none_of_before_comes_back(home: Home) -> None:
     make(home, KEY)
     path = make(home, f"{KEY}.2", noted=True)
-    assert store.unchanged(home, KEY) is not None
+    assert store.find_unchanged(home, KEY) is not None
     (path / "module.py").write_text("x = 2\n")
-    found = generations.newest(home, KEY)
+    found = generations.find_newest(home, KEY)
     assert found is not None and found.changed == ("module.py",)
-    assert store.unchanged(home, KEY) is None
-    assert store.lost(home, KEY) == f" was changed after it had been built: {path / 'module.py'}"
+    assert store.find_unchanged(home, KEY) is None
+    assert store.explain_loss(home, KEY) == f" was changed after it had been built: {path / 'module.py'}"
 
 
 def test_why_there_is_none(home: Home) -> None:
-    assert store.lost(home, KEY) == ", or its Python, is gone"
+    assert store.explain_loss(home, KEY) == ", or its Python, is gone"
     make(home, KEY, python=False)
-    assert store.lost(home, KEY) == ", or its Python, is gone"
+    assert store.explain_loss(home, KEY) == ", or its Python, is gone"
 
 
 # --- what a newer version made
@@ -104,12 +104,12 @@ def test_why_there_is_none(home: Home) -> None:
 def test_it_is_passed_over_and_its_name_is_not_taken(home: Home) -> None:
     make(home, KEY)
     newer = make(home, f"{KEY}.2", NEWER)
-    found = generations.newest(home, KEY)
+    found = generations.find_newest(home, KEY)
     assert found is not None and found.key == KEY
-    assert generations.next_name(home, KEY) == f"{KEY}.3"
-    assert generations.newer(home, KEY) == [newer]
-    assert generations.newer(home, "other") == []
-    assert (generations.at(home, newer.name), generations.is_newer(home, newer.name)) == (None, True)
+    assert generations.choose_name(home, KEY) == f"{KEY}.3"
+    assert generations.find_newer(home, KEY) == [newer]
+    assert generations.find_newer(home, "other") == []
+    assert (generations.find(home, newer.name), generations.is_newer(home, newer.name)) == (None, True)
 
 
 def test_gc_leaves_it_as_it_is(home: Home) -> None:

@@ -17,7 +17,7 @@ from nectar.manage.environment import build_directory, sidecar
 from nectar.manage.files import authored
 from nectar.manage.source import extras, package, workspace
 from nectar.manage.source.pyproject import Project, open_project
-from nectar.manage.source.source import buildable
+from nectar.manage.source.source import require_buildable
 from nectar.manage.uv import interpreters
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def prepare(
     venv = _root(project) / ".venv"
     _sync(home, project, venv, package.require_extras(project, (*behind, *chosen)), report=report, build_env=build_env)
     minor, packages = _ask(venv)
-    interpreters.check(minor, package.request(project, None))
-    runtime = sidecar.runtime(home, minor)
+    interpreters.check(minor, package.read_request(project, None))
+    runtime = sidecar.provide_runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link
     pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n", encoding="utf-8")
@@ -64,7 +64,7 @@ def prepare(
 
 def _open(path: Path) -> tuple[Project, tuple[str, ...]]:
     """The project at a path, and the extras behind that."""
-    directory, behind = extras.of_path(absolute(path))
+    directory, behind = extras.part_path(absolute(path))
     if directory.is_file():
         raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {directory}")
     if not directory.is_dir():
@@ -83,9 +83,9 @@ def _sync(
     arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
     if (root / "uv.lock").exists():
         arguments.append("--locked")
-    with build_directory.in_place(home, root, report, os.environ, build_env=buildable(build_env)) as uv:
+    with build_directory.open_in_place(home, root, report, os.environ, build_env=require_buildable(build_env)) as uv:
         if not (venv / "bin" / "python").exists():
-            arguments += ["--python", interpreters.choose(uv, package.request(project, None), downloads=False)]
+            arguments += ["--python", interpreters.choose(uv, package.read_request(project, None), downloads=False)]
         outcome = uv.run(*arguments)
     if outcome.code != 0:
         raise EnvironmentFailedError(
@@ -123,7 +123,7 @@ def _users(runtime: Path) -> Path:
 
 def _root(project: Project) -> Path:
     """Where the lock and the ``.venv`` are: the project's directory, or that of the workspace that names it, as uv sees it."""
-    space = workspace.of(project)
+    space = workspace.find(project)
     return space.root.directory if space else project.directory
 
 

@@ -13,8 +13,8 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
-from nectar.manage.uv.interpreters import installed, is_too_old
-from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
+from nectar.manage.uv.interpreters import is_too_old, list_installed
+from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
 from nectar.settings import OLDEST
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def _uv(home: Home) -> Iterator[Finding]:
     except NectarError as error:
         yield Finding("problem", error.message, error.hint)
         return
-    kept = filtered(os.environ)
+    kept = select_variables(os.environ)
     # Who only looks makes no data dir, not for a cache either.
-    variables = cached(kept, home.uv_cache) if home.nectar.exists() else {**kept, "UV_NO_CACHE": "1"}
+    variables = with_cache(kept, home.uv_cache) if home.nectar.exists() else {**kept, "UV_NO_CACHE": "1"}
     uv = Uv(binary, variables, lambda _line: None, lambda _line: None)
     version = uv.run("--version", quiet=True)
     if version.code != 0:
@@ -79,7 +79,7 @@ def _uv(home: Home) -> Iterator[Finding]:
         return
     yield Finding("fine", f"{version.output.strip()} at {binary}")
     try:
-        there = installed(uv)
+        there = list_installed(uv)
     except NectarError as error:
         yield Finding("problem", f"{error.message} {error.detail}")
         return

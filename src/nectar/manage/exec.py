@@ -33,16 +33,16 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     """
     record = handlers.require(home, name)
     drift.refuse_newer(home, name, record.environment)
-    built = generations.at(home, record.environment)
+    built = generations.find(home, record.environment)
     if built is None:
         raise EnvironmentFailedError(f"The environment of {name!r}, or its Python, is gone.", hint=f"nectar restart {name}")
-    for path in drift.edited(home, record.environment)[:1]:
+    for path in drift.find_edited(home, record.environment)[:1]:
         report(f"{built.path / path} was changed after the environment had been built: nectar restart {name} builds it anew.")
     settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activate(built.path, process)
     process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
-    process["PYTHONPATH"] = str(sidecar.runtime(home, built.marker.python_version) / sidecar.API)
+    process["PYTHONPATH"] = str(sidecar.provide_runtime(home, built.marker.python_version) / sidecar.API)
     found = shutil.which(words[0], path=process["PATH"])
     if found is None:
         raise NotFoundError(f"There is no command {words[0]!r}.", where=str(built.path / "bin"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from nectar import processes
 from nectar.locks import Busy, hold
 from nectar.manage.dev import is_developed
-from nectar.manage.environment.build_directory import ASIDE, abandoned
+from nectar.manage.environment.build_directory import ASIDE, find_abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.environment.marker import is_newer
 from nectar.manage.files.writing import aside_of
@@ -52,7 +52,7 @@ def find_unused(home: Home) -> list[Unused]:
     finished = [each for each in _directories(home.envs) if not each.name.startswith(ASIDE) and each.name not in records]
     finished = [each for each in finished if not is_newer(each)]
     found += [Unused("environment", each, measure(each)) for each in finished if not _runs_from(each, running)]
-    found += [Unused("build", each, measure(each)) for each in abandoned(home)]
+    found += [Unused("build", each, measure(each)) for each in find_abandoned(home)]
     runtimes = [
         each
         for each in _directories(home.runtimes)

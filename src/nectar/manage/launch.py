@@ -43,7 +43,7 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
         attachments.check(home, handlers.refresh(home), order.aliases, name=name)
         order = replace(order, source=_with_kept_login(home, name, order.source))
         built = store.provide(home, order.source, report=report)
-        with drift.in_use(home, built.key):
+        with drift.keep_in_use(home, built.key):
             return Takeover(home, name, prepare(home, name, order, built), attempt).run()
 
 
@@ -77,22 +77,22 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
     record, kept = handlers.require(home, name), given.read(home, name)
     _require_stopped(home, name)
     drift.refuse_newer(home, name, record.environment)
-    built = store.unchanged(home, record.environment)
+    built = store.find_unchanged(home, record.environment)
     if built is None:
-        what = store.lost(home, record.environment)
+        what = store.explain_loss(home, record.environment)
         report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
     source = replace(recall(record.source, login=kept.login), settings=built.settings)
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     chosen = EntryPoint(record.handler_name, record.entry)
-    with drift.in_use(home, built.key):
+    with drift.keep_in_use(home, built.key):
         return Takeover(home, name, prepare(home, name, order, built, chosen=chosen), attempt).run()
 
 
 def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
     record, kept = handlers.require(home, name), given.read(home, name)
     source = reopen(record.source, login=kept.login)
-    differing = configuration.differing(record.source.get("shell"), os.environ)
+    differing = configuration.compare(record.source.get("shell"), os.environ)
     for line in differing:
         report(line)
     try:
@@ -101,7 +101,7 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
         error.hint = " ".join(filter(None, [error.hint, *differing])) or None
         raise
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
-    with drift.in_use(home, built.key):
+    with drift.keep_in_use(home, built.key):
         takeover = Takeover(home, name, prepare(home, name, order, built), attempt, replaced=record)
         try:
             return takeover.run()

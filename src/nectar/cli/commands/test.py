@@ -55,7 +55,7 @@ def command(
     order = Order(source=open_source(handler, chosen=extras, build_env=build_env), entry=entry)
     home.create()
     built = store.provide(home, order.source, report=output.talk)
-    with drift.in_use(home, built.key):
+    with drift.keep_in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
         with closing(test.try_questions(prepared, [question], deadline=None)) as events:
             for event in events:

@@ -90,7 +90,7 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
         given=given,
         assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
         python=built.python,
-        script=sidecar.start_script(sidecar.runtime(home, built.marker.python_version)),
+        script=sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version)),
     )
 
 

@@ -45,13 +45,13 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
     with hold(
         home.env_locks / key, waiting=lambda: shop.uv.report("Another command is building this environment; waiting for it.")
     ):
-        newest = generations.newest(home, key)
+        newest = generations.find_newest(home, key)
         if newest and not newest.changed:
             return newest
         rebuilt = edits.remember(newest, shop.source, locked.plan) if newest else {}
         if newest:
             shop.uv.report(edits.tell(newest, shop.source, locked.plan))
-        for path in generations.newer(home, key):
+        for path in generations.find_newer(home, key):
             shop.uv.report(
                 f"{path} was made by a newer nectar than this one, and is left as it is: another one is built beside it."
             )
@@ -68,8 +68,8 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
             resolution.forget(home, locked.resolution)
             return None
         marker.write(shop.venv)
-        shop.venv.rename(home.envs / generations.next_name(home, key))
-        return generations.whole(home, key)
+        shop.venv.rename(home.envs / generations.choose_name(home, key))
+        return generations.find_whole(home, key)
 
 
 @contextmanager
@@ -80,16 +80,16 @@ def _naming_ignored(plan: Plan, shop: Workshop) -> Iterator[None]:
         return
     project = open_project(shop.source.path.resolve())
     below = f"{plan.project}/" if plan.project else ""
-    ignored = unlisted.of_packages(project, [name.removeprefix(below) for name in plan.tree.pieces if name.startswith(below)])
+    ignored = unlisted.find_in_packages(project, [name.removeprefix(below) for name in plan.tree.pieces if name.startswith(below)])
     if ignored:
-        shop.left_out.append(unlisted.line(project, ignored))
+        shop.left_out.append(unlisted.describe(project, ignored))
     yield
     if ignored:
         shop.left_out.pop()
-        there = installed.paths(installed.distributions(shop.venv), plan.distribution)
-        lacking = unlisted.lacking(ignored, there)
+        there = installed.list_paths(installed.read_distributions(shop.venv), plan.distribution)
+        lacking = unlisted.select_lacking(ignored, there)
         if lacking:
-            shop.uv.report(f"warning: {unlisted.line(project, lacking)}")
+            shop.uv.report(f"warning: {unlisted.describe(project, lacking)}")
 
 
 def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
@@ -102,9 +102,9 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     made = shop.uv.run("venv", *flags, *project, shop.venv, quiet=True)
     if made.code:
         raise shop.failure("uv could not make the virtual environment.", made)
-    interpreters.check(installed.version_of(shop.venv), plan.asked.python)
+    interpreters.check(installed.read_version(shop.venv), plan.asked.python)
     assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
-    steered = steering.made(shop.venv)
+    steered = steering.look(shop.venv)
     # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
     # cannot be combined with working offline.
     outcome = shop.uv.run(
@@ -124,20 +124,20 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
 
     :param made: what steered its Python before anything was installed.
     """
-    found = installed.distributions(shop.venv)
+    found = installed.read_distributions(shop.venv)
     noted = _take_notes(shop, found, made)
     own, entries = _require_handler(plan, shop, found)
-    for path in stale.modules(shop.venv, shop.tree, found, plan.locals_)[:3]:
+    for path in stale.find_modules(shop.venv, shop.tree, found, plan.locals_)[:3]:
         shop.uv.report(
             f"warning: the installed {path} is not the one in the source; either the build backend changes it, or it took an old copy."
         )
     notes.write(shop.venv, noted)
-    manifest = installed.site_packages(shop.venv) / SNAPSHOT / MANIFEST
+    manifest = installed.find_site_packages(shop.venv) / SNAPSHOT / MANIFEST
     return Marker(
-        python_version=installed.version_of(shop.venv),
+        python_version=installed.read_version(shop.venv),
         distribution=f"{own.name} {own.version}",
         entries=entries,
-        plugins=installed.plugins(found),
+        plugins=installed.find_plugins(found),
         distributions=[[each.name, each.version] for each in found],
         settings=shop.source.settings.to_mapping(),
         digests={},
@@ -155,7 +155,7 @@ def _take_notes(shop: Workshop, found: list[Distribution], made: Mapping[str, tu
     steering.refuse(shop.venv, made, found)
     installed.refuse_outside(shop.venv, found)
     noted = notes.take(shop.venv)
-    broken = list(installed.mismatches(shop.venv, found, digests={path: str(note[-1]) for path, note in noted.items()}))
+    broken = list(installed.find_mismatches(shop.venv, found, digests={path: str(note[-1]) for path, note in noted.items()}))
     if broken:
         raise EnvironmentFailedError(
             "What uv installed is not what the distributions' records say: " + "; ".join(broken[:3]) + ".",
@@ -169,7 +169,7 @@ def _take_notes(shop: Workshop, found: list[Distribution], made: Mapping[str, tu
 def _require_handler(plan: Plan, shop: Workshop, found: list[Distribution]) -> tuple[Distribution, tuple[EntryPoint, ...]]:
     """The handler's own distribution, and its entry points for handlers."""
     own = next((each for each in found if each.name == plan.distribution), None)
-    entries = installed.entries(found, plan.distribution)
+    entries = installed.find_entries(found, plan.distribution)
     if own is None or not entries:
         raise EnvironmentFailedError(
             f"{plan.distribution} was installed without an entry point in the group nectar.handlers."

@@ -18,7 +18,7 @@ from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.locks import Busy, hold, is_free
 from nectar.manage.tree.pieces import rewrite
 from nectar.manage.uv import configuration, interpreters, logins, passing
-from nectar.manage.uv.uv import Uv, cached, filtered, find_uv
+from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,13 +96,13 @@ class Workshop:
     def _settle(self, plan: Plan) -> None:
         """Write the one file of settings that uv gets for a plan whose files are in the tree."""
         elsewhere = plan.asked.settings
-        own = elsewhere or configuration.own((self.tree / plan.locking.place).parent)
+        own = elsewhere or configuration.find_own((self.tree / plan.locking.place).parent)
         projects = [self.tree / name for name in plan.tree.pieces if name.rsplit("/", 1)[-1] == "pyproject.toml"]
         composed = configuration.compose(self.environ, own, near=None if elsewhere else self.directory, beside=projects)
         settings = self.directory / SETTINGS
         settings.touch(0o600)
         settings.write_bytes(composed.content)
-        self._tell(told(composed.dropped, elsewhere or self.source.path))
+        self._tell(tell_dropped(composed.dropped, elsewhere or self.source.path))
 
     def clear(self) -> None:
         """Take all of it away, to begin anew."""
@@ -113,7 +113,7 @@ class Workshop:
     def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
         """An error with uv's own words."""
         words = self.words(outcome)
-        hint = hint or passing.withheld(words, self.environ, self.uv.variables)
+        hint = hint or passing.explain_withheld(words, self.environ, self.uv.variables)
         return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=words)
 
     def words(self, outcome: Outcome) -> str:
@@ -182,7 +182,7 @@ def _directory(home: Home) -> Iterator[tuple[Path, int]]:
 
 
 @contextmanager
-def in_place(
+def open_in_place(
     home: Home, root: Path, report: Callable[[str], None], environ: Mapping[str, str], *, build_env: Iterable[str]
 ) -> Iterator[Uv]:
     """A uv for an author's own tree: settings count as for a build, and what it makes there is open to whom the author says.
@@ -191,11 +191,11 @@ def in_place(
     """
     binary = find_uv()
     variables, _ = _variables(home, environ, build_env, downloads=False, report=report)
-    own = configuration.own(root) or configuration.above(root)
+    own = configuration.find_own(root) or configuration.find_above(root)
     with tempfile.TemporaryDirectory(prefix="nectar-") as aside:
         settings = Path(aside).resolve() / SETTINGS
         composed = configuration.compose(environ, own, near=settings.parent, beside=[root / "pyproject.toml"])
-        for line in told(composed.dropped, own or root):
+        for line in tell_dropped(composed.dropped, own or root):
             report(line)
         settings.write_bytes(composed.content)
         yield Uv(binary, variables, report, lambda _line: None, settings=settings, umask=-1)
@@ -212,15 +212,15 @@ def _variables(
     for name in named:
         if name not in environ:
             report(f"This shell has no {name}, which builds were to get.")
-    kept = filtered(environ, named)
-    if configuration.setting("cache-dir", environ) is None:
-        kept = cached(kept, home.uv_cache)
-    wish = str(kept.get("UV_PYTHON_DOWNLOADS") or configuration.setting("python-downloads", environ) or "never").lower()
+    kept = select_variables(environ, named)
+    if configuration.read_setting("cache-dir", environ) is None:
+        kept = with_cache(kept, home.uv_cache)
+    wish = str(kept.get("UV_PYTHON_DOWNLOADS") or configuration.read_setting("python-downloads", environ) or "never").lower()
     kept["UV_PYTHON_DOWNLOADS"] = "automatic" if downloads else wish
     return kept, downloads or wish not in ("never", "manual", "false")
 
 
-def told(dropped: list[str], where: Path) -> Iterator[str]:
+def tell_dropped(dropped: list[str], where: Path) -> Iterator[str]:
     """Lines about settings that do not count."""
     if dropped:
         names, them = ", ".join(dropped), "It decides" if len(dropped) == 1 else "They decide"
@@ -243,7 +243,7 @@ def _login(uv: Uv, source: Source, directory: Path) -> dict[str, str]:
             "The login for this requirement is not kept.", where=requirement, hint=f"Launch it with the login for {logins.HIDDEN}."
         )
     others = Path(uv.bare().run("auth", "dir", quiet=True).output.strip() or os.devnull)
-    return logins.to_uv(requirement, source.login, directory, others, uv.variables)
+    return logins.hand_to_uv(requirement, source.login, directory, others, uv.variables)
 
 
 def sweep(home: Home) -> list[Path]:
@@ -254,14 +254,14 @@ def sweep(home: Home) -> list[Path]:
 
 def _remove_abandoned(home: Home) -> list[Path]:
     swept = []
-    for directory in abandoned(home):
+    for directory in find_abandoned(home):
         with suppress(Busy), hold(directory / "lock", wait=False):
             shutil.rmtree(directory, ignore_errors=True)
             swept.append(directory)
     return swept
 
 
-def abandoned(home: Home) -> list[Path]:
+def find_abandoned(home: Home) -> list[Path]:
     """The workshops that nobody works in."""
     found = sorted(home.envs.glob(f"{ASIDE}*"))
     return [

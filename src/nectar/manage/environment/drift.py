@@ -31,21 +31,21 @@ def check(home: Home, key: str) -> list[str]:
     from nectar.manage.environment import installed  # which a launch does not need
 
     path = home.envs / key
-    marker = generations.marker_of(home, key)
+    marker = generations.read_marker(home, key)
     if marker is None:
         return [f"{path}: it was never finished"]
     problems = []
     if not (path / "bin" / "python").exists():
         problems.append(f"its Python has vanished: {marker.base_python}")
     try:
-        found = installed.distributions(path)
+        found = installed.read_distributions(path)
     except EnvironmentFailedError as error:
         return [*problems, error.message]
     names = [[each.name, each.version] for each in found]
     if names != marker.distributions:
         problems.append("its distributions are not those that it was built with")
-    problems += installed.mismatches(path, found)
-    return problems or [f"{path / each} was changed after it had been built" for each in edited(home, key)]
+    problems += installed.find_mismatches(path, found)
+    return problems or [f"{path / each} was changed after it had been built" for each in find_edited(home, key)]
 
 
 def refuse_newer(home: Home, name: str, key: str) -> None:
@@ -62,7 +62,7 @@ def newer(home: Home, name: str, key: str) -> NewerError:
     )
 
 
-def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:
+def find_changes(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:
     """What is no longer as it was when a handler's environment was built: some of ``source``, ``settings``, ``project``, ``lock``,
     ``Python``, ``uv's settings``, ``environment (…)`` where somebody changed that, or what makes it impossible to say.
 
@@ -71,7 +71,7 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
     from nectar.manage.environment.survey import survey  # which a list of handlers does not need
     from nectar.manage.source import source
 
-    marker = generations.marker_of(home, record.environment)
+    marker = generations.read_marker(home, record.environment)
     if marker is None:
         return ["environment (it is gone)"]
     try:
@@ -87,22 +87,22 @@ def changed_since(home: Home, record: Record, *, environ: Mapping[str, str] | No
         changed = (
             ["settings" if name == "project" else name for name in changed] if "project" in changed else [*changed, "settings"]
         )
-    return [*changed, *(f"environment ({path})" for path in edited(home, record.environment)[:1])]
+    return [*changed, *(f"environment ({path})" for path in find_edited(home, record.environment)[:1])]
 
 
-def edited(home: Home, key: str) -> list[str]:
+def find_edited(home: Home, key: str) -> list[str]:
     """The files, relative to an environment, that were changed after it had been built, as far as its notes tell."""
-    marker = generations.marker_of(home, key)
-    return notes.changed(home.envs / key) if marker is not None and marker.noted else []
+    marker = generations.read_marker(home, key)
+    return notes.find_changed(home.envs / key) if marker is not None and marker.noted else []
 
 
 @contextmanager
-def in_use(home: Home, key: str) -> Iterator[None]:
+def keep_in_use(home: Home, key: str) -> Iterator[None]:
     """Keep an environment from ``gc`` while no record or daemon shows that it is used yet.
 
     :raises EnvironmentFailedError: it has just been removed.
     """
     with hold(home.env_locks / f"{key}.use", shared=True):
-        if generations.marker_of(home, key) is None:
+        if generations.read_marker(home, key) is None:
             raise EnvironmentFailedError("The environment has just been removed.", where=str(home.envs / key), hint="Do it again.")
         yield

@@ -60,7 +60,7 @@ def _instead(origin: Path | None) -> str:
 def _origins(environment: Environment, source: Source, plan: Plan) -> dict[str, Path]:
     """For each changed file that was made from one of the author's, that one, as far as it can be told."""
     try:
-        found = installed.distributions(environment.path)
+        found = installed.read_distributions(environment.path)
     except EnvironmentFailedError:
         return {}
     own = {path for each in found if each.name in plan.locals_ for path, _, _ in each.files}

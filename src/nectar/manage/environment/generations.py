@@ -52,7 +52,7 @@ def key_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def marker_of(home: Home, name: str) -> Marker | None:
+def read_marker(home: Home, name: str) -> Marker | None:
     """What an environment says of itself, or None where there is no finished one of that name."""
     return marker.read(home.envs / name) if "\0" not in name else None
 
@@ -62,34 +62,34 @@ def is_newer(home: Home, name: str) -> bool:
     return "\0" not in name and marker.is_newer(home.envs / name)
 
 
-def at(home: Home, name: str) -> Environment | None:
+def find(home: Home, name: str) -> Environment | None:
     """The environment of a name, changed or not; None where it is not finished, or its Python is gone."""
-    found = marker_of(home, name)
+    found = read_marker(home, name)
     return Environment(name, home.envs / name, found) if found and (home.envs / name / "bin" / "python").exists() else None
 
 
-def newest(home: Home, key: str) -> Environment | None:
+def find_newest(home: Home, key: str) -> Environment | None:
     """The newest environment of a content that is finished and has its Python, with what was changed in it."""
     for number in sorted(_numbers(home, key), reverse=True):
-        found = at(home, _name(key, number))
+        found = find(home, _name(key, number))
         if found:
-            return replace(found, changed=tuple(notes.changed(found.path))) if found.marker.noted else found
+            return replace(found, changed=tuple(notes.find_changed(found.path))) if found.marker.noted else found
     return None
 
 
-def whole(home: Home, key: str) -> Environment | None:
+def find_whole(home: Home, key: str) -> Environment | None:
     """The newest environment of a content, where it is as it was built."""
-    found = newest(home, key)
+    found = find_newest(home, key)
     return None if found is None or found.changed else found
 
 
-def newer(home: Home, key: str) -> list[Path]:
+def find_newer(home: Home, key: str) -> list[Path]:
     """The environments of a content that a newer nectar made, which are left alone."""
     names = [_name(key, number) for number in sorted(_numbers(home, key))]
     return [home.envs / name for name in names if is_newer(home, name)]
 
 
-def next_name(home: Home, key: str) -> str:
+def choose_name(home: Home, key: str) -> str:
     """A name for the next environment of a content, under a lock on its key."""
     return _name(key, max(_numbers(home, key), default=0) + 1)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
-from nectar.manage.source.pyproject import GROUP, PLUGINS, normalised
+from nectar.manage.source.pyproject import GROUP, PLUGINS, normalise
 from nectar.protocol import EntryPoint
 from nectar.regular import open_regular
 
@@ -43,7 +43,7 @@ class Distribution:
     extras: list[str] = field(default_factory=list)
 
 
-def site_packages(venv: Path) -> Path:
+def find_site_packages(venv: Path) -> Path:
     """Where distributions are installed in a venv.
 
     :raises EnvironmentFailedError: it is none.
@@ -54,7 +54,7 @@ def site_packages(venv: Path) -> Path:
     return found[0]
 
 
-def version_of(venv: Path) -> str:
+def read_version(venv: Path) -> str:
     """The version of a venv's Python, as in ``3.12.1``."""
     try:
         text = (venv / "pyvenv.cfg").read_text(encoding="utf-8")
@@ -64,9 +64,9 @@ def version_of(venv: Path) -> str:
     return found[1] if found else ""
 
 
-def distributions(venv: Path) -> list[Distribution]:
+def read_distributions(venv: Path) -> list[Distribution]:
     """What is installed, sorted by name. What cannot be read of one, it does not have."""
-    found = [_distribution(place) for place in site_packages(venv).glob("*.dist-info")]
+    found = [_distribution(place) for place in find_site_packages(venv).glob("*.dist-info")]
     return sorted(found, key=lambda each: each.name)
 
 
@@ -75,7 +75,7 @@ def _distribution(place: Path) -> Distribution:
 
     said = HeaderParser().parsestr(_text(place / "METADATA"))
     files, entries = _record(_text(place / "RECORD")), _entry_points(_text(place / "entry_points.txt"))
-    return Distribution(normalised(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
+    return Distribution(normalise(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
 
 
 def _entry_points(text: str) -> dict[str, list[EntryPoint]]:
@@ -107,18 +107,18 @@ def _text(file: Path) -> str:
         return ""
 
 
-def entries(found: list[Distribution], name: str) -> tuple[EntryPoint, ...]:
+def find_entries(found: list[Distribution], name: str) -> tuple[EntryPoint, ...]:
     """The entry points for handlers of one distribution; of several of a name, the last."""
-    listed = [entry for each in found if each.name == normalised(name) for entry in each.entries.get(GROUP, [])]
+    listed = [entry for each in found if each.name == normalise(name) for entry in each.entries.get(GROUP, [])]
     return tuple({entry.name: entry for entry in listed}.values())
 
 
-def paths(found: list[Distribution], name: str) -> list[str]:
+def list_paths(found: list[Distribution], name: str) -> list[str]:
     """The files of one distribution, relative to site-packages."""
-    return [path for each in found if each.name == normalised(name) for path, _, _ in each.files]
+    return [path for each in found if each.name == normalise(name) for path, _, _ in each.files]
 
 
-def plugins(found: list[Distribution]) -> tuple[EntryPoint, ...]:
+def find_plugins(found: list[Distribution]) -> tuple[EntryPoint, ...]:
     """The entry points for plugins of all of them."""
     return tuple(entry for each in found for entry in each.entries.get(PLUGINS, []))
 
@@ -142,7 +142,7 @@ def refuse_lost_entries(venv: Path, found: Iterable[EntryPoint]) -> None:
 
     :raises EnvironmentFailedError: one is.
     """
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     if any(path.name not in ("_virtualenv.pth", "distutils-precedence.pth") for path in packages.glob("*.pth")):
         return  # it may add directories, and only running it would tell
     for name, value in found:
@@ -165,7 +165,7 @@ def refuse_outside(venv: Path, found: list[Distribution]) -> None:
 
     :raises EnvironmentFailedError: one does.
     """
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     inside = _Inside(venv)
     for each in found:
         for path, _, _ in each.files:
@@ -190,12 +190,12 @@ class _Inside:
         return os.path.commonpath([self._root, self._real(file.parent)]) == self._root
 
 
-def mismatches(venv: Path, found: list[Distribution], *, digests: Mapping[str, str] | None = None) -> Iterator[str]:
+def find_mismatches(venv: Path, found: list[Distribution], *, digests: Mapping[str, str] | None = None) -> Iterator[str]:
     """The files that are not as their distribution's RECORD says, each with what is wrong.
 
     :param digests: the SHA-256 of files, by path relative to the environment, where somebody has just read them.
     """
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     inside = _Inside(venv)
     for each in found:
         if not each.files:

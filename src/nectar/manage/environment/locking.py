@@ -45,7 +45,7 @@ def lock(home: Home, found: Survey, shop: Workshop, *, upgrade: bool) -> Survey:
             where=str(shop.source.path),
             hint=_command_to_lock(plan, shop),
         )
-    with resolution.guarded(home, found.resolution):
+    with resolution.guard(home, found.resolution):
         kept = None if upgrade else resolution.use(home, found.resolution)
         if kept is not None:
             return found.with_lock(kept)
@@ -83,7 +83,9 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     script = place.with_suffix("")
     said = inline_metadata.read(script)
     # uv would go by all settings in it, whatever file of settings it is given.
-    rewrite(shop.tree, plan.locking.script.removesuffix(".lock"), inline_metadata.write(passing.script(said.table)).encode())
+    rewrite(
+        shop.tree, plan.locking.script.removesuffix(".lock"), inline_metadata.write(passing.select_of_script(said.table)).encode()
+    )
     project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
     checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
     refuse_mismatch(plan, shop, checked)

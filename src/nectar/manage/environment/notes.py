@@ -56,7 +56,7 @@ def write(venv: Path, found: dict[str, Note]) -> None:
     write_whole(venv / NOTES, json.dumps({"schema": SCHEMA, "files": found}, separators=(",", ":")).encode())
 
 
-def changed(venv: Path) -> list[str]:
+def find_changed(venv: Path) -> list[str]:
     """The files, relative to an environment that has notes, that are no longer as they were; the notes themselves may be among them.
 
     Where all of them have their content, notes that did not know them again are renewed, if they can be.
@@ -75,7 +75,7 @@ def changed(venv: Path) -> list[str]:
         if note[:4] != [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]:
             suspect[path] = status
     if not suspect:
-        return steering.added(venv, known)
+        return steering.find_added(venv, known)
     differing = []
     for path, now in suspect.items():
         if now is not None and now.st_size == known[path][0] and _digest(venv / path, now) == known[path][4]:
@@ -84,7 +84,7 @@ def changed(venv: Path) -> list[str]:
             differing.append(path)
     if not differing:
         _renew(venv, known)
-    return differing or steering.added(venv, known)
+    return differing or steering.find_added(venv, known)
 
 
 def _read(venv: Path) -> dict[str, Note] | None:

@@ -38,7 +38,7 @@ def use(home: Home, key: str) -> bytes | None:
 
 
 @contextmanager
-def guarded(home: Home, key: str) -> Iterator[None]:
+def guard(home: Home, key: str) -> Iterator[None]:
     """One command at a time resolves the same."""
     with hold(_place(home, key).with_suffix(".guard")):
         yield

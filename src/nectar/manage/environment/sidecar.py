@@ -33,7 +33,7 @@ _DEPENDENCIES = ("watchdog", "pluggy")
 _LEFT_OUT = frozenset({"__pycache__", "_template"})
 
 
-def runtime(home: Home, python_minor: str) -> Path:
+def provide_runtime(home: Home, python_minor: str) -> Path:
     """The directory of this nectar for a Python, made where it is missing.
 
     :param python_minor: as in ``"3.12"``; a longer version is cut.

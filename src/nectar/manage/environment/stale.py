@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.manage.environment.installed import site_packages
+from nectar.manage.environment.installed import find_site_packages
 from nectar.manage.files import authored
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nectar.manage.environment.installed import Distribution
 
 
-def modules(venv: Path, tree: Path, found: list[Distribution], names: Collection[str]) -> list[str]:
+def find_modules(venv: Path, tree: Path, found: list[Distribution], names: Collection[str]) -> list[str]:
     """The installed modules of some distributions that differ from every file of that name in the tree.
 
     A backend may change a module on its way, so that this is a reason to say so, and no proof.
@@ -23,7 +23,7 @@ def modules(venv: Path, tree: Path, found: list[Distribution], names: Collection
     for file in tree.rglob("*.py"):
         if "build" not in file.relative_to(tree).parts:  # where an old copy would be
             by_name.setdefault(file.name, []).append(file)
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     paths = [path for each in found if each.name in names for path, _, _ in each.files if path.endswith(".py")]
     return [path for path in paths if _differs(packages / path, path, by_name)]
 

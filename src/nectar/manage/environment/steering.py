@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.environment.installed import site_packages
+from nectar.manage.environment.installed import find_site_packages
 from nectar.manage.environment.marker import MARKER, NOTES
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ _STEERING = re.compile(
 )
 
 
-def made(venv: Path) -> dict[str, tuple[int, int, int]]:
+def look(venv: Path) -> dict[str, tuple[int, int, int]]:
     """What steers an environment now, by path in it: mode, size and when it was written, of a directory its mode alone."""
-    return _made(venv, site_packages(venv))
+    return _made(venv, find_site_packages(venv))
 
 
 def _made(venv: Path, packages: Path) -> dict[str, tuple[int, int, int]]:
@@ -44,9 +44,9 @@ def _made(venv: Path, packages: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def added(venv: Path, known: Container[str]) -> list[str]:
+def find_added(venv: Path, known: Container[str]) -> list[str]:
     """What steers a finished environment and is neither known of nor nectar's own."""
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     ours = {"bin", "lib", str(packages.parent.relative_to(venv)), MARKER, NOTES}
     return sorted(name for name in _made(venv, packages) if name not in known and name not in ours)
 
@@ -57,7 +57,7 @@ def refuse(venv: Path, before: Mapping[str, tuple[int, int, int]], found: list[D
     :param before: what steered when nothing was installed yet.
     :raises EnvironmentFailedError: a distribution's RECORD names such a file, or one was made or changed without.
     """
-    packages = site_packages(venv)
+    packages = find_site_packages(venv)
     for each in found:
         for file, _, _ in each.files:
             path = os.path.normpath(packages.relative_to(venv) / file)

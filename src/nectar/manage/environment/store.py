@@ -27,7 +27,7 @@ def find(home: Home, source: Source, *, environ: Mapping[str, str] | None = None
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
     found = survey(home, source, os.environ if environ is None else environ)
-    return generations.whole(home, found.key) if found.key else None
+    return generations.find_whole(home, found.key) if found.key else None
 
 
 def provide(
@@ -47,7 +47,7 @@ def provide(
     environ = os.environ if environ is None else environ
     home.create()
     found = survey(home, source, environ, upgrade=upgrade)
-    known = generations.whole(home, found.key) if found.key and not upgrade else None
+    known = generations.find_whole(home, found.key) if found.key and not upgrade else None
     if known:
         return known
     with open_workshop(home, source, environ, report) as shop:
@@ -63,14 +63,14 @@ def provide(
     raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))
 
 
-def unchanged(home: Home, key: str) -> Environment | None:
+def find_unchanged(home: Home, key: str) -> Environment | None:
     """One of the same content as that of a name, which is as it was built; None where there is none."""
-    return generations.whole(home, generations.key_of(key))
+    return generations.find_whole(home, generations.key_of(key))
 
 
-def lost(home: Home, key: str) -> str:
+def explain_loss(home: Home, key: str) -> str:
     """Why there is none, to stand behind its name."""
-    found = generations.newest(home, generations.key_of(key))
+    found = generations.find_newest(home, generations.key_of(key))
     if found is None or not found.changed:
         return ", or its Python, is gone"
     return f" was changed after it had been built: {found.path / found.changed[0]}"

@@ -56,7 +56,7 @@ def look(home: Home, name: str) -> Detail:
     record = handlers.look(home, name)
     unknown = _unknown(home, name, record)
     built = record.environment != "" and unknown is None
-    marker = generations.marker_of(home, record.environment) if built else None
+    marker = generations.read_marker(home, record.environment) if built else None
     daemon, silent = (None, None) if record.status != "running" else (None, ROBBED) if _robbed(home, name) else _ask(home, name)
     settings = {**dataclasses.asdict(Settings()), **record.effective}
     del settings["env"]
@@ -70,7 +70,7 @@ def look(home: Home, name: str) -> Detail:
         variables=_variables(home, name),
         daemon=daemon,
         silent=silent,
-        changed=drift.changed_since(home, record) if built else [],
+        changed=drift.find_changes(home, record) if built else [],
         unknown=unknown,
     )
 

@@ -18,7 +18,7 @@ from nectar.errors import ConflictError, NectarError, NewerError, NotFoundError,
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold
 from nectar.manage.files.writing import write_whole
-from nectar.manage.uv.logins import redacted
+from nectar.manage.uv.logins import redact
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Record:
         for name in ("status", "desired"):
             known[name] = "running" if known.get(name, fields.get("status")) == "running" else "stopped"
         if "handler" in known:
-            known["handler"] = redacted(known["handler"])  # 0.1.0 kept a login in it
+            known["handler"] = redact(known["handler"])  # 0.1.0 kept a login in it
         other = {name: value for name, value in fields.items() if name not in _KINDS}
         return cls(**known, attached_aliases=tuple(aliases), other=other)
 
@@ -110,7 +110,7 @@ class Record:
 
     def to_show(self) -> dict[str, Any]:
         """The same for anybody's eyes."""
-        source = {name: redacted(value) if isinstance(value, str) else value for name, value in self.source.items()}
+        source = {name: redact(value) if isinstance(value, str) else value for name, value in self.source.items()}
         shown = {**self.to_mapping(), "source": source}
         shown.pop("schema", None)  # what is shown has its own
         return shown

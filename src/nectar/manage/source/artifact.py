@@ -11,11 +11,11 @@ import tomli_w
 from nectar.errors import UsageError
 from nectar.manage.source import extras
 from nectar.manage.source.plan import Asked, Plan
-from nectar.manage.source.pyproject import NAME, normalised
+from nectar.manage.source.pyproject import NAME, normalise
 from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import logins
-from nectar.manage.uv.interpreters import Request, required
+from nectar.manage.uv.interpreters import Request, join_required
 from nectar.settings import FLOOR
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
@@ -64,10 +64,10 @@ def _named(name: str, path: Path, what: str, example: str) -> str:
 
 def plan_requirement(requirement: str, *, python: str | None) -> Plan:
     """What the environment of something on the index is made of; a login is no part of it."""
-    asked = Asked(python=Request(None, python), extras=extras.together(extras.of_requirement(requirement)))
+    asked = Asked(python=Request(None, python), extras=extras.join(extras.list_of(requirement)))
     assembly = Assembly()
-    assembly.put("pyproject.toml", _wrapper([logins.without(requirement)], {}, _oldest(asked.python)))
-    return Plan(distribution=normalised(requirement_name(requirement)), wrapped=True, tree=assembly.finish(), asked=asked)
+    assembly.put("pyproject.toml", _wrapper([logins.remove(requirement)], {}, _oldest(asked.python)))
+    return Plan(distribution=normalise(requirement_name(requirement)), wrapped=True, tree=assembly.finish(), asked=asked)
 
 
 def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -> Plan:
@@ -75,13 +75,13 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
 
     :param chosen: extras.
     """
-    name = normalised(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
+    name = normalise(wheel_name(path) if path.suffix == ".whl" else sdist_name(path))
     requires = _requires_python(path)
-    asked = Asked(python=Request(required([(requires, path)]), python), extras=chosen)
+    asked = Asked(python=Request(join_required([(requires, path)]), python), extras=chosen)
     assembly = Assembly()
     assembly.put(f"given/{path.name}", Piece(origin=path.resolve()))
     sources = {name: {"path": f"given/{path.name}"}}
-    assembly.put("pyproject.toml", _wrapper([extras.added(name, chosen)], sources, requires or _oldest(asked.python)))
+    assembly.put("pyproject.toml", _wrapper([extras.add(name, chosen)], sources, requires or _oldest(asked.python)))
     return Plan(distribution=name, wrapped=True, locals_=(name,), tree=assembly.finish(), asked=asked)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nectar.manage.source.pyproject import Project
 
 
-def values(project: Project) -> list[str]:
+def read_values(project: Project) -> list[str]:
     """The variables, directories and commits among a project's keys, each with what it is now."""
     found = []
     for key in _keys(project):
@@ -28,12 +28,12 @@ def values(project: Project) -> list[str]:
         elif isinstance(key.get("dir"), str):
             found.append(f"directory {key['dir']} {os.path.isdir(project.directory / key['dir'])}")
         elif key.get("git"):
-            checkout = checkouts.checkout(project)
+            checkout = checkouts.open_checkout(project)
             found.append(f"commit {checkout.head if checkout else None}")
     return found
 
 
-def files(project: Project) -> tuple[list[str], list[str]]:
+def find_files(project: Project) -> tuple[list[str], list[str]]:
     """The files among a project's keys: those below it, which go along also where git ignores them, and of others a digest each.
 
     :returns: paths relative to the project, and lines.
@@ -52,7 +52,7 @@ def _files(project: Project) -> Iterator[tuple[str, str]]:
             continue
         plain = os.path.normpath(pattern)
         where = f"[tool.uv] cache-keys in {project.file}"
-        names = [plain] if plain.split("/")[0] == ".." else searching.matching(project.directory, plain, where=where)
+        names = [plain] if plain.split("/")[0] == ".." else searching.find_matching(project.directory, plain, where=where)
         yield from ((pattern, name) for name in names if _is_data(project.directory / name))
 
 

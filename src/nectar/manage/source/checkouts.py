@@ -67,7 +67,7 @@ def names_version(project: Project) -> bool:
     return "version" in project.dynamic and any(_BY_GIT.search(each) for each in requires)
 
 
-def checkout(project: Project) -> Checkout | None:
+def open_checkout(project: Project) -> Checkout | None:
     """The working copy that a project is in.
 
     :raises EnvironmentFailedError: git cannot say.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import UsageError
-from nectar.manage.source.pyproject import normalised
+from nectar.manage.source.pyproject import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ def check(name: str) -> str:
     return name
 
 
-def of_path(path: Path) -> tuple[Path, tuple[str, ...]]:
+def part_path(path: Path) -> tuple[Path, tuple[str, ...]]:
     """A path with extras behind it, as ``x.whl[fast]``, in its two parts; a path that is there is one as a whole."""
     found = _PATH.fullmatch(str(path))
     if found is None or os.path.lexists(path):
@@ -36,29 +36,29 @@ def of_path(path: Path) -> tuple[Path, tuple[str, ...]]:
     return Path(found["path"]), _split(found["extras"])
 
 
-def of_requirement(requirement: str) -> tuple[str, ...]:
+def list_of(requirement: str) -> tuple[str, ...]:
     """Those that stand in a requirement."""
     found = _REQUIREMENT.fullmatch(requirement)
     return _split(found["extras"] or "") if found else ()
 
 
-def added(requirement: str, names: Iterable[str]) -> str:
+def add(requirement: str, names: Iterable[str]) -> str:
     """A requirement with more extras; without any, as it was written."""
     found = _REQUIREMENT.fullmatch(requirement)
-    if found is None or not (more := together(names)):
+    if found is None or not (more := join(names)):
         return requirement
-    return f"{found['name']}[{','.join(together((*of_requirement(requirement), *more)))}]{found['rest']}"
+    return f"{found['name']}[{','.join(join((*list_of(requirement), *more)))}]{found['rest']}"
 
 
-def together(names: Iterable[str]) -> tuple[str, ...]:
+def join(names: Iterable[str]) -> tuple[str, ...]:
     """All of them, each once, as they are compared."""
-    return tuple(sorted(set(map(normalised, names))))
+    return tuple(sorted(set(map(normalise, names))))
 
 
 def require(wanted: Iterable[str], provided: Iterable[str], *, where: str) -> None:
     """:raises UsageError: some of them are not provided; those that are are named."""
-    there = together(provided)
-    missing = [name for name in together(wanted) if name not in there]
+    there = join(provided)
+    missing = [name for name in join(wanted) if name not in there]
     if missing:
         raise UsageError(
             f"There is no extra {missing[0]!r}.",

@@ -13,7 +13,7 @@ import tomli_w
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.source.pyproject import settings_in
+from nectar.manage.source.pyproject import read_settings
 from nectar.settings import Settings
 
 _OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
@@ -39,7 +39,7 @@ class Metadata:
 
     @property
     def settings(self) -> Settings:
-        return settings_in(self.table, self.file)
+        return read_settings(self.table, self.file)
 
     @property
     def uv(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def read(file: Path) -> Metadata:
         content = authored.read_bytes(file, authored.CODE)
     # The code's encoding may be another; what is said here is UTF-8, as the specification has it.
     lines = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    found = [block for block in blocks(lines) if block.type == "script"]
+    found = [block for block in find_blocks(lines) if block.type == "script"]
     if len(found) > 1:
         raise EnvironmentFailedError(
             "The file has two blocks of inline metadata.",
@@ -83,7 +83,7 @@ class Block:
     content: list[str]
 
 
-def blocks(lines: list[str]) -> Iterator[Block]:
+def find_blocks(lines: list[str]) -> Iterator[Block]:
     """The blocks of any type: each from a line that opens one to the last of the comment that closes one."""
     opened, closed = None, 0
     for number, line in enumerate([*lines, ""]):

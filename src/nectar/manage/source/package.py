@@ -13,12 +13,12 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage.source import cache_keys, checkouts, extras, workspace
 from nectar.manage.source.path_sources import DECIDING, gather
 from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
-from nectar.manage.source.pyproject import normalised, open_handler
+from nectar.manage.source.pyproject import normalise, open_handler
 from nectar.manage.tree import trees, unlisted
 from nectar.manage.tree.assembly import Assembly
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.uv import configuration
-from nectar.manage.uv.interpreters import Request, pinned, required
+from nectar.manage.uv.interpreters import Request, join_required, read_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     """
     project = open_handler(directory.resolve())
     gathered = gather(project)
-    checkout = checkouts.checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
+    checkout = checkouts.open_checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
     asked = _asked(project, gathered, python, chosen)
     assembly = assemble(gathered, base, but)
@@ -56,7 +56,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     assembly.depend_on(checkout.describe() if checkout else [])
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     return Plan(
-        distribution=normalised(project.name),
+        distribution=normalise(project.name),
         project=position(project.directory, base),
         locals_=names_built(gathered),
         checkout=(position(checkout.top, base), checkout) if checkout else None,
@@ -77,7 +77,7 @@ def _asked(project: Project, gathered: Gathered, python: str | None, chosen: tup
     return Asked(
         python=_request(project, gathered.space, python),
         extras=require_extras(project, chosen),
-        settings=None if has_own else configuration.above(root.directory),
+        settings=None if has_own else configuration.find_above(root.directory),
     )
 
 
@@ -86,25 +86,25 @@ def require_extras(project: Project, chosen: tuple[str, ...]) -> tuple[str, ...]
 
     :raises UsageError: the project has no such one.
     """
-    wanted = extras.together((*project.settings.extras, *chosen))
+    wanted = extras.join((*project.settings.extras, *chosen))
     if "optional-dependencies" not in project.dynamic:  # else a build will tell
         extras.require(wanted, project.section("project", "optional-dependencies"), where=str(project.file))
     return wanted
 
 
-def request(project: Project, python: str | None) -> Request:
+def read_request(project: Project, python: str | None) -> Request:
     """The Python that a project and its workspace ask for, unless a person asked for another."""
-    return _request(project, workspace.of(project), python)
+    return _request(project, workspace.find(project), python)
 
 
 def _request(project: Project, space: workspace.Workspace | None, python: str | None) -> Request:
     everyone = [project, *(space.members.values() if space else ())]
-    requires = required((each.requires_python, each.file) for each in everyone)
+    requires = join_required((each.requires_python, each.file) for each in everyone)
     if python:
         return Request(requires, python)
     top = space.root.directory if space else project.directory
     for directory in (project.directory, *project.directory.parents):
-        wanted = pinned(directory, project.directory)
+        wanted = read_pinned(directory, project.directory)
         if wanted or directory == top:
             return Request(requires, wanted, str(directory / ".python-version"))
     return Request(requires)
@@ -120,12 +120,13 @@ def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...]) -> Assembly:
     """A tree with all that was gathered."""
     assembly = Assembly()
     for each in gathered.whole.values():
-        also, more = cache_keys.files(each)
+        also, more = cache_keys.find_files(each)
         bounds = Bounds(each.directory, base)
         assembly.put_tree(
-            position(each.directory, base), trees.read(each.directory, but=but, bounds=bounds, also=[*also, *unlisted.named(each)])
+            position(each.directory, base),
+            trees.read(each.directory, but=but, bounds=bounds, also=[*also, *unlisted.find_named(each)]),
         )
-        assembly.depend_on([*cache_keys.values(each), *more])
+        assembly.depend_on([*cache_keys.read_values(each), *more])
     for each in [*gathered.told.values(), *gathered.roots.values()]:
         bounds = Bounds(each.directory, base)
         if DECIDING & set(each.dynamic):
@@ -142,7 +143,7 @@ def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...]) -> Assembly:
 
 def names_built(gathered: Gathered) -> tuple[str, ...]:
     """The distributions that are built from what was gathered."""
-    return tuple(sorted({normalised(each.name) for each in gathered.whole.values()}))
+    return tuple(sorted({normalise(each.name) for each in gathered.whole.values()}))
 
 
 def told_by(gathered: Gathered, pieces: Iterable[str]) -> frozenset[str] | None:

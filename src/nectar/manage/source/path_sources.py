@@ -13,7 +13,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import read_toml
 from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source import workspace
-from nectar.manage.source.pyproject import Project, normalised, open_project
+from nectar.manage.source.pyproject import Project, normalise, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ class _Walk:
     def space(self, project: Project) -> workspace.Workspace | None:
         """The workspace of a project; each is read once."""
         known = next((each for each in self._spaces if project.directory in each.members), None)
-        found = known or workspace.of(project)
+        found = known or workspace.find(project)
         if found and not known:
             self._spaces.append(found)
         return found
@@ -107,7 +107,7 @@ class _Walk:
         ]:
             for entry in entries if isinstance(entries, list) else [entries]:
                 if isinstance(entry, dict):
-                    self._follow_source(entry, normalised(name), base, project, whole=whole and normalised(name) in named)
+                    self._follow_source(entry, normalise(name), base, project, whole=whole and normalise(name) in named)
         if space:
             for member in space.members.values():
                 self.follow(member, whole=False)
@@ -173,7 +173,7 @@ def _named(project: Project) -> set[str]:
         project.section("build-system").get("requires"),
     ]
     names = (_NAME.match(item) for each in lists for item in list_of_text(each))
-    return {normalised(found[1]) for found in names if found}
+    return {normalise(found[1]) for found in names if found}
 
 
 def _uv_toml(directory: Path) -> dict[str, Any]:

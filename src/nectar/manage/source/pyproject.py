@@ -58,7 +58,7 @@ class Project:
 
     @property
     def settings(self) -> Settings:
-        return settings_in(self.table, self.file)
+        return read_settings(self.table, self.file)
 
     def section(self, *path: str) -> dict[str, Any]:
         """A table in the file, empty where there is none."""
@@ -69,7 +69,7 @@ class Project:
         return list_of_text(self.section("project").get("dynamic"))
 
 
-def settings_in(table: dict[str, Any], file: Path) -> Settings:
+def read_settings(table: dict[str, Any], file: Path) -> Settings:
     """What ``[tool.nectar]`` in a file's table says.
 
     :raises UsageError: that is wrong.
@@ -81,7 +81,7 @@ def settings_in(table: dict[str, Any], file: Path) -> Settings:
     return Settings.from_mapping(said, where=where)
 
 
-def normalised(name: str) -> str:
+def normalise(name: str) -> str:
     """A distribution's name as it is compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

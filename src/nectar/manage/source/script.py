@@ -20,12 +20,12 @@ from nectar.manage.files.strangers import planted
 from nectar.manage.source import inline_metadata, package, siblings
 from nectar.manage.source.path_sources import gather
 from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
-from nectar.manage.source.pyproject import GROUP, UV_BUILD, Project, normalised
+from nectar.manage.source.pyproject import GROUP, UV_BUILD, Project, normalise
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece
 from nectar.manage.uv import configuration
-from nectar.manage.uv.interpreters import Request, pinned, required
+from nectar.manage.uv.interpreters import Request, join_required, read_pinned
 from nectar.settings import FLOOR
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     :param but: directories that are never source.
     """
     said, module, directory = read_metadata(file), module_name(file), file.parent.resolve()
-    distribution = f"{normalised(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
+    distribution = f"{normalise(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
     table = _project(said, distribution, module)
     around = gather(Project(directory, table, alone=True))
     base = around.base()
     around = replace(around, whole={place: each for place, each in around.whole.items() if place != directory})
     project = package.position(directory, base)
     below = f"{project}/" if project else ""
-    asked = Asked(python=_request(said, python), settings=None if said.uv else configuration.uv_toml(directory / file.name))
+    asked = Asked(python=_request(said, python), settings=None if said.uv else configuration.find_beside(directory / file.name))
     assembly = package.assemble(around, base, but)
     told_by = package.told_by(around, assembly.pieces)
     assembly.put(f"{below}pyproject.toml", Piece(content=tomli_w.dumps(table).encode()))
@@ -145,7 +145,7 @@ def _project(said: inline_metadata.Metadata, distribution: str, module: str) -> 
 
 
 def _request(said: inline_metadata.Metadata, python: str | None) -> Request:
-    requires = required([(said.requires_python, said.file)])
+    requires = join_required([(said.requires_python, said.file)])
     if python or requires:
         return Request(requires, python)
-    return Request(None, pinned(said.file.parent, said.file), str(said.file.parent / ".python-version"))
+    return Request(None, read_pinned(said.file.parent, said.file), str(said.file.parent / ".python-version"))

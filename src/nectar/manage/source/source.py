@@ -115,19 +115,24 @@ def open_source(
     :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
     :raises UsageError: it is none of what can be a handler, or its settings are wrong.
     """
-    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline, "build_env": buildable(build_env)}
-    options["shell"] = configuration.deciding(os.environ)
+    options: dict[str, Any] = {
+        "python": python,
+        "downloads": downloads,
+        "offline": offline,
+        "build_env": require_buildable(build_env),
+    }
+    options["shell"] = configuration.select_deciding(os.environ)
     if requirement is not None:
         if handler is not None:
             raise UsageError("Give a path or --requirement, not both.")
         name = artifact.requirement_name(requirement)
-        requirement, login = logins.part(extras.added(requirement, chosen), os.environ)
+        requirement, login = logins.part(extras.add(requirement, chosen), os.environ)
         return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
     if handler is None:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
-    written, behind = extras.of_path(absolute(handler))
+    written, behind = extras.part_path(absolute(handler))
     path = _absolute(written)
-    options["extras"] = extras.together((*behind, *chosen))
+    options["extras"] = extras.join((*behind, *chosen))
     if not path.exists():
         raise _nothing_at(path, handler)
     kind, name, settings = _identify(path)
@@ -201,7 +206,7 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
     return Source(path=path, name=_name(path.stem), extras=chosen, login=login, **options)
 
 
-def buildable(names: Iterable[str]) -> tuple[str, ...]:
+def require_buildable(names: Iterable[str]) -> tuple[str, ...]:
     """The names of variables that builds are to get.
 
     :raises UsageError: one is no name of a variable, or of one that would select another project or Python.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.strangers import counts, foreign
 from nectar.manage.files.tables import list_of_text
-from nectar.manage.source.pyproject import Project, normalised, open_project
+from nectar.manage.source.pyproject import Project, normalise, open_project
 from nectar.manage.tree import searching
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ class Workspace:
 
     def named(self, name: str) -> Project | None:
         """The member of a normalised name."""
-        return next((each for each in self.members.values() if normalised(each.name) == name), None)
+        return next((each for each in self.members.values() if normalise(each.name) == name), None)
 
 
-def of(project: Project) -> Workspace | None:
+def find(project: Project) -> Workspace | None:
     """The workspace that a project is the root or a member of; a stranger's does not count.
 
     :raises EnvironmentFailedError: a ``pyproject.toml`` in it cannot be parsed.
@@ -84,7 +84,7 @@ def _expand(root: Project, pattern: str) -> list[Path]:
     fixed = list(itertools.takewhile(lambda part: not searching.is_wild(part), parts))
     base = Path(os.path.realpath(root.directory.joinpath(*fixed)))
     rest = "/".join(parts[len(fixed) :])
-    found = searching.matching(base, rest, where=f"[tool.uv.workspace] in {root.file}") if rest else ["."]
+    found = searching.find_matching(base, rest, where=f"[tool.uv.workspace] in {root.file}") if rest else ["."]
     return [(base / name).resolve() for name in found if os.path.isdir(base / name)]
 
 

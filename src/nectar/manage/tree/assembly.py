@@ -65,7 +65,7 @@ class BuildTree:
                 copy.write(name, content, like=piece.origin.stat() if piece.origin else None)
             else:
                 copy.link(name, piece.link)
-            seen[name] = see(piece, contents.of(content))
+            seen[name] = see(piece, contents.measure(content))
         for name, place in elsewhere.items():
             copy.link(name, place)
         copy.finish()

@@ -49,13 +49,13 @@ class Content:
     digest: bytes
 
 
-def of(content: bytes) -> Content:
+def measure(content: bytes) -> Content:
     return Content(len(content), hashlib.sha256(content).digest())
 
 
 def read(piece: Piece) -> Content:
     """What a piece holds, whatever is remembered."""
-    return of(piece.read())
+    return measure(piece.read())
 
 
 class Memory:

@@ -176,7 +176,7 @@ def create(top: Path, like: str | None) -> Repository:
     return made
 
 
-def filtered(environ: Mapping[str, str]) -> dict[str, str]:
+def select_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """What git gets of an environment. No ``GIT_…`` passes: they name other repositories, settings and programs."""
     # What is relative on PATH would be looked for in the project.
     path = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(entry)]
@@ -232,7 +232,7 @@ def _run(*arguments: str, top: Path, more: Mapping[str, str], given: str = "") -
 
     :raises EnvironmentFailedError: there is none, or it takes too long.
     """
-    environ = {**filtered(os.environ), **more}
+    environ = {**select_variables(os.environ), **more}
     binary = shutil.which("git", path=environ["PATH"])
     if binary is None:
         raise _failed(top, "there is no git on PATH", hint="Install git")

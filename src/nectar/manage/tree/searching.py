@@ -26,7 +26,7 @@ def is_wild(text: str) -> bool:
     return _WILD.search(text) is not None
 
 
-def matching(directory: Path, pattern: str, *, where: str) -> list[str]:
+def find_matching(directory: Path, pattern: str, *, where: str) -> list[str]:
     """The names below a directory that a pattern matches, sorted; one without wildcards matches itself, whatever is there.
 
     :param directory: without links.

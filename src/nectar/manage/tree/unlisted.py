@@ -21,7 +21,7 @@ _SHOWN = 5
 _NO_PACKAGES = ("test", "tests", "docs", "examples", "benchmarks")
 
 
-def named(project: Project) -> list[str]:
+def find_named(project: Project) -> list[str]:
     """The files that git does not list and a project's build backend is told to pack, relative to the project.
 
     Without git these are the lists of setuptools in an unpacked sdist, by which it knows what data was packed.
@@ -37,7 +37,7 @@ def named(project: Project) -> list[str]:
     return [name for name in found if not _is_hidden(name) or name in patterns]
 
 
-def of_packages(project: Project, taken: Iterable[str]) -> list[str]:
+def find_in_packages(project: Project, taken: Iterable[str]) -> list[str]:
     """The files in a project's packages that git ignores and that were not taken, hidden ones and what tools leave aside.
 
     :param taken: what was, relative to the project.
@@ -53,13 +53,13 @@ def of_packages(project: Project, taken: Iterable[str]) -> list[str]:
     return [name for name in found if name not in taken and not _is_hidden(name) and not name.endswith((*COMPILED, "~"))]
 
 
-def lacking(names: list[str], installed: Iterable[str]) -> list[str]:
+def select_lacking(names: list[str], installed: Iterable[str]) -> list[str]:
     """Which of a project's files are not among those that were installed, whatever directory its packages lie in."""
     there = set(installed)
     return [name for name in names if not any(tail in there for tail in _tails(name))]
 
 
-def line(project: Project, names: list[str]) -> str:
+def describe(project: Project, names: list[str]) -> str:
     """What a person is told of files that were left out."""
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     # Hatchling looks into .gitignore by itself.

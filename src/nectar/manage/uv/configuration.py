@@ -18,7 +18,7 @@ from nectar.home import user_home
 from nectar.manage.files.authored import SETTINGS, read_bytes, read_toml
 from nectar.manage.files.strangers import counts
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.uv.passing import split, without_logins
+from nectar.manage.uv.passing import remove_logins, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -53,24 +53,24 @@ def digest(environ: Mapping[str, str], *, above: Path | None) -> str:
     parts = [f"{name}={environ[name]}" for name in sorted(environ) if _DECIDING.fullmatch(name) and environ[name]]
     for name in sorted(_FILES_OF & set(environ)):
         parts += [f"{name}: {_text(Path(file))}" for file in environ[name].split()]
-    parts += [f"{place}: {_text(file)}" for place, file in files(environ, above=above)]
-    return hashlib.sha256("\0".join(map(without_logins, parts)).encode(errors="surrogateescape")).hexdigest()
+    parts += [f"{place}: {_text(file)}" for place, file in find_files(environ, above=above)]
+    return hashlib.sha256("\0".join(map(remove_logins, parts)).encode(errors="surrogateescape")).hexdigest()
 
 
-def deciding(environ: Mapping[str, str]) -> dict[str, str]:
+def select_deciding(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a shell that decide what is installed, without anything in them that could be a secret."""
     names = sorted(name for name in environ if environ[name] and (_DECIDING.fullmatch(name) or name == "UV_CONFIG_FILE"))
-    return {name: _QUERY.sub("", without_logins(environ[name])) for name in names}
+    return {name: _QUERY.sub("", remove_logins(environ[name])) for name in names}
 
 
-def differing(before: object, environ: Mapping[str, str]) -> list[str]:
+def compare(before: object, environ: Mapping[str, str]) -> list[str]:
     """Lines about what of a shell decides now, and did not then, or the other way round.
 
-    :param before: what :func:`deciding` said of the shell of then; nothing where nobody asked.
+    :param before: what :func:`select_deciding` said of the shell of then; nothing where nobody asked.
     """
     if not isinstance(before, dict):
         return []
-    now, lines = deciding(environ), []
+    now, lines = select_deciding(environ), []
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             then, here = (f"{name}={each[name]}" if name in each else f"no {name}" for each in (before, now))
@@ -78,7 +78,7 @@ def differing(before: object, environ: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, Path]]:
+def find_files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[str, Path]]:
     """The files of settings that uv would read, the project's own aside, with what each is."""
     if environ.get("UV_CONFIG_FILE"):
         return [("given", Path(environ["UV_CONFIG_FILE"]).absolute())]
@@ -120,7 +120,7 @@ def compose(environ: Mapping[str, str], own: Path | None, *, near: Path | None =
     return Composed(tomli_w.dumps({**table, "index": indexes} if indexes else table).encode(), dropped)
 
 
-def setting(name: str, environ: Mapping[str, str]) -> object:
+def read_setting(name: str, environ: Mapping[str, str]) -> object:
     """One of the operator's settings; None where no file of theirs has it.
 
     :raises EnvironmentFailedError: a file of settings cannot be read.
@@ -128,7 +128,7 @@ def setting(name: str, environ: Mapping[str, str]) -> object:
     return next((table[name] for table in map(read_toml, _operators(environ)) if name in table), None)
 
 
-def own(directory: Path) -> Path | None:
+def find_own(directory: Path) -> Path | None:
     """The file with a project's own settings, of which uv reads one: its ``uv.toml``, or its ``pyproject.toml``."""
     if (directory / "uv.toml").is_file():
         return directory / "uv.toml"
@@ -138,7 +138,7 @@ def own(directory: Path) -> Path | None:
     return None
 
 
-def above(directory: Path) -> Path | None:
+def find_above(directory: Path) -> Path | None:
     """The nearest ``uv.toml`` (or ``pyproject.toml`` with ``[tool.uv]``) above a project's directory; a stranger's does not count."""
     for place in directory.parents:
         if counts(place / "uv.toml", directory):
@@ -151,7 +151,7 @@ def above(directory: Path) -> Path | None:
     return None
 
 
-def uv_toml(file: Path) -> Path | None:
+def find_beside(file: Path) -> Path | None:
     """The nearest ``uv.toml`` beside a single file or above it; a stranger's does not count."""
     return next((place / "uv.toml" for place in file.parents if counts(place / "uv.toml", file)), None)
 
@@ -159,7 +159,7 @@ def uv_toml(file: Path) -> Path | None:
 def _operators(environ: Mapping[str, str]) -> list[Path]:
     """The operator's own files of settings: uv reads one of the user's and one of the system's."""
     found: dict[str, Path] = {}
-    for place, file in files(environ, above=None):
+    for place, file in find_files(environ, above=None):
         found.setdefault(place, file)
     return list(found.values())
 
@@ -210,7 +210,7 @@ def _logins(environ: Mapping[str, str], indexes: list[dict[str, Any]]) -> list[d
         stem = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', name.upper())}"
         user, password = (environ.get(f"{stem}_{part}", "") for part in ("USERNAME", "PASSWORD"))
         if user or password:
-            scheme, _, rest = without_logins(url).partition("://")
+            scheme, _, rest = remove_logins(url).partition("://")
             urls.append(f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}")
     return [{"name": f"nectar-login-{number}", "url": url, "explicit": True} for number, url in enumerate(dict.fromkeys(urls), 1)]
 

@@ -68,7 +68,7 @@ class Request:
         return f"requires {self.requires or 'nothing'}; wanted {wanted or 'nothing'}"
 
 
-def required(said: Iterable[tuple[str | None, Path]]) -> str | None:
+def join_required(said: Iterable[tuple[str | None, Path]]) -> str | None:
     """What several files together say as ``requires-python``, each with its text or None.
 
     :raises EnvironmentFailedError: one of the texts is no list of version specifiers.
@@ -86,7 +86,7 @@ def required(said: Iterable[tuple[str | None, Path]]) -> str | None:
     return ",".join(texts) or None
 
 
-def pinned(directory: Path, project: Path) -> str | None:
+def read_pinned(directory: Path, project: Path) -> str | None:
     """What the first line of a directory's ``.python-version`` asks for; a stranger's does not count.
 
     :param project: the project's directory, or the single file.
@@ -165,7 +165,7 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
     if older is None and request.wanted and not wanted:
         older = _find(uv, request.wanted)
     said = _look(uv, alone or FLOOR).errors.strip()
-    there = installed(uv)
+    there = list_installed(uv)
     listed = ", ".join(dict.fromkeys(version for version, _ in there if not is_too_old(version))) or f"none from {OLDEST} on"
     version = _version_of(uv, older) if older else None
     named = _VERSION.fullmatch(request.wanted or "")
@@ -212,7 +212,7 @@ def _look(uv: Uv, *arguments: str) -> Outcome:
     return uv.bare().run("python", "find", "--no-project", "--system", *arguments, variables=never, quiet=True)
 
 
-def installed(uv: Uv) -> list[tuple[str, str]]:
+def list_installed(uv: Uv) -> list[tuple[str, str]]:
     """The Pythons that are here, newest first, as pairs of version and path.
 
     :raises EnvironmentFailedError: uv could not look; its words are in the detail.
@@ -231,7 +231,7 @@ def _failed(outcome: Outcome) -> EnvironmentFailedError:
     return EnvironmentFailedError("uv could not look for a Python.", detail=outcome.errors.strip())
 
 
-def search_path(environ: Mapping[str, str]) -> str:
+def make_search_path(environ: Mapping[str, str]) -> str:
     """PATH for looking for Pythons, with pyenv's shims replaced by what they stand for, and without the directory we are in.
 
     A shim answers by the directory that it is called in and fails for every version that is not selected there, and uv gives up

@@ -35,7 +35,7 @@ _IN_QUERY = (
 _VARIABLE = r"\$\{([A-Z0-9_]+)\}"
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """A text for anybody: with ``***`` for the login of each address in it."""
     return re.sub(_LOGIN, f"{HIDDEN}@", text) if "://" in text else text
 
@@ -75,7 +75,7 @@ def part(requirement: str, environ: Mapping[str, str]) -> tuple[str, str | None]
     return f"{found['name']}{found['scheme']}://{host}{rest['after']}", None if login == HIDDEN else login
 
 
-def without(requirement: str) -> str:
+def remove(requirement: str) -> str:
     """What :func:`part` returned, with no login at all."""
     return requirement.replace(f"://{HIDDEN}@", "://", 1)
 
@@ -85,7 +85,7 @@ def has_one(requirement: str) -> bool:
     return f"://{HIDDEN}@" in requirement
 
 
-def to_uv(requirement: str, login: str, directory: Path, others: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def hand_to_uv(requirement: str, login: str, directory: Path, others: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Write a login where uv, and the git that it runs, find it; the variables that say where that is.
 
     :param login: from :func:`part`.
@@ -93,7 +93,7 @@ def to_uv(requirement: str, login: str, directory: Path, others: Path, environ: 
     :param others: where uv keeps the logins that a person gave it, which go on to count.
     :param environ: the variables that uv would get.
     """
-    found = re.fullmatch(_ADDRESS, without(requirement))
+    found = re.fullmatch(_ADDRESS, remove(requirement))
     rest = found and re.fullmatch(_REST, found["rest"])
     assert found and rest, "it was parsed before"
     over_git, _, scheme = found["scheme"].lower().rpartition("+")

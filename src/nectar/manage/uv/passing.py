@@ -80,7 +80,7 @@ def split(table: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return passing, sorted(set(table) - _WHAT_IS_INSTALLED - PROJECTS_OWN - _WITHOUT_EFFECT)
 
 
-def script(table: dict[str, Any]) -> dict[str, Any]:
+def select_of_script(table: dict[str, Any]) -> dict[str, Any]:
     """What a single file says of itself, with those of its settings that pass."""
     tools = table.get("tool")
     if not isinstance(tools, dict) or not isinstance(tools.get("uv"), dict):
@@ -89,13 +89,13 @@ def script(table: dict[str, Any]) -> dict[str, Any]:
     return {**table, "tool": {**tools, "uv": kept}}
 
 
-def variables(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
+def select_variables(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
     """The variables of a shell that uv gets, and those who build get from it.
 
     :param named: those that a person named; they pass as they are.
     """
     found = {
-        name: value if re.fullmatch(_PROXIES, name) else without_logins(value) for name, value in environ.items() if _passes(name)
+        name: value if re.fullmatch(_PROXIES, name) else remove_logins(value) for name, value in environ.items() if _passes(name)
     }
     return {**found, **{name: environ[name] for name in named if name in environ}}
 
@@ -113,12 +113,12 @@ def _passes(name: str) -> bool:
     return not re.search(_PRIVATE, name) and any(re.fullmatch(kind, name) for kind in (_COMPILING, _TOOLS))
 
 
-def without_logins(text: str) -> str:
+def remove_logins(text: str) -> str:
     """A text without users and passwords in its URLs."""
     return re.sub(_LOGIN, "", text)
 
 
-def withheld(words: str, environ: Mapping[str, str], handed: Mapping[str, str]) -> str | None:
+def explain_withheld(words: str, environ: Mapping[str, str], handed: Mapping[str, str]) -> str | None:
     """A hint where what was said names a variable that the shell has and a build did not get."""
     named = [*re.findall(_NAME, words), *(["SSH_AUTH_SOCK"] if _NO_KEY in words else [])]
     found = next((name for name in named if name in environ and name not in handed and not selects(name)), None)

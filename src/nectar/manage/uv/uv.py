@@ -15,8 +15,8 @@ from nectar import processes
 from nectar.errors import EnvironmentFailedError
 from nectar.home import user_home
 from nectar.manage.uv import passing
-from nectar.manage.uv.interpreters import search_path
-from nectar.manage.uv.logins import redacted
+from nectar.manage.uv.interpreters import make_search_path
+from nectar.manage.uv.logins import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -67,7 +67,7 @@ class Uv:
         """
         settings = ["--no-config"] if self.settings is None else ["--config-file", str(self.settings)]
         command = [self.binary, *settings, *map(str, arguments)]
-        self.log(redacted("$ " + " ".join(command)))
+        self.log(redact("$ " + " ".join(command)))
         process = subprocess.Popen(
             command,
             cwd=_directory(),
@@ -104,7 +104,7 @@ class Uv:
         reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""), daemon=True)
         reader.start()
         errors = []
-        for line in map(redacted, process.stderr):
+        for line in map(redact, process.stderr):
             errors.append(line)
             self.log(line.rstrip("\n"))
             if not quiet:
@@ -145,7 +145,7 @@ def find_uv() -> str:
     return found
 
 
-def cached(variables: Mapping[str, str], spare: Path) -> dict[str, str]:
+def with_cache(variables: Mapping[str, str], spare: Path) -> dict[str, str]:
     """The same variables, with a place for uv's cache where it cannot have its own, in the user's home directory.
 
     Without a home directory uv uses the current one, and in one that cannot be written (a container's user has ``/``) it fails.
@@ -162,11 +162,11 @@ def _can_be_made(place: Path) -> bool:
     return os.access(there, os.W_OK | os.X_OK)
 
 
-def filtered(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
+def select_variables(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
     """What uv gets of an environment.
 
     :param named: variables that a person wants to pass besides.
     """
-    kept = passing.variables(environ, named)
+    kept = passing.select_variables(environ, named)
     # uv breaks its words into lines of COLUMNS, also in a pipe: then nobody could look for them.
-    return {**kept, "PATH": search_path(environ), "NO_COLOR": "1", "COLUMNS": "10000"}
+    return {**kept, "PATH": make_search_path(environ), "NO_COLOR": "1", "COLUMNS": "10000"}
