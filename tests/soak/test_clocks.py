@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.alias import BATCH
+from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
-from tests.runtime.test_age import Clock
 from tests.soak.ground import LATE, Ground, Reader, put
 from tests.soak.table import portion
+from tests.units.test_age import Clock
 from tests.world import until
 
 if TYPE_CHECKING:

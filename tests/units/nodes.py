@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.home import Home
-from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.aliases import Aliases
+from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.job import Outcome
 from nectar.runtime.daemon.log import Seldom

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nectar.runtime.daemon.aliases.changes import REGARDLESS, TELLING, Changes
 from nectar.runtime.daemon.aliases.failures import OFTEN, Failures
+from nectar.runtime.daemon.aliases.rescan import REGARDLESS, TELLING, Changes
 
 TICK = 1_000_000
 """A later time of a directory, in nanoseconds."""

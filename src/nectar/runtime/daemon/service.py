@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import nectar
 from nectar.errors import NectarError
 from nectar.namelock import NameLock
-from nectar.runtime.daemon.aliases.age import Age
 from nectar.runtime.daemon.aliases.aliases import Aliases
+from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.control import Control
 from nectar.runtime.daemon.job import Failure, Job, Outcome

@@ -13,10 +13,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import ComputationResult
-from nectar.runtime.daemon.aliases.age import Arrivals
-from nectar.runtime.daemon.aliases.changes import Changes
 from nectar.runtime.daemon.aliases.failures import Failures
 from nectar.runtime.daemon.aliases.oddities import Oddities
+from nectar.runtime.daemon.aliases.rescan import Arrivals, Changes
 from nectar.runtime.daemon.aliases.room import require_room
 from nectar.runtime.daemon.aliases.scans import SLICE
 from nectar.runtime.daemon.log import visible
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator
     from pathlib import Path
 
-    from nectar.runtime.daemon.aliases.age import Age
+    from nectar.runtime.daemon.aliases.rescan import Age
     from nectar.runtime.daemon.aliases.scans import Scans
     from nectar.runtime.daemon.aliases.watcher import Watcher
     from nectar.runtime.daemon.job import Outcome

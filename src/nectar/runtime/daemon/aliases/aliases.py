@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.home import Home
-    from nectar.runtime.daemon.aliases.age import Age
+    from nectar.runtime.daemon.aliases.rescan import Age
     from nectar.runtime.daemon.aliases.watcher import Watcher
     from nectar.runtime.daemon.log import Seldom
     from nectar.runtime.daemon.loop import Loop, Timer

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from nectar.runtime.daemon.aliases.age import MOST, Age, Arrivals
+from nectar.runtime.daemon.aliases.rescan import MOST, Age, Arrivals
 from nectar.spool.listing import Listed
 
 HOUR = 3600.0

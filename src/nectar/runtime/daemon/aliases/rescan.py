@@ -1,8 +1,10 @@
-"""How old a file or a question is, whatever is done to the clock: in doubt, younger than it is."""
+"""When a directory is to be listed again, and how old what it has is: rules of time, which know no file and no loop.
+
+Whatever is done to the clock, nothing is told to be older than it is; in doubt it is younger.
+"""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,33 @@ if TYPE_CHECKING:
 
     from nectar.spool.listing import Listed
 
+REGARDLESS = 30.0
+"""Seconds after which a directory is listed though nothing seems to have changed."""
+TELLING = 2.0
+"""Seconds after a change in which the directory's time cannot tell of another one."""
 SELDOM = 10.0
 """Seconds between two looks at the clock, at most."""
 MOST = 1000
-"""How many changes of the clock are remembered."""
+"""Changes of the clock that are remembered."""
+
+
+class Changes:
+    """When a directory was seen to change, and when it was listed: each by the directory's time and in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._seen = (0, 0.0)
+        self._listed = (0, 0.0)
+
+    def listed(self, changed: int, now: float) -> None:
+        """:param changed: the directory's time before it was listed."""
+        self._listed = (changed, now)
+
+    def due(self, changed: int, now: float) -> bool:
+        """:param changed: the directory's time."""
+        if changed != self._seen[0]:
+            self._seen = (changed, now)
+        # Its time stands still within one tick of the file system's clock, so that a change just after the last look may be hidden.
+        return changed != self._listed[0] or now - self._seen[1] < TELLING or now - self._listed[1] > REGARDLESS
 
 
 class Age:
@@ -27,7 +52,7 @@ class Age:
     :param wall: Unix seconds.
     """
 
-    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._wall = wall
         self._least: deque[tuple[float, int]] = deque()
