@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NectarError, NewerError
 from nectar.locks import hold
-from nectar.manage.environment import generations, notes
+from nectar.manage.environment import generations, installed, notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,8 +28,6 @@ _NAMES = {
 
 def check(home: Home, key: str) -> list[str]:
     """What is wrong with an environment, file by file against the records of its distributions; nothing when it is whole."""
-    from nectar.manage.environment import installed  # which a launch does not need
-
     path = home.envs / key
     marker = generations.read_marker(home, key)
     if marker is None:
@@ -79,9 +77,9 @@ def find_changes(home: Home, record: Record, *, environ: Mapping[str, str] | Non
         found = survey(home, given, os.environ if environ is None else environ)
     except NectarError as error:
         return [f"source ({error.message})"]
-    known = (
-        marker.digests if found.key else {**marker.digests, "lock": found.digests["lock"]}
-    )  # else nothing is resolved for it yet
+    known = dict(marker.digests)
+    if found.key is None:  # nothing is resolved for it yet, because something else changed
+        known["lock"] = found.digests["lock"]
     changed = [name for part, name in _NAMES.items() if found.digests[part] != known.get(part)]
     if given.settings.to_mapping() != marker.settings:
         changed = (

@@ -2,7 +2,7 @@
 
 The notes of a file are its size, times and inode, so that a look is quick, and a digest, which decides where they are others: who
 moves a data dir to another disk, or changes modes, has changed no content. What was added does not count, and bytecode neither; but
-what steers the interpreter does.
+what steers the interpreter does. The file is ``{"schema": 1, "files": {path: note}}``, with paths relative to the environment.
 """
 
 from __future__ import annotations

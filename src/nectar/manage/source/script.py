@@ -1,7 +1,8 @@
 """A single ``.py`` file as a handler: wrapped into a project like any other.
 
 The project's one package, ``_nectar_file``, holds the file and the modules beside it that it imports, as they are now, and a
-manifest that says which is which. The handler's process loads them from there, under the author's own file names.
+manifest that says which is which: ``{"entry": name, "modules": {name: {"file", "origin", "package"}}}``, with the place in the
+package, the author's own file, and whether it is a package. The handler's process loads them from there, under those files' names.
 """
 
 from __future__ import annotations

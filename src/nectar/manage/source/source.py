@@ -70,7 +70,11 @@ class Source:
         return self.requirement or f"{self.path}{chosen}"
 
     def to_mapping(self) -> dict[str, Any]:
-        """What :func:`reopen` opens again; it holds no content, and no login."""
+        """What :func:`reopen` opens again; it holds no content, and no login.
+
+        :returns: ``kind`` (as :data:`Kind`), ``path`` (absolute), ``requirement`` and ``python`` (texts or None), ``downloads`` and
+            ``offline`` (booleans); and where there are some ``extras`` and ``build_env`` (lists of names), ``shell`` (variables).
+        """
         since_0_1_0 = {"extras": list(self.extras), "build_env": list(self.build_env), "shell": self.shell}
         return {
             "kind": self.kind,

@@ -2,7 +2,9 @@
 nothing has changed; the copy for a build is hashed as it is written, whatever is remembered.
 
 A file is taken to be the one that was read when its size, its times, its inode and its device are the same, and neither time was of
-the two seconds before the reading: within those a change may leave no trace.
+the two seconds before the reading: within those a change may leave no trace. What is remembered of a source is a JSON object,
+``{"schema": 1, "files": {path: [size, time of content, time of status, inode, device, digest]}}``, with absolute paths, times in
+nanoseconds and the SHA-256 in hexadecimal.
 """
 
 from __future__ import annotations
