@@ -58,9 +58,9 @@ OF_LIBRARIES = [
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
 OF_SYSTEM = [
     "tests/soak/test_kills.py",
-    *(f"tests/runtime/test_{name}.py" for name in ("life", "answers", "elsewhere")),
+    *(f"tests/runtime/test_{name}.py" for name in ("life", "answers", "robbed", "elsewhere")),
     *(f"tests/test_{name}.py" for name in ("address", "features", "protocol")),
-    *("tests/units/test_control.py", "tests/units/test_watcher.py", "tests/manage/test_authored.py"),
+    *("tests/cli/test_stop.py", "tests/units/test_control.py", "tests/units/test_watcher.py", "tests/manage/test_authored.py"),
     *("tests/spool/test_links.py", "tests/spool/test_place.py"),
 ]
 """Tests of what the system has a part in, and that nothing is lost for it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.soak.ground import gone, mount, need_root, unmount
 from tests.world import TWICE, processes, until
 
@@ -150,6 +151,7 @@ def test_one_without_its_socket_is_stopped_by_a_signal(launched: World) -> None:
     assert not left(launched)
 
 
+@needs.proc
 def test_nothing_of_a_stubborn_handler_is_left(world: World) -> None:
     world.file("h.py", STUBBORN)
     world.node()
@@ -161,6 +163,7 @@ def test_nothing_of_a_stubborn_handler_is_left(world: World) -> None:
     assert not world.home.computations("alice").joinpath("q.complete").exists()
 
 
+@needs.proc
 def test_nor_after_the_daemon_was_killed(world: World) -> None:
     world.file("h.py", STUBBORN)
     world.node()

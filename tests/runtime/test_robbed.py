@@ -18,6 +18,7 @@ from nectar import address
 from nectar.home import Home
 from nectar.locks import is_free
 from nectar.namelock import NameLock
+from tests import needs
 from tests.runtime.conftest import Node, Running
 from tests.world import World, processes, until
 
@@ -183,6 +184,7 @@ def blind(victim: Running) -> Running:
     return victim
 
 
+@needs.proc
 def test_a_stop_ends_one_whose_lock_is_gone(blind: Running) -> None:
     assert "Handler stopped" in blind.world.run("stop", blind.name, "--timeout", "1").stdout
     assert not processes(blind.home.data_dir)
@@ -190,6 +192,7 @@ def test_a_stop_ends_one_whose_lock_is_gone(blind: Running) -> None:
     blind.world.run("stop", blind.name, code=4)
 
 
+@needs.proc
 def test_one_whose_lock_is_gone_is_shown_as_what_it_is(blind: Running) -> None:
     (shown,) = blind.world.json("view")["handlers"]
     assert (shown["status"], shown["desired"]) == ("running", "running")
@@ -200,6 +203,7 @@ def test_one_whose_lock_is_gone_is_shown_as_what_it_is(blind: Running) -> None:
     blind.world.run("stop", blind.name, "--timeout", "1")
 
 
+@needs.proc
 @pytest.mark.parametrize("verb", ["start", "restart"])
 def test_a_start_ends_one_whose_lock_is_gone(blind: Running, verb: str) -> None:
     old = set(processes(blind.world.directory))
