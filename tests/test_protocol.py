@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nectar import address
 from nectar.errors import UnresponsiveError
-from nectar.protocol import MAX_LINE, Assignment, Loading, NewerMessageError, ask, decode, encode
+from nectar.protocol import MAX_LINE, Assignment, EntryPoint, Loading, NewerMessageError, ask, decode, encode
 
 
 @contextmanager
@@ -86,9 +86,25 @@ def test_an_assignment_is_read_back_from_json() -> None:
     assignment = Assignment(
         name="n",
         data_dir="/d",
-        loading=Loading(python="/p", entry="m:f", handler="h", directory="/s", plugins=[("a", "b:c")], variables={"PATH": "/bin"}),
+        loading=Loading(
+            python="/p", entry=EntryPoint("h", "m:f"), directory="/s", plugins=[EntryPoint("a", "b:c")], variables={"PATH": "/bin"}
+        ),
         settings={"workers": 2},
     )
+    assert json.loads(json.dumps(assignment.to_mapping())) == {
+        "name": "n",
+        "data_dir": "/d",
+        "loading": {
+            "python": "/p",
+            "entry": "m:f",
+            "handler": "h",
+            "directory": "/s",
+            "plugins": [["a", "b:c"]],
+            "snapshot": None,
+            "variables": {"PATH": "/bin"},
+        },
+        "settings": {"workers": 2},
+    }
     assert Assignment.from_mapping(json.loads(json.dumps(assignment.to_mapping()))) == assignment
 
 

@@ -57,19 +57,17 @@ class Loading:
     """All that a worker needs to load a handler.
 
     :ivar python: the environment's interpreter.
-    :ivar entry: what to load, ``module:attribute`` or ``module``, as in an entry point.
-    :ivar handler: the entry point's name.
-    :ivar plugins: entry points of the group ``nectar.plugins`` in that environment, as pairs of name and value.
+    :ivar entry: what to load.
+    :ivar plugins: the entry points of the group ``nectar.plugins`` in that environment.
     :ivar directory: the handler's source directory, in which the worker runs.
     :ivar snapshot: of a single file: the manifest of the modules that were taken along, else None.
     :ivar variables: the whole environment of the worker's process.
     """
 
     python: str
-    entry: str
-    handler: str
+    entry: EntryPoint
     directory: str
-    plugins: list[tuple[str, str]] = field(default_factory=list)
+    plugins: list[EntryPoint] = field(default_factory=list)
     snapshot: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -89,13 +87,16 @@ class Assignment:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The fields by name. In ``loading``, ``entry`` is the entry point's value and ``handler`` its name, and ``plugins`` are pairs."""
+        fields = dataclasses.asdict(self)
+        return {**fields, "loading": {**fields["loading"], "entry": self.loading.entry.value, "handler": self.loading.entry.name}}
 
     @classmethod
     def from_mapping(cls, fields: dict[str, Any]) -> Assignment:
         """:raises KeyError, TypeError: the fields are not those of an assignment of this version."""
         loading = dict(fields["loading"])
-        loading["plugins"] = [(name, value) for name, value in loading["plugins"]]
+        loading["entry"] = EntryPoint(loading.pop("handler"), loading["entry"])
+        loading["plugins"] = [EntryPoint(name, value) for name, value in loading["plugins"]]
         return cls(name=fields["name"], data_dir=fields["data_dir"], loading=Loading(**loading), settings=fields["settings"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-from nectar.protocol import Loading
+from nectar.protocol import EntryPoint, Loading
 from nectar.runtime.daemon.job import Job, Outcome
 from nectar.runtime.daemon.loop import Loop
 from nectar.runtime.daemon.workers.pool import Pool
@@ -69,7 +69,7 @@ class Model:
             memory_limit=f"{LIMIT}B" if self.random.random() < 0.5 else None,
             recycle_after=self.random.choice([None, None, 5]),
         )
-        loading = Loading(python="python", entry="a:b", handler="b", directory="/")
+        loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")
         self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self, self.machine)
         self.asked: list[Asked] = []
         self.open: dict[int, Asked] = {}

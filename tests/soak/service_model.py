@@ -26,7 +26,7 @@ import nectar.spool.place
 import nectar.spool.released
 import nectar.spool.spool
 from nectar.home import Home
-from nectar.protocol import Loading
+from nectar.protocol import EntryPoint, Loading
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.loop import Loop
 from nectar.runtime.daemon.service import Service
@@ -233,7 +233,7 @@ class ServiceModel:
         self.loop = Loop(self.machine.clock, cast("selectors.BaseSelector", self.machine))
         self.loop.faulted = self._faulted
         settings = Settings(workers=self.random.randint(1, 3), start_timeout=5, stop_timeout=self.random.choice([0.5, 5]))
-        loading = Loading(python="python", entry="a:b", handler="b", directory="/")
+        loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")
         self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", Journal(self), self.machine)
         self.machine.calm = True  # one that cannot start is not tried here
         watcher = Watcher(self.loop, self._watch)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from nectar.protocol import Loading
+from nectar.protocol import EntryPoint, Loading
 from nectar.runtime.daemon.job import Job, Outcome
 from nectar.runtime.daemon.loop import WRITE, Loop
 from nectar.runtime.daemon.workers.pool import Pool
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.workers.kernel import Spawned
     from tests.soak.machine import Process
 
-LOADING = Loading(python="/", entry="a:b", handler="b", directory="/")
+LOADING = Loading(python="/", entry=EntryPoint("b", "a:b"), directory="/")
 READY = '{"do": "ready", "warnings": []}'
 FAILED = '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}'
 

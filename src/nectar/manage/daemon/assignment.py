@@ -129,8 +129,7 @@ def _loading(
     """
     return Loading(
         python=str(environment.python),
-        entry=entry.value,
-        handler=entry.name,
+        entry=entry,
         directory=str(source.directory),
         plugins=list(environment.marker.plugins),
         snapshot=str(environment.snapshot) if environment.snapshot else None,

@@ -151,7 +151,7 @@ class Daemon:
     def _serve(self) -> None:
         assert self._service is not None
         self.state = State.SERVING
-        self._service.serve(self._assignment.loading.handler, self._early)
+        self._service.serve(self._assignment.loading.entry.name, self._early)
         self._early.clear()
         self._say({"state": "serving"})
         self._loop.forget(0)

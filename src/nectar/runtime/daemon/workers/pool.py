@@ -186,8 +186,8 @@ class Pool:
             {
                 "do": "load",
                 "parent": os.getpid(),
-                "entry": self._loading.entry,
-                "handler": self._loading.handler,
+                "entry": self._loading.entry.value,
+                "handler": self._loading.entry.name,
                 "plugins": self._loading.plugins,
                 "snapshot": self._loading.snapshot,
                 "pluggy": str(self._script.parents[3] / "deps" / "pluggy"),
