@@ -86,8 +86,9 @@ def _stop(ground: Ground, _alias: str) -> None:
 
 
 def _terminate(ground: Ground, _alias: str) -> None:
-    kill(ground.daemon, signal.SIGTERM)
-    until(lambda: not ground.serves() and not ground.marked(), "it has ended", seconds=LONG)
+    daemon = ground.daemon
+    kill(daemon, signal.SIGTERM)
+    until(lambda: gone(daemon) and not ground.marked(), "it has ended", seconds=LONG)
     ground.world.run("start", ground.name)
 
 
