@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from nectar.runtime.daemon.aliases.alias import BATCH
 from nectar.runtime.daemon.aliases.rescan import Age
+from nectar.runtime.daemon.aliases.waiting import BATCH
 from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests.soak.ground import LATE, Ground, Reader, put

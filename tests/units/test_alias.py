@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.daemon.aliases.alias import BATCH
+from nectar.runtime.daemon.aliases.waiting import BATCH
 from nectar.testing.sample import sample
 from tests.units.machines import near
 

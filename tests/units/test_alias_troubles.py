@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar.runtime.daemon.aliases.alias import BLOCKED, EXPIRY_ROUND, SETTLED_AT_ONCE
+from nectar.runtime.daemon.aliases.alias import EXPIRY_ROUND, SETTLED_AT_ONCE
+from nectar.runtime.daemon.aliases.failures import BLOCKED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,10 +1,9 @@
-"""When a directory is listed again, and when a trouble is told: rules of time, with the clock in the test's hand."""
+"""When a directory is listed again: rules of time, with the clock in the test's hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from nectar.runtime.daemon.aliases.failures import OFTEN, Failures
 from nectar.runtime.daemon.aliases.rescan import REGARDLESS, TELLING, Changes
 
 TICK = 1_000_000
@@ -47,30 +46,3 @@ def test_a_change_during_the_listing_is_seen_by_the_next(listed: Changes) -> Non
     assert listed.due(2 * TICK, 110.0)
     listed.listed(2 * TICK, 110.0)  # its time before; somebody writes now, and it changes
     assert listed.due(3 * TICK, 115.0)
-
-
-@pytest.mark.parametrize("times", range(OFTEN + 2))
-def test_what_fails_three_times_in_a_row_is_told(times: int) -> None:
-    failures = Failures()
-    for number in range(times):
-        failures.failed("list", f"no {number}")
-    assert failures.often == (f"no {times - 1}" if times >= 3 else None)
-
-
-def test_what_works_once_is_no_trouble_any_more() -> None:
-    failures = Failures()
-    for _ in range(9):
-        failures.failed("list", "no")
-    failures.worked("list")
-    failures.failed("list", "no")
-    assert failures.often is None
-
-
-def test_two_things_that_fail_in_turns_are_counted_apart() -> None:
-    failures = Failures()
-    for _ in range(2):
-        failures.failed("list", "no list")
-        failures.failed("claim", "no claim")
-    assert failures.often is None
-    failures.failed("claim", "no claim")
-    assert failures.often == "no claim"

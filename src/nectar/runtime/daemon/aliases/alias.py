@@ -1,26 +1,17 @@
-"""One alias that a daemon serves: what waits there, and what becomes of its directory meanwhile.
-
-The directory is the truth. An event names a file to look at, a change of the directory's time makes it be listed, and every half
-minute it is listed regardless.
-"""
+"""One alias that a daemon serves: which directory it is, what is answered in it, and what becomes of that meanwhile."""
 
 from __future__ import annotations
 
-import dataclasses
-import errno
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import ComputationResult
-from nectar.runtime.daemon.aliases.failures import Failures
+from nectar.runtime.daemon.aliases.failures import OF_ALL, Failures
 from nectar.runtime.daemon.aliases.oddities import Oddities
-from nectar.runtime.daemon.aliases.rescan import Arrivals, Changes
+from nectar.runtime.daemon.aliases.rescan import Arrivals
 from nectar.runtime.daemon.aliases.room import require_room
-from nectar.runtime.daemon.aliases.scans import SLICE
+from nectar.runtime.daemon.aliases.waiting import Waiting
 from nectar.runtime.daemon.log import visible
-from nectar.spool.claims import Claim, Later, Question
-from nectar.spool.entries import LINKED, PENDING, NotAQuestionError
 from nectar.spool.listing import expire
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError
 from nectar.spool.spool import Spool
@@ -37,20 +28,14 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.log import Seldom
     from nectar.runtime.daemon.loop import Loop
     from nectar.settings import Settings
+    from nectar.spool.claims import Claim, Question
 
-BATCH = 4096
-"""Questions of one alias that are kept in mind at most; the others are found when these are done."""
 EXPIRY_ROUND = 600.0
 """Seconds between two looks for answers that nobody read, at most."""
 SETTLED_AT_ONCE = 500
 """Answers that are tried again in one go, at most."""
-RECOVERY, LISTING, EXPIRY = "searched for what a daemon before left", "listed", "cleared of answers that nobody read"
-"""What is done to a directory in turns with all else."""
-BLOCKED = 1.0
-"""Seconds in which nothing is tried after something failed that would fail for each question."""
-ASKED, PUBLISHED = "asked for its next question", "published"
-OF_ALL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""What goes wrong for any question and not for one."""
+LOOKED, PUBLISHED, EXPIRY = "looked at", "published", "cleared of answers that nobody read"
+"""What is tried, and may fail."""
 
 
 class Alias:
@@ -80,7 +65,6 @@ class Alias:
         self.name = name
         self.spool: Spool | None = None
         self._unserved: str | None = None
-        self._failures = Failures()
         self._path = path
         self._settings = settings
         self._loop = loop
@@ -90,19 +74,12 @@ class Alias:
         self._twin = twin
         self._scans = scans
         self._age = age
-        self._arrivals = Arrivals(age, loop.now)
-        self._queue: dict[str | Claim, float | None] = {}
-        """What waits, and when it came: monotonic seconds, None for before this was served."""
-        self._deferred: set[str | Claim] = set()
-        self._oddities = Oddities(name, seldom)
-        self._blocked = 0.0
-        self._closed_until = 0.0
-        self._more = False
-        self._paused = False
-        self._recovered = False
         self._served = served
+        self._failures = Failures(name, loop, seldom)
+        self._oddities = Oddities(name, seldom)
+        self._waiting: Waiting | None = None
         self._watch: int | None = None
-        self._changes = Changes()
+        self._closed_until = 0.0
         self._expired = loop.now()
         self._left: list[Spool] = []
 
@@ -114,7 +91,7 @@ class Alias:
     @property
     def waiting(self) -> int:
         """Questions that are known to wait."""
-        return len(self._queue)
+        return 0 if self._waiting is None else self._waiting.count
 
     @property
     def busy(self) -> bool:
@@ -140,21 +117,7 @@ class Alias:
 
     def next(self) -> Question | None:
         """Claim the next question, or None where there is none now."""
-        end = self._loop.now() + SLICE
-        while self.spool is not None and self._loop.now() >= self._blocked and not self._scans.goes_on((self.name, RECOVERY)):
-            if not self._queue and self._more:
-                self._look()
-            if not self._queue:
-                return None
-            item, arrived = next(iter(self._queue.items()))
-            del self._queue[item]
-            question = self._try(self.spool, item, arrived)
-            if question is not None:
-                return self._judged(question, arrived)
-            if self._loop.now() >= end:
-                self._loop.wake()  # there may be more, after whoever else waits
-                return None
-        return None
+        return None if self._waiting is None else self._waiting.next()
 
     def answer(self, question: Question, outcome: Outcome) -> bool:
         """Have a question answered that was claimed here; what cannot be published now is tried again.
@@ -175,11 +138,6 @@ class Alias:
         self._settle(spool, question.claim)
         return True
 
-    def _judged(self, question: Question, arrived: float | None) -> Question:
-        deadline = None if question.computation is None else question.computation.deadline
-        late = deadline is not None and self._arrivals.waited(arrived, question.written, deadline)
-        return dataclasses.replace(question, late=late)
-
     def tick(self) -> None:
         """Once a second: notice what no event told."""
         for spool in self._spools:
@@ -190,9 +148,9 @@ class Alias:
                 self._close(spool)
             self._notice()
         except OSError as error:
-            self._trouble("looked at", error)
+            self._failures.failed(LOOKED, error)
         else:
-            self._failures.worked("looked at")
+            self._failures.worked(LOOKED)
 
     def _notice(self) -> None:
         now = self._loop.now()
@@ -200,22 +158,19 @@ class Alias:
             if self.spool.rehome():
                 self._seldom.warn(f"{self.name} rehomed", f"{self.name}: .nectar was removed, and has been made anew")
             else:
-                self._leave()
+                self._leave(self.spool)
         if self.spool is None:
             if now >= self._closed_until:
                 self.open()
             return
-        if not self._recovered or self.spool.doubts:
-            self._recover()
+        if self._waiting is None:  # it is paused
+            return
+        self._waiting.tick()
         if not self._watcher.watching(self._watch):
-            self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
-            self._look()
-        if (
-            self._changes.due(self.spool.place.changed(), now) and not self._more
-        ):  # what is in mind comes first, and then the directory is listed anyway
-            self._look()
+            self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._waiting.hint))
+            self._waiting.look()
         if now - self._expired > min(EXPIRY_ROUND, max(1.0, self._settings.keep_answers / 2)):
-            self._begin(EXPIRY, self._expiring(self.spool))
+            self._scans.begin((self.name, EXPIRY), self._failures.guarded(EXPIRY, self._expiring(self.spool)))
 
     def hold_off(self, seconds: float) -> None:
         """Open it later, because it has failed again and again."""
@@ -233,27 +188,23 @@ class Alias:
             self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self._unserved)}")
             return
         self._unserved = None
-        self._paused = self._recovered = False
-        self._arrivals = Arrivals(self._age, self._loop.now, served=self._served)
-        self._watch = self._watcher.add(self.spool.place.directory, self._loop.guarded(self._hint))
-        self._recover()
-        self._look()
+        self._wait_at(self.spool)
+
+    def _wait_at(self, spool: Spool) -> None:
+        arrivals = Arrivals(self._age, self._loop.now, served=self._served)
+
+        def settle(claim: Claim) -> None:
+            self._settle(spool, claim)
+
+        waiting = Waiting(self.name, spool, self._loop, self._scans, arrivals, self._failures, self._oddities, settle)
+        self._waiting = waiting
+        self._watch = self._watcher.add(spool.place.directory, self._loop.guarded(waiting.hint))
+        waiting.begin(served=self._served)
         self._served = True
 
     def _hold(self) -> Spool:
         require_room()
         return Spool.open(self._path, max_bytes=self._settings.max_question_bytes)
-
-    def _recover(self) -> None:
-        """Take over claims that nobody holds: what a daemon before left."""
-        arrived = self._loop.now() if self._served else None
-
-        def recover(spool: Spool) -> Generator[None, None, None]:
-            self._queue.update(dict.fromkeys((yield from spool.abandoned()), arrived))
-            self._recovered = True
-
-        if self.spool is not None:
-            self._begin(RECOVERY, recover(self.spool))
 
     def _expiring(self, spool: Spool) -> Generator[None, None, None]:
         yield from expire(spool.place.directory, self._settings.keep_answers, self._age.now(self._settings.keep_answers))
@@ -267,24 +218,21 @@ class Alias:
         for claim, reason in settled.lost:
             self._lose(claim, reason)
         for error in settled.problems:
-            if (
-                error.errno in OF_ALL and spool is self.spool
-            ):  # no answer would find its place: a question is better left where it is
-                self._blocked = self._loop.now() + BLOCKED
-            self._tell(PUBLISHED, f"an answer cannot be published yet: {error.strerror}", error)
+            # Where no answer would find its place, a question is better left where it is.
+            if error.errno in OF_ALL and spool is self.spool:
+                self._failures.block()
+            self._failures.failed(PUBLISHED, error, "an answer cannot be published yet")
         if settled.published or (only is None and not settled.problems):
             self._failures.worked(PUBLISHED)
 
     def strays(self, running: Container[object]) -> list[Claim]:
         """Claims that are held, and that nobody runs, owes, waits with or has queued."""
-        if self.spool is None or self._paused:
-            return []
-        known = (running, self._queue, self._deferred)
-        return [claim for claim in self.spool.unanswered if not any(claim in each for each in known)]
+        return [] if self._waiting is None else self._waiting.strays(running)
 
     def requeue(self, claim: Claim) -> None:
         """Have one of :meth:`strays` taken further as the same try."""
-        self._queue[claim] = self._loop.now()
+        if self._waiting is not None:
+            self._waiting.requeue(claim)
 
     def _lose(self, claim: Claim, reason: str) -> None:
         self._counts["lost"] += 1
@@ -293,15 +241,10 @@ class Alias:
 
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
-        self._paused = True
-        for what in (RECOVERY, LISTING, EXPIRY):
-            self._scans.cancel((self.name, what))
-        for item in (*self._queue, *self._deferred):
-            if isinstance(item, Claim) and self.spool is not None:
-                self.spool.leave(item)
-        self._queue.clear()
-        self._deferred.clear()
-        self._more = False
+        self._scans.cancel((self.name, EXPIRY))
+        if self._waiting is not None:
+            self._waiting.forget()
+            self._waiting = None
         self._watcher.remove(self._watch)
         self._watch = None
 
@@ -327,103 +270,11 @@ class Alias:
             text = f"{self.name}: what was let go of will count as tried, because it cannot be noted: {error.strerror}"
             self._seldom.warn(f"{self.name} released {error.errno}", text)
 
-    def _hint(self, name: bytes) -> None:
-        """Look at a file that an event named, or at all of the directory where it named none."""
-        if not name:
-            self._look()
-        elif name.startswith(b"."):  # it is about to be renamed; what stays is told when it is listed
-            return
-        elif self._more or len(self._queue) >= BATCH:
-            self._more = True  # the listing to come takes them in order
-        elif (comp_id := os.fsdecode(name).removesuffix(PENDING)) not in self._deferred:
-            self._queue[comp_id] = self._loop.now()
-
-    def _try(self, spool: Spool, item: str | Claim, arrived: float | None) -> Question | None:
-        now = self._loop.now()
-        try:
-            found = spool.resume(item, now) if isinstance(item, Claim) else spool.claim(item, now)
-        except NotAQuestionError as error:
-            if str(error) != LINKED:
-                self._oddities.tell(str(item) + PENDING, str(error))
-            elif self._oddities.delivered(str(item), now):
-                self._again(spool, item, arrived, 1.0)
-            return None
-        except OSError as error:
-            found = Later(BLOCKED, item if isinstance(item, Claim) else None, error)
-        if isinstance(found, Later):
-            item = found.claim or item
-            if found.error is not None:
-                self._trouble(ASKED, found.error)
-            if found.error is not None and found.error.errno in OF_ALL:
-                self._blocked = now + BLOCKED
-                self._queue = {item: arrived, **self._queue}
-            else:
-                self._again(spool, item, arrived, found.seconds)
-            return None
-        self._failures.worked(ASKED)
-        if found is None and isinstance(item, Claim):
-            self._settle(spool, item)
-        return found
-
-    def _again(self, spool: Spool, item: str | Claim, arrived: float | None, seconds: float) -> None:
-        def again() -> None:
-            if item in self._deferred and self.spool is spool:
-                self._deferred.discard(item)
-                self._queue[item] = arrived
-
-        # Until then no listing and no event brings it up again, or a directory full of such would be gone through for ever.
-        self._deferred.add(item)
-        self._loop.later(seconds, again)
-
-    def _look(self) -> None:
-        if self.spool is not None and not self._paused:
-            self._begin(LISTING, self._listing(self.spool))
-
-    def _listing(self, spool: Spool) -> Generator[None, None, None]:
-        changed = spool.place.changed()
-        # Meanwhile events are heeded, though it may be that older questions are still to be found.
-        more, self._more = self._more, False
-        try:
-            found = yield from spool.waiting(BATCH, but=self._deferred)
-        except OSError:
-            self._more = more
-            raise
-        for comp_id, arrived in self._arrivals.listed(found).items():
-            if comp_id not in self._deferred:
-                self._queue.setdefault(comp_id, arrived)
-        self._more = self._more or found.more
-        self._changes.listed(changed, self._loop.now())
-        for comp_id in self._oddities.listed(found.odd, self._deferred):
-            self._queue.setdefault(comp_id, self._loop.now())
-
-    def _begin(self, what: str, scan: Generator[None, None, None]) -> None:
-        self._scans.begin((self.name, what), self._guarded(what, scan))
-
-    def _guarded(self, what: str, scan: Generator[None, None, None]) -> Generator[None, None, None]:
-        try:
-            yield from scan
-        except OSError as error:
-            self._trouble(what, error)
-            self._blocked = self._loop.now() + BLOCKED
-        except Exception as error:
-            self._loop.fault(error)
-        else:
-            self._failures.worked(what)
-
-    def _trouble(self, what: str, error: OSError) -> None:
-        self._tell(what, f"the directory cannot be {what} now: {error.strerror}", error)
-
-    def _tell(self, what: str, text: str, error: OSError) -> None:
-        self._failures.failed(what, text)
-        self._seldom.warn(f"{self.name} {what} {error.errno}", f"{self.name}: {text}")
-
-    def _leave(self) -> None:
+    def _leave(self, spool: Spool) -> None:
         """The directory is another by now, or none: answers that are to come may still be published in the old one."""
-        if self.spool is None:
-            return
         self._seldom.warn(f"{self.name} left", f"{self.name}: the directory is not there any more, or is another one")
         self.pause()
-        self._left.append(self.spool)
+        self._left.append(spool)
         self.spool = None
 
     def _back(self) -> Spool | None:
