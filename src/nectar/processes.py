@@ -5,7 +5,6 @@ A PID alone proves nothing, because it may be somebody else's by now: its start 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import select
@@ -18,6 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nectar import features
+
+# As the library's own random has it: hashlib brings OpenSSL along, which is 4 MB of each daemon and a tenth of its start.
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        from hashlib import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -285,7 +293,7 @@ def _kind_of_file_system(device: int) -> str:
 
 
 def _hashed(place: bytes, name: str) -> str:
-    return hashlib.sha256(place + b"\0" + name.encode()).hexdigest()[:16]
+    return str(sha256(place + b"\0" + name.encode()).hexdigest()[:16])
 
 
 def _is_orphan(pid: int, handlers: tuple[str, str]) -> bool:

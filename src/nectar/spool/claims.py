@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from nectar.api.computation import Computation
 
 _NAME = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
+
+
+def make_token() -> str:
+    """What nobody can guess: 16 hexadecimal digits. The module secrets would bring OpenSSL along, as hashlib does."""
+    return os.urandom(8).hex()
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from nectar.spool.claims import make_token
 from nectar.spool.entries import COMPLETE
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError, Standing
 
@@ -255,7 +255,7 @@ def _write_aside(claims: int, data: bytes, mode: int, group: int) -> str:
 
     :returns: the name of the file; the next process removes it where this one dies.
     """
-    name = f"{secrets.token_hex(8)}.answer"
+    name = f"{make_token()}.answer"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims)
     try:
         try:

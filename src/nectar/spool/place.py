@@ -9,7 +9,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from nectar import features
 from nectar.home import CLAIMS
 from nectar.spool.approach import StrangeLinkError, enter, look
+from nectar.spool.claims import make_token
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +201,7 @@ def _require_ours(path: Path, claims: int) -> None:
 
 def _try_to_make(claims: int) -> os.stat_result | None:
     """What comes of it when a private directory is made; None where none can be made."""
-    name = f"{secrets.token_hex(8)}{_TRIAL}"
+    name = f"{make_token()}{_TRIAL}"
     try:
         os.mkdir(name, 0o700, dir_fd=claims)
         return os.stat(name, dir_fd=claims, follow_symlinks=False)
@@ -216,7 +216,7 @@ def _try_renames(path: Path, directory: int, claims: int) -> None:
 
     What a kill leaves of it is removed by :func:`_remove_trials`: another file beside it tells, for as long as there is any.
     """
-    name = f"{secrets.token_hex(8)}{_TRIAL}"
+    name = f"{make_token()}{_TRIAL}"
     try:
         for made in (name, name + _MOVED):
             os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING
 
+from nectar.spool.claims import make_token
 from nectar.spool.entries import NotAQuestionError, read
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _write(claims: int, tokens: Collection[str]) -> None:
     if not tokens:
         os.unlink(RELEASED, dir_fd=claims)
         return
-    aside = f"{secrets.token_hex(8)}.answer"  # what is left of that name is removed by who comes next
+    aside = f"{make_token()}.answer"  # what is left of that name is removed by who comes next
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=claims)
     try:
         try:

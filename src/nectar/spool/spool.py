@@ -19,13 +19,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import secrets
 import stat
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
-from nectar.spool.claims import Claim, Later, Question
+from nectar.spool.claims import Claim, Later, Question, make_token
 from nectar.spool.entries import MAX_ANSWER, PENDING, Content, NotAQuestionError, Stillness, no_question, read
 from nectar.spool.listing import Listed, portions, questions
 from nectar.spool.owed import Answer, Answers, Settled, Unwritten, Written, copy_onto
@@ -184,7 +183,7 @@ class Spool:
             return understood
         if self.place.standing() is Standing.AWAY:  # what is taken to there is lost
             return Later(STILL)
-        claim = Claim(comp_id, 1, secrets.token_hex(8))
+        claim = Claim(comp_id, 1, make_token())
         try:
             self._rename(name, self._directory, claim)
         except FileNotFoundError:
@@ -240,7 +239,7 @@ class Spool:
         return self._question(self._next_try(claim), content, understood)
 
     def _next_try(self, claim: Claim) -> Claim:
-        following = Claim(claim.comp_id, claim.attempt + 1, secrets.token_hex(8))
+        following = Claim(claim.comp_id, claim.attempt + 1, make_token())
         self._following[claim] = following
         self._rename(claim.name, self._claims, following)
         self._hold(following)

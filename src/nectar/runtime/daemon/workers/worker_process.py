@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
+from nectar.spool.claims import make_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
     :param received: called with each header that the worker sends; a ValueError, KeyError or TypeError says that it is nonsense.
     :raises OSError: it cannot be started.
     """
-    token = f"{owner}/{secrets.token_hex(8)}"
+    token = f"{owner}/{make_token()}"
     spawned = kernel.spawn(loading, script, token)
     try:
         return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, listener, received)
