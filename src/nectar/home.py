@@ -64,7 +64,7 @@ def check_alias(alias: str) -> str:
     return alias
 
 
-def absolute(path: str | Path) -> Path:
+def make_absolute(path: str | Path) -> Path:
     """A path that a person wrote, made absolute.
 
     :raises UsageError: it begins with a user, as in ``~eve``, whom there is not, or with the home directory of one who has none;
@@ -80,14 +80,14 @@ def absolute(path: str | Path) -> Path:
         raise UsageError("The current directory was removed.", where=str(path), hint="Give an absolute path.") from None
 
 
-def user_home(environ: Mapping[str, str]) -> Path | None:
+def find_user_home(environ: Mapping[str, str]) -> Path | None:
     """The home directory of whoever runs this; None where neither ``HOME`` nor the system's list of users names one."""
     if environ.get("HOME"):
-        return absolute(environ["HOME"])
+        return make_absolute(environ["HOME"])
     import pwd
 
     try:
-        return absolute(pwd.getpwuid(os.getuid()).pw_dir)
+        return make_absolute(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
         return None
 
@@ -108,8 +108,8 @@ class Home:
         :raises UsageError: it cannot be told which that is.
         """
         if data_dir:
-            return cls(absolute(data_dir))
-        user = user_home(os.environ)
+            return cls(make_absolute(data_dir))
+        user = find_user_home(os.environ)
         if user is None:
             raise UsageError(
                 "There is no home directory, and so no data dir.",

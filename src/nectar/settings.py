@@ -77,7 +77,7 @@ class Settings:
     @property
     def memory_bytes(self) -> int | None:
         """``memory_limit`` in bytes."""
-        return None if self.memory_limit is None else in_bytes(self.memory_limit)
+        return None if self.memory_limit is None else to_bytes(self.memory_limit)
 
     def to_mapping(self) -> dict[str, Any]:
         """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
@@ -88,7 +88,7 @@ class Settings:
         }
 
 
-def in_bytes(size: int | str) -> int | None:
+def to_bytes(size: int | str) -> int | None:
     """A size in bytes, from a number of them or from a text like ``"512MiB"`` or ``"2 GB"``; None where it is no size."""
     if not isinstance(size, str):
         return size
@@ -126,7 +126,7 @@ def _seconds(low: float, high: float) -> Any:
 
 
 def _memory(value: object) -> str | None:
-    size = in_bytes(value) if type(value) in (int, str) else None  # type: ignore[arg-type]
+    size = to_bytes(value) if type(value) in (int, str) else None  # type: ignore[arg-type]
     fits = size is not None and 16 * MEBIBYTE <= size <= 1 << 50
     return None if fits else 'a number of bytes, or a text like "512MiB", from 16 MiB to 1 PiB'
 
@@ -136,12 +136,12 @@ def _expired(value: object) -> str | None:
 
 
 def _variables(value: object) -> str | None:
-    fits = isinstance(value, dict) and all(variable_name(k) and isinstance(v, str) and "\0" not in v for k, v in value.items())
+    fits = isinstance(value, dict) and all(is_variable_name(k) and isinstance(v, str) and "\0" not in v for k, v in value.items())
     return None if fits else "a table of names and strings"
 
 
 def _names(value: object) -> str | None:
-    fits = isinstance(value, list) and all(isinstance(item, str) and variable_name(item) for item in value)
+    fits = isinstance(value, list) and all(isinstance(item, str) and is_variable_name(item) for item in value)
     return None if fits else "a list of names of variables"
 
 
@@ -150,7 +150,7 @@ def _extras(value: object) -> str | None:
     return None if fits else "a list of names in [project.optional-dependencies]"
 
 
-def variable_name(name: str) -> bool:
+def is_variable_name(name: str) -> bool:
     """Whether the environment can hold a variable of this name."""
     return bool(name) and "=" not in name and "\0" not in name
 

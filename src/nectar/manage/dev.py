@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
-from nectar.home import absolute
+from nectar.home import make_absolute
 from nectar.manage.environment import build_directory, sidecar
 from nectar.manage.files import authored
 from nectar.manage.source import extras, package, workspace
@@ -64,7 +64,7 @@ def prepare(
 
 def _open(path: Path) -> tuple[Project, tuple[str, ...]]:
     """The project at a path, and the extras behind that."""
-    directory, behind = extras.part_path(absolute(path))
+    directory, behind = extras.part_path(make_absolute(path))
     if directory.is_file():
         raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {directory}")
     if not directory.is_dir():

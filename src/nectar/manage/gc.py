@@ -18,7 +18,7 @@ from nectar.manage.dev import is_developed
 from nectar.manage.environment.build_directory import ASIDE, find_abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.environment.marker import is_newer
-from nectar.manage.files.writing import aside_of
+from nectar.manage.files.writing import place_aside
 from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents
 
@@ -80,7 +80,7 @@ def collect(home: Home) -> list[Unused]:
     for lock in [*home.resolutions.glob("*.guard"), *home.digests.glob("*.guard"), *home.env_locks.glob("*")]:
         with suppress(Busy), hold(lock, wait=False):
             for kept in (lock.with_suffix(".lock"), lock.with_suffix(".json")):
-                aside_of(kept).unlink(missing_ok=True)  # left of who was killed while writing
+                place_aside(kept).unlink(missing_ok=True)  # left of who was killed while writing
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return removed
 

@@ -16,7 +16,7 @@ import tomli_w
 
 import nectar
 from nectar.errors import ConflictError, NectarError, UsageError
-from nectar.home import NECTAR, absolute
+from nectar.home import NECTAR, make_absolute
 from nectar.manage.uv.interpreters import is_too_old
 from nectar.settings import FLOOR, OLDEST
 
@@ -64,7 +64,7 @@ def new_project(path: Path, wanted: Wanted) -> Path:
     :raises UsageError: no name can be made of the path, or it is not a name.
     :raises ConflictError: something is there.
     """
-    path = absolute(path)
+    path = make_absolute(path)
     distribution, module = _names(wanted.name or path.name)
     requires = _requires(wanted.python)
     _encoded(wanted.description or "")
@@ -97,7 +97,7 @@ def new_script(path: Path, wanted: Wanted) -> Path:
     :returns: the path, absolute.
     :raises ConflictError: something is there.
     """
-    path = absolute(path)
+    path = make_absolute(path)
     path = path if path.suffix == ".py" else path.with_name(f"{path.name}.py")
     _names(wanted.name or path.stem)
     description = (wanted.description or "Answers computations of a bee-hive node.").replace("\\", "\\\\").replace('"', "'")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files import authored
-from nectar.settings import variable_name
+from nectar.settings import is_variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def parse(pair: str) -> tuple[str, str]:
     :raises UsageError: it is not of that form.
     """
     name, equals, value = pair.partition("=")
-    if not equals or not variable_name(name):
+    if not equals or not is_variable_name(name):
         raise UsageError("--env takes K=V.", where=repr(name))
     return name, value
 

@@ -43,7 +43,7 @@ _OTHERS = {
 
 
 @contextmanager
-def needed(path: Path) -> Iterator[None]:
+def name_failure(path: Path) -> Iterator[None]:
     """Turn what the block cannot read into an error that names it.
 
     :raises EnvironmentFailedError: in place of an OSError.
@@ -73,7 +73,7 @@ def read_text(path: Path, limit: int) -> str:
     :raises EnvironmentFailedError: it is not UTF-8.
     """
     try:
-        return decoded(read_bytes(path, limit))
+        return decode(read_bytes(path, limit))
     except UnicodeDecodeError as error:
         raise EnvironmentFailedError(f"{path.name} is not UTF-8: {error.reason}.", where=str(path)) from None
 
@@ -83,7 +83,7 @@ def read_toml(path: Path, limit: int = SETTINGS) -> dict[str, Any]:
 
     :raises EnvironmentFailedError: it cannot be read, or is not TOML.
     """
-    with needed(path):
+    with name_failure(path):
         text = read_text(path, limit)
     try:
         return parse_toml(text)
@@ -100,7 +100,7 @@ def read_json(path: Path, limit: int) -> Any:
     return parse_json(read_bytes(path, limit))
 
 
-def decoded(content: bytes) -> str:
+def decode(content: bytes) -> str:
     """A text from its bytes.
 
     :raises UnicodeDecodeError: they are not UTF-8; the reason names what they look like.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def owners(project: Path) -> frozenset[int]:
+def list_owners(project: Path) -> frozenset[int]:
     """Whose files count for a project: those of this user, of root, and of the project's own owner.
 
     :param project: its directory, or the single file.
@@ -18,20 +18,20 @@ def owners(project: Path) -> frozenset[int]:
     return frozenset({os.geteuid(), 0, project.stat().st_uid})
 
 
-def counts(file: Path, project: Path) -> bool:
+def is_trusted(file: Path, project: Path) -> bool:
     """Whether a regular file is there that belongs to this user, to root, or to the owner of the project; so must a link to it."""
     try:
-        named, meant, ours = file.lstat(), file.stat(), owners(project)
+        named, meant, ours = file.lstat(), file.stat(), list_owners(project)
     except OSError:
         return False
     return stat.S_ISREG(meant.st_mode) and {named.st_uid, meant.st_uid} <= ours
 
 
-def foreign(file: Path, project: Path) -> bool:
+def is_foreign(file: Path, project: Path) -> bool:
     """Whether something is there, and somebody else's."""
-    return os.path.lexists(file) and file.lstat().st_uid not in owners(project)
+    return os.path.lexists(file) and file.lstat().st_uid not in list_owners(project)
 
 
-def planted(file: Path, project: Path) -> bool:
+def is_planted(file: Path, project: Path) -> bool:
     """Whether something is there that a stranger has put where anybody may put things, as in ``/tmp``."""
-    return bool(file.parent.stat().st_mode & stat.S_IWOTH) and foreign(file, project)
+    return bool(file.parent.stat().st_mode & stat.S_IWOTH) and is_foreign(file, project)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def aside_of(path: Path) -> Path:
+def place_aside(path: Path) -> Path:
     """Where a file is written before it has its place."""
     return path.with_name(f"{path.name}.new")
 
@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
 
     :param synced: have it survive a power cut.
     """
-    aside = aside_of(path)
+    aside = place_aside(path)
     aside.unlink(missing_ok=True)
     try:
         with open(aside, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:

@@ -51,7 +51,7 @@ def read(file: Path) -> Metadata:
 
     :raises EnvironmentFailedError: the file cannot be read; it has two blocks; a block is not TOML or does not say what it should.
     """
-    with authored.needed(file):
+    with authored.name_failure(file):
         content = authored.read_bytes(file, authored.CODE)
     # The code's encoding may be another; what is said here is UTF-8, as the specification has it.
     lines = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")

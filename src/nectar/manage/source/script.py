@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from nectar.manage.files import authored
-from nectar.manage.files.strangers import planted
+from nectar.manage.files.strangers import is_planted
 from nectar.manage.source import inline_metadata, package, siblings
 from nectar.manage.source.path_sources import gather
 from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
@@ -92,7 +92,7 @@ def _put_lock(assembly: Assembly, below: str, file: Path) -> str | None:
     assembly.leave_out([line] if line else [])
     if found is None:
         return None
-    with authored.needed(file):
+    with authored.name_failure(file):
         assembly.put(f"{below}{file.name}", Piece(content=authored.read_bytes(file, authored.CODE)))
     assembly.put(f"{below}{lock.name}", Piece(origin=found))
     return f"{below}{lock.name}"
@@ -102,7 +102,7 @@ def _find_beside(each: Path, file: Path) -> tuple[Path | None, str | None]:
     """The file to read for one beside the handler's, or in a package there; None where it is not taken, and perhaps a line about it."""
     directory = file.parent
     ways = [place for place in (each, *each.parents) if place != directory and place.is_relative_to(directory)]
-    if any(planted(place, file) for place in ways):
+    if any(is_planted(place, file) for place in ways):
         return None, f"Left out: {each}, which another user has put there: anybody may put files into the directory."
     return trees.follow(each, Bounds(directory.resolve()))
 

@@ -41,7 +41,7 @@ class Module:
 
     def read(self) -> bytes:
         """:raises EnvironmentFailedError: it cannot be read."""
-        with authored.needed(self.origin):
+        with authored.name_failure(self.origin):
             return authored.read_bytes(self.origin, authored.CODE) if self.origin.is_file() else b""
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
-from nectar.home import NAME_PATTERN, NECTAR, absolute
+from nectar.home import NAME_PATTERN, NECTAR, make_absolute
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.source import artifact, extras, package, pyproject, script
 from nectar.manage.source.plan import Plan
 from nectar.manage.uv import configuration, logins, passing
-from nectar.settings import Settings, variable_name
+from nectar.settings import Settings, is_variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,7 +134,7 @@ def open_source(
         return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
     if handler is None:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
-    written, behind = extras.part_path(absolute(handler))
+    written, behind = extras.part_path(make_absolute(handler))
     path = _absolute(written)
     options["extras"] = extras.join((*behind, *chosen))
     if not path.exists():
@@ -216,7 +216,7 @@ def require_buildable(names: Iterable[str]) -> tuple[str, ...]:
     :raises UsageError: one is no name of a variable, or of one that would select another project or Python.
     """
     for name in names:
-        if not variable_name(name):
+        if not is_variable_name(name):
             raise UsageError("--build-env takes the name of a variable of this shell.", where=repr(name))
         if passing.selects(name):
             raise UsageError(f"No build gets {name}: the handler's project says which Python and which environment it is for.")
@@ -225,7 +225,7 @@ def require_buildable(names: Iterable[str]) -> tuple[str, ...]:
 
 def _absolute(path: Path) -> Path:
     """The path as the person wrote it, without ``..``, where that leads to the same place."""
-    path = absolute(path)
+    path = make_absolute(path)
     plain = Path(os.path.normpath(path))
     led = os.path.realpath(path)
     return plain if os.path.realpath(plain) == led else Path(led)

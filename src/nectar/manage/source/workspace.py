@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.files.strangers import counts, foreign
+from nectar.manage.files.strangers import is_foreign, is_trusted
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.source.pyproject import Project, normalise, open_project
 from nectar.manage.tree import searching
@@ -39,7 +39,7 @@ def find(project: Project) -> Workspace | None:
     :raises EnvironmentFailedError: a ``pyproject.toml`` in it cannot be parsed.
     """
     for directory in () if project.alone else (project.directory, *project.directory.parents):
-        if directory != project.directory and not counts(directory / "pyproject.toml", project.directory):
+        if directory != project.directory and not is_trusted(directory / "pyproject.toml", project.directory):
             continue
         root = project if directory == project.directory else open_project(directory)
         if "workspace" not in root.section("tool", "uv"):
@@ -58,7 +58,7 @@ def refuse_strangers(project: Project) -> None:
     """
     for directory in project.directory.parents:
         file = directory / "pyproject.toml"
-        if foreign(file, project.directory):
+        if is_foreign(file, project.directory):
             raise EnvironmentFailedError(
                 "Above the project lies a pyproject.toml of another user, which uv would go by.",
                 where=str(file),

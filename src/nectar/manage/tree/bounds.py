@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from nectar.home import user_home
+from nectar.home import find_user_home
 from nectar.manage.files import strangers
 from nectar.manage.files.devices import is_virtual
 from nectar.manage.tree import git
@@ -47,12 +47,12 @@ class Bounds:
 
     @functools.cached_property
     def _owners(self) -> frozenset[int]:
-        return strangers.owners(self.source)
+        return strangers.list_owners(self.source)
 
     @functools.cached_property
     def _tops(self) -> tuple[str, ...]:
         repository = git.find(self.source)
-        home = user_home(os.environ)
+        home = find_user_home(os.environ)
         kept = os.path.realpath(home) if home else os.sep
         wider = (str(place) for place in (repository and repository.top, self.base) if place and not is_below(kept, str(place)))
         return (str(self.source), *wider)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from nectar import features
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, LINE, read_bytes
-from nectar.manage.files.strangers import owners, planted
+from nectar.manage.files.strangers import is_planted, list_owners
 from nectar.manage.tree.pieces import is_name
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def find(directory: Path) -> Repository | None:
     for top in (directory, *directory.parents):
         if top.stat().st_dev != device:
             return None
-        if top != directory and planted(top / ".git", directory):
+        if top != directory and is_planted(top / ".git", directory):
             continue
         try:
             found = _open(top)
@@ -152,7 +152,7 @@ def find(directory: Path) -> Repository | None:
         if found is None:
             continue
         repository, whose = found
-        strangers = whose - owners(directory)
+        strangers = whose - list_owners(directory)
         if strangers:
             raise _failed(top, f"it belongs to another user ({', '.join(map(str, sorted(strangers)))})")
         return repository

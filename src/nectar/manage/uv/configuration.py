@@ -14,9 +14,9 @@ from urllib.parse import quote
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
-from nectar.home import user_home
+from nectar.home import find_user_home
 from nectar.manage.files.authored import SETTINGS, read_bytes, read_toml
-from nectar.manage.files.strangers import counts
+from nectar.manage.files.strangers import is_trusted
 from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.uv.passing import remove_logins, split
 
@@ -84,7 +84,7 @@ def find_files(environ: Mapping[str, str], *, above: Path | None) -> list[tuple[
         return [("given", Path(environ["UV_CONFIG_FILE"]).absolute())]
     if environ.get("UV_NO_CONFIG"):
         return []
-    home = user_home(environ)
+    home = find_user_home(environ)
     user = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else home and home / ".config"
     system = [Path(place) for place in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)]
     places = [
@@ -141,10 +141,10 @@ def find_own(directory: Path) -> Path | None:
 def find_above(directory: Path) -> Path | None:
     """The nearest ``uv.toml`` (or ``pyproject.toml`` with ``[tool.uv]``) above a project's directory; a stranger's does not count."""
     for place in directory.parents:
-        if counts(place / "uv.toml", directory):
+        if is_trusted(place / "uv.toml", directory):
             return place / "uv.toml"
         try:
-            if counts(place / "pyproject.toml", directory) and "uv" in section(read_toml(place / "pyproject.toml"), "tool"):
+            if is_trusted(place / "pyproject.toml", directory) and "uv" in section(read_toml(place / "pyproject.toml"), "tool"):
                 return place / "pyproject.toml"
         except EnvironmentFailedError:
             continue
@@ -153,7 +153,7 @@ def find_above(directory: Path) -> Path | None:
 
 def find_beside(file: Path) -> Path | None:
     """The nearest ``uv.toml`` beside a single file or above it; a stranger's does not count."""
-    return next((place / "uv.toml" for place in file.parents if counts(place / "uv.toml", file)), None)
+    return next((place / "uv.toml" for place in file.parents if is_trusted(place / "uv.toml", file)), None)
 
 
 def _operators(environ: Mapping[str, str]) -> list[Path]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.home import absolute
+from nectar.home import make_absolute
 from nectar.manage.files.authored import LINE, read_text
-from nectar.manage.files.strangers import counts
+from nectar.manage.files.strangers import is_trusted
 from nectar.settings import FLOOR, OLDEST
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Request:
         """What an environment's content is made of: the request, never the interpreter that happened to be found for it."""
         wanted = self.wanted
         if wanted and os.sep in wanted:
-            wanted = str(absolute(wanted))
+            wanted = str(make_absolute(wanted))
         return f"requires {self.requires or 'nothing'}; wanted {wanted or 'nothing'}"
 
 
@@ -91,7 +91,7 @@ def read_pinned(directory: Path, project: Path) -> str | None:
 
     :param project: the project's directory, or the single file.
     """
-    if not counts(directory / ".python-version", project):
+    if not is_trusted(directory / ".python-version", project):
         return None
     try:
         lines = read_text(directory / ".python-version", LINE).splitlines()

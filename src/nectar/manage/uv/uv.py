@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import EnvironmentFailedError
-from nectar.home import user_home
+from nectar.home import find_user_home
 from nectar.manage.uv import passing
 from nectar.manage.uv.interpreters import make_search_path
 from nectar.manage.uv.logins import redact
@@ -150,7 +150,7 @@ def with_cache(variables: Mapping[str, str], spare: Path) -> dict[str, str]:
 
     Without a home directory uv uses the current one, and in one that cannot be written (a container's user has ``/``) it fails.
     """
-    home = user_home(variables)
+    home = find_user_home(variables)
     place = Path(variables["XDG_CACHE_HOME"]) if variables.get("XDG_CACHE_HOME") else home and home / ".cache"
     if variables.get("UV_CACHE_DIR") or (place is not None and _can_be_made(place / "uv")):
         return dict(variables)
