@@ -108,6 +108,11 @@ def test_what_a_terminal_sends_is_not_for_a_daemon(running: Running) -> None:
         assert node.ask("number 3")["result"] == {"value": 3}
 
 
+def test_a_daemon_that_serves_keeps_no_stream_of_who_started_it(running: Running) -> None:
+    links = [os.readlink(f"/proc/{running.daemon}/fd/{number}") for number in (0, 1, 2)]
+    assert links == [os.devnull] * 3
+
+
 def test_the_registry_is_the_truth_without_a_request(running: Running) -> None:
     node = running.node()
     registry = running.home.registry

@@ -6,9 +6,10 @@ to do is under ``do``; the other fields are these:
 ==========  ==================================================================================================================
 the daemon  holds
 ==========  ==================================================================================================================
-``load``    ``parent`` (the daemon's PID), ``entry``, ``handler``, ``plugins``, ``snapshot`` and ``directory`` (as in
-            :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the package), ``memory`` (bytes, or null for no limit),
-            ``limits`` (what :func:`nectar.inherited.give_back` takes); it comes first, and once
+``load``    ``parent`` (the daemon's PID), ``entry`` and ``handler`` (value and name of the entry point), ``plugins`` (pairs of name
+            and value), ``snapshot`` and ``directory`` (as in :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the
+            package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes); it comes
+            first, and once
 ``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
             written); the body is the question, as it was in its file
 ``stop``    nothing: say farewell, and end

@@ -1,7 +1,16 @@
 """A handler's daemon: its life, step by step. It runs none of the author's code.
 
-The steps are those that :mod:`nectar.protocol` describes: load a worker and touch nothing, take the name, serve, stop. What it does
-while it serves is :mod:`nectar.runtime.daemon.service`.
+=============  ===============================================================================================================
+it is          and then
+=============  ===============================================================================================================
+``LOADING``    a worker loads the handler (:meth:`Daemon.load`), and nothing on disk is touched
+``LOADED``     it is told to take the handler's name, socket and log (``take``)
+``TAKEN``      it is told to claim questions (``serve``); what a killed daemon left is gone
+``SERVING``    :mod:`nectar.runtime.daemon.service` does what there is to do, and nobody is needed any more
+``STOPPING``   it claims nothing more, and what runs may finish; when the workers have ended, so does the process
+=============  ===============================================================================================================
+
+Any step may be followed by the last one: a failure is told to who started it until it serves, and goes to its log from then on.
 """
 
 from __future__ import annotations
@@ -12,19 +21,20 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nectar import inherited, processes
 from nectar.errors import NectarError
 from nectar.home import Home
-from nectar.protocol import MAX_LINE, Assignment, decode, encode
 from nectar.runtime.daemon.job import Failure
-from nectar.runtime.daemon.loop import READ, Loop
+from nectar.runtime.daemon.loop import Loop
 from nectar.runtime.daemon.signals import route
+from nectar.runtime.daemon.starter import Starter, read_assignment
 from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
+    from nectar.protocol import Assignment
     from nectar.runtime.daemon.service import Service
 
 SCRIPT = Path(__file__).parents[1] / "start.py"
@@ -47,15 +57,15 @@ class State(enum.Enum):
 
 
 def main() -> None:
-    """Run a daemon: orders come on descriptor 0, replies go to descriptor 1."""
+    """Run a daemon for who is at descriptors 0 and 1, and end the process."""
     os.umask(0o077)
     inherited.settle_signals()
-    line = _first_line()
-    if line is None:
+    assignment = read_assignment()
+    if assignment is None:
         return
     loop = Loop()
-    daemon = Daemon(loop, Assignment.from_mapping(decode(line)))
-    daemon.start()
+    daemon = Daemon(loop, assignment)
+    daemon.load()
     # Half of the modules are needed once the handler is loaded: they are imported while it is.
     import nectar.runtime.daemon.service  # noqa: F401
     from nectar.runtime.daemon import foreseen
@@ -68,16 +78,6 @@ def main() -> None:
         os._exit(1)
     # Nothing of value is left in this process, and a thread of a library must not keep it.
     os._exit(daemon.code)
-
-
-def _first_line() -> bytes | None:
-    received = b""
-    while not received.endswith(b"\n"):
-        piece = os.read(0, 65536)
-        if not piece or len(received) > MAX_LINE:
-            return None
-        received += piece
-    return received
 
 
 class Daemon:
@@ -96,46 +96,31 @@ class Daemon:
         limits = inherited.raise_limits()
         mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
         self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, mark, self, limits=limits)
+        self._starter = Starter(loop, self._obey, gone=lambda: self._stop(0))
         self._service: Service | None = None
-        self._orders = b""
         self._early: deque[str] = deque(maxlen=KEPT_LINES)
         self._warned: list[str] = []
 
-    def start(self) -> None:
-        """Have a worker load the handler, and listen to orders meanwhile."""
+    # --- its life
+
+    def load(self) -> None:
+        """Have a worker load the handler."""
         processes.adopt_orphans()
         calls = {signal.SIGTERM: lambda: self._stop(self._settings.stop_timeout), signal.SIGCHLD: self._pool.reap}
         # A daemon belongs to no terminal: what a terminal sends is not for it.
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
         self._loop.faulted = self._faulted
-        os.set_blocking(0, False)
-        self._loop.watch(0, READ, self._read_orders)
         self._pool.start()
 
-    def pump(self) -> None:
-        if self._service is not None:
-            self._service.pump()
-
-    def _read_orders(self, _events: int) -> None:
+    def _obey(self, order: str) -> None:
         try:
-            piece = os.read(0, 65536)
-        except BlockingIOError:
-            return
-        if not piece:
-            self._loop.forget(0)
-            if self.state is not State.SERVING:
-                self._stop(0)
-            return
-        *lines, self._orders = (self._orders + piece).split(b"\n")
-        for line in lines:
-            order = decode(line)["do"]
-            try:
-                if order == "take" and self.state is State.LOADED:
+            match order, self.state:
+                case "take", State.LOADED:
                     self._take()
-                elif order == "serve" and self.state is State.TAKEN:
+                case "serve", State.TAKEN:
                     self._serve()
-            except NectarError as error:
-                self._give_up(error.kind, Failure(error.message, error.where, error.hint, error.detail))
+        except NectarError as error:
+            self._give_up(error.kind, Failure(error.message, error.where, error.hint, error.detail))
 
     def _take(self) -> None:
         from nectar.runtime.daemon.service import Service
@@ -146,30 +131,40 @@ class Daemon:
         # What a killed daemon left must be gone before anything is claimed.
         processes.end_orphans(home.data_dir, name)
         self.state = State.TAKEN
-        self._say({"state": "taken", "pid": os.getpid(), "started": self._service.started})
+        self._starter.say({"state": "taken", "pid": os.getpid(), "started": self._service.started})
 
     def _serve(self) -> None:
         assert self._service is not None
         self.state = State.SERVING
         self._service.serve(self._assignment.loading.entry.name, self._early)
         self._early.clear()
-        self._say({"state": "serving"})
-        self._loop.forget(0)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
-        os.close(nothing)
+        self._starter.say({"state": "serving"})
+        self._starter.let_go()
 
-    def _say(self, message: dict[str, Any]) -> None:
-        try:
-            os.write(1, encode(message))
-        except OSError:  # who started it is gone, which its closed input tells too
-            pass
+    def pump(self) -> None:
+        """Do what there is to do; to be called whenever something has happened."""
+        if self._service is not None:
+            self._service.pump()
 
     def _give_up(self, kind: str, failure: Failure) -> None:
         printed = [line[:TOLD_CHARACTERS] for line in list(self._early)[-TOLD_LINES:]]
-        self._say({"state": "failed", "kind": kind, **vars(failure), "printed": printed})
+        self._starter.say({"state": "failed", "kind": kind, **vars(failure), "printed": printed})
         self._stop(0)
+
+    def _stop(self, timeout: float) -> None:
+        begun, self.state = self.state, State.STOPPING
+        try:
+            if begun is State.SERVING and self._service is not None:
+                self._service.pause()
+        finally:
+            self._pool.stop(timeout, self._end)
+
+    def _end(self) -> None:
+        try:
+            if self._service is not None:
+                self._service.close()
+        finally:
+            self._loop.stop()
 
     # --- what the pool tells
 
@@ -180,7 +175,7 @@ class Daemon:
         self._warned = warnings
         if self.state is State.LOADING:
             self.state = State.LOADED
-            self._say({"state": "loaded", "warnings": warnings})
+            self._starter.say({"state": "loaded", "warnings": warnings})
 
     def failed(self, failure: Failure) -> None:
         if self._serving is not None:
@@ -205,7 +200,7 @@ class Daemon:
         """The service, once what happens is told in its log and no longer to who started this."""
         return self._service if self.state in (State.SERVING, State.STOPPING) else None
 
-    # --- its end
+    # --- what goes wrong with it
 
     def _faulted(self, error: Exception) -> None:
         """Go on after a bug of ours, or for want of memory: what it happened to is made anew by whose it is."""
@@ -233,18 +228,3 @@ class Daemon:
             self.warn(text.rstrip())
         except Exception:  # the same may be too little for this, too
             return
-
-    def _stop(self, timeout: float) -> None:
-        begun, self.state = self.state, State.STOPPING
-        try:
-            if begun is State.SERVING and self._service is not None:
-                self._service.pause()
-        finally:
-            self._pool.stop(timeout, self._end)
-
-    def _end(self) -> None:
-        try:
-            if self._service is not None:
-                self._service.close()
-        finally:
-            self._loop.stop()
