@@ -37,8 +37,9 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     :raises NectarError: of each kind that a build or a daemon can fail with; registry and disk are as they were.
     """
     check_name(name)
+    home.create()
+    registry.refuse_newer(home, name)
     with turns.begin(home, name, report=report) as attempt:
-        registry.refuse_newer(home, name)
         _require_stopped(home, name)
         attachments.check(home, handlers.refresh(home), order.aliases, name=name)
         order = replace(order, source=_with_kept_login(home, name, order.source))
