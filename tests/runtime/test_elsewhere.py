@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar import features
+from nectar import address, features
 from tests.elsewhere import poorer
 from tests.runtime.conftest import Node, Running
 from tests.world import World, until
@@ -51,9 +51,11 @@ class Poor(World):
 
 @pytest.fixture
 def poor(tmp_path: Path) -> Iterator[Running]:
-    """A handler there, with a limit of its memory."""
-    world = Poor(tmp_path)
-    source = tmp_path / "chameleon.py"
+    """A handler there, with a limit of its memory, in a data dir whose path is longer than a socket's address may be."""
+    directory = tmp_path / ("d" * 100)
+    directory.mkdir()
+    world = Poor(directory)
+    source = directory / "chameleon.py"
     source.write_text(LIMITED + Path(__file__).with_name("chameleon.py").read_text())
     world.node("node1")
     said = world.run("launch", source, "--attach", "node1")
@@ -75,6 +77,15 @@ def test_daemons_are_stopped_killed_and_started(poor: Running) -> None:
     until(lambda: poor.world.json("view")["handlers"][0]["status"] == "stopped", "its end is seen")
     poor.world.run("start", poor.name)
     assert node.ask("number 2")["result"] == {"value": 2}
+
+
+def test_a_socket_that_was_removed_is_made_anew_while_files_are_watched(poor: Running) -> None:
+    socket = poor.home.socket(poor.name)
+    assert len(os.fsencode(socket)) > address.LONGEST
+    socket.unlink()
+    until(socket.exists, "it is there again")
+    assert poor.world.json("view", poor.name)["daemon"]["pid"] == poor.daemon
+    assert Node("node1", poor.home.computations("node1")).ask("number 1")["result"] == {"value": 1}
 
 
 def test_a_limit_that_cannot_be_looked_after_is_said_and_refuses_nothing(poor: Running) -> None:
