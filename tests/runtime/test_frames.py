@@ -56,7 +56,7 @@ class Started:
         self.directory = str(directory)
 
     def ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
-        self._channel.sendall(frames.frame(header, body))
+        self._channel.sendall(frames.encode(header, body))
         answer = frames.receive(self._channel.recv, self._reader)
         assert answer is not None
         return answer[0]

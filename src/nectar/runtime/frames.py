@@ -62,7 +62,7 @@ class FrameError(Exception):
     """What came is no frame: somebody else wrote on the channel."""
 
 
-def frame(header: dict[str, Any], body: bytes = b"") -> bytes:
+def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
     """The bytes of one frame.
 
     :param header: what the table above says of its ``do``.

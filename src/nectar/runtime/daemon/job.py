@@ -60,7 +60,7 @@ class Failure:
     detail: str | None = None
 
 
-def outcome(header: dict[str, Any]) -> Outcome:
+def read_outcome(header: dict[str, Any]) -> Outcome:
     """The outcome in a worker's answer, within bounds: the handler's code may have written it.
 
     :raises ValueError: it is none.
@@ -76,7 +76,7 @@ def outcome(header: dict[str, Any]) -> Outcome:
     raise ValueError("it is no answer")
 
 
-def failure(header: dict[str, Any]) -> Failure:
+def read_failure(header: dict[str, Any]) -> Failure:
     """Why the handler could not be loaded, in the worker's words, within bounds.
 
     :raises KeyError: a part is missing.

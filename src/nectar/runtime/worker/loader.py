@@ -48,36 +48,43 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
     :raises Exception: whatever the author's code raised at its import.
     """
     function, target = _find(entry)
-    warnings: list[str] = []
-    others = [] if target is None else [(entry, target)]
-    for name, value in plugins:
-        try:
-            others.append((name, _attribute(value)))
-        except Exception as error:
-            warnings.append(f"plugin {name!r} ({value}) could not be loaded: {type(error).__name__}: {error}")
-    if function is not None and not others:
+    plugged, warnings = _import_plugins(plugins)
+    if function is not None and target is None and not plugged:
         return Handler(_direct(function), warnings=warnings)
     manager = _manager(pluggy)
     if function is not None:
         manager.register(_FunctionPlugin(_direct(function)), f"{entry} @handler")
-    for name, plugin in others:
+    if target is not None:
+        _register(manager, entry, target)
+    for name, plugin in plugged:
         try:
-            manager.register(plugin() if inspect.isclass(plugin) else plugin, name)
+            _register(manager, name, plugin)
         except Exception as error:
-            if plugin is target:
-                raise
             warnings.append(f"plugin {name!r} cannot be used: {type(error).__name__}: {error}")
     hook = manager.hook
     if not hook.nectar_compute.get_hookimpls():
         raise NectarError(
             f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl."
         )
-    return Handler(
-        lambda computation: hook.nectar_compute(computation=computation),
-        hook.nectar_worker_started,
-        hook.nectar_worker_stopping,
-        warnings,
-    )
+    compute = hook.nectar_compute
+    return Handler(lambda comp: compute(computation=comp), hook.nectar_worker_started, hook.nectar_worker_stopping, warnings)
+
+
+def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """What those entry points name, by name, and what there is to say of the others."""
+    plugged: list[tuple[str, Any]] = []
+    warnings = []
+    for name, value in plugins:
+        try:
+            plugged.append((name, _attribute(value)))
+        except Exception as error:
+            warnings.append(f"plugin {name!r} ({value}) could not be loaded: {type(error).__name__}: {error}")
+    return plugged, warnings
+
+
+def _register(manager: Any, name: str, plugin: Any) -> None:
+    """:raises Exception: a class could not be made an object of, or what it implements is no hook of ours."""
+    manager.register(plugin() if inspect.isclass(plugin) else plugin, name)
 
 
 def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:

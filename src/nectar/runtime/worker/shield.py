@@ -60,7 +60,7 @@ class Channel:
         try:
             # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
             if self._identify() == self._identity:
-                self._sendall(frames.frame(header))
+                self._sendall(frames.encode(header))
                 return
         except OSError:  # the same, or the daemon is gone
             pass

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.loop import READ, WRITE
 from nectar.runtime.daemon.workers.kernel import BREATH, MOST_LEFT, SHORTAGES
-from nectar.runtime.frames import FrameError, Reader, frame
+from nectar.runtime.frames import FrameError, Reader, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Channel:
 
         def send() -> None:
             if self._descriptor >= 0 and not self._spoilt:
-                self._unsent = memoryview(bytes(self._unsent) + frame(header, body))
+                self._unsent = memoryview(bytes(self._unsent) + encode(header, body))
                 self._write()
 
         self._loop.guarded(send)()

@@ -6,7 +6,7 @@ import os
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.daemon.job import Job, failure, outcome
+from nectar.runtime.daemon.job import Job, read_failure, read_outcome
 from nectar.runtime.daemon.workers.ends import Cause, describe_status, explain_no_answer, explain_no_load, explain_no_start
 from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
@@ -213,13 +213,13 @@ class Pool:
                 # One that has ended by itself was ready; one that did not load in time is not, though it says so before its end.
                 worker.loaded = worker.gone and worker.cause is Cause.ITSELF
             case "failed", State.LOADING | State.ENDING if not worker.loaded:
-                worker.failure = failure(header)
+                worker.failure = read_failure(header)
             case "answer", State.BUSY | State.ENDING if worker.job is not None and header["job"] == worker.number:
-                job, became = worker.job, outcome(header)
+                job, outcome = worker.job, read_outcome(header)
                 worker.answered += 1
                 self._pauses.reset()
                 self._rest(worker)
-                job.done(became)
+                job.done(outcome)
             case _:
                 raise ValueError(header["do"])
 

@@ -1,0 +1,193 @@
+"""From an entry point to something that answers: one function, hooks, plugins, and what is wrong with each."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+import pytest
+
+from nectar.errors import NectarError
+from nectar.runtime.worker.loader import PRIVATE_PLUGGY, Handler, load
+from nectar.testing.sample import sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLUGGY = Path(pluggy.__file__).parent
+
+
+class Code:
+    """Modules of an author's, in this process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, name: str, text: str) -> str:
+        path = self._directory / f"{name}.py"
+        path.write_text("import nectar\n" + textwrap.dedent(text))
+        return str(path)
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = {*sys.modules} - {PRIVATE_PLUGGY}
+    sys.modules.pop(PRIVATE_PLUGGY, None)
+    yield Code(tmp_path)
+    for name in {*sys.modules} - before:
+        if name.startswith("author_") or name.partition(".")[0] == PRIVATE_PLUGGY:
+            del sys.modules[name]
+
+
+def ask(handler: Handler, query: str = "abc") -> object:
+    return handler.compute(sample(query))
+
+
+FUNCTION = """
+    @nectar.handler
+    def answer(comp):
+        return len(comp.query)
+    """
+PLUGIN = """
+    class First:
+        @nectar.hookimpl
+        def nectar_compute(self, computation):
+            return 100 if computation.query == "mine" else None
+
+    class Broken:
+        def __init__(self):
+            raise OSError("no model")
+
+        @nectar.hookimpl
+        def nectar_compute(self, computation):
+            return 1
+
+    class Wrong:
+        @nectar.hookimpl
+        def nectar_compute(self, query):
+            return 1
+    """
+
+
+@pytest.mark.parametrize("entry", ["author_one:answer", "author_one"])
+def test_one_function_is_called_as_it_is_and_without_pluggy(code: Code, entry: str) -> None:
+    code.write("author_one", FUNCTION)
+    handler = load(entry, [], Path("/nowhere"))
+    assert handler.compute is sys.modules["author_one"].answer
+    assert ask(handler) == 3
+    assert (handler.started(), handler.stopping(), handler.warnings) == (None, None, [])
+    assert PRIVATE_PLUGGY not in sys.modules
+
+
+def test_a_coroutine_is_run_to_its_end_in_one_loop(code: Code) -> None:
+    code.write(
+        "author_async",
+        """
+        import asyncio
+
+        loops = set()
+
+        @nectar.handler
+        async def answer(comp):
+            await asyncio.sleep(0)
+            loops.add(asyncio.get_running_loop())
+            return len(loops)
+        """,
+    )
+    handler = load("author_async:answer", [], PLUGGY)
+    assert [ask(handler) for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_plugin_is_asked_before_the_function(code: Code) -> None:
+    code.write("author_two", FUNCTION)
+    code.write("author_plugin", PLUGIN)
+    handler = load("author_two:answer", [("first", "author_plugin:First")], PLUGGY)
+    assert (ask(handler, "mine"), ask(handler, "other")) == (100, 5)
+    assert handler.warnings == []
+    assert "pluggy" in str(sys.modules[PRIVATE_PLUGGY].__file__)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "warning"),
+    [
+        (
+            "author_missing",
+            "plugin 'it' (author_missing) could not be loaded: ModuleNotFoundError: No module named 'author_missing'",
+        ),
+        ("author_plugin:No", "plugin 'it' (author_plugin:No) could not be loaded: NectarError: "),
+        ("author_plugin:Broken", "plugin 'it' cannot be used: OSError: no model"),
+        ("author_plugin:Wrong", "plugin 'it' cannot be used: PluginValidationError: "),
+        ("author_both", "plugin 'it' cannot be used: ValueError: "),
+    ],
+)
+def test_a_plugin_that_is_of_no_use_stops_nobody(code: Code, plugin: str, warning: str) -> None:
+    code.write("author_plugin", PLUGIN)
+    code.write(
+        "author_both",
+        """
+        @nectar.hookimpl
+        def nectar_compute(computation):
+            return 7
+        """,
+    )
+    handler = load("author_both", [("it", plugin), ("first", "author_plugin:First")], PLUGGY)
+    assert (ask(handler, "mine"), ask(handler, "other")) == (100, 7)
+    (told,) = handler.warnings
+    assert told.startswith(warning)
+
+
+def test_what_is_raised_by_the_handlers_own_class_comes_out(code: Code) -> None:
+    code.write("author_plugin", PLUGIN)
+    with pytest.raises(OSError, match="no model"):
+        load("author_plugin:Broken", [], PLUGGY)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("author_odd:nothing", "The entry point 'author_odd:nothing' points nowhere: author_odd has no 'nothing'."),
+        ("author_odd:A.nothing", "The entry point 'author_odd:A.nothing' points nowhere: author_odd has no 'nothing'."),
+        ("author_odd:plain", "author_odd:plain is a function without @handler."),
+        ("author_odd:A", "author_odd:A has neither a @handler function nor a hook."),
+        ("author_odd", "There are 2 @handler functions: one, two."),
+        ("author_odd:Started", "author_odd:Started has no nectar_compute, and is no @handler function."),
+    ],
+)
+def test_what_is_no_handler_is_told_as_such(code: Code, entry: str, message: str) -> None:
+    path = code.write(
+        "author_odd",
+        """
+        def plain(comp):
+            return 1
+
+        @nectar.handler
+        def one(comp):
+            return 1
+
+        @nectar.handler
+        def two(comp):
+            return 2
+
+        class A:
+            pass
+
+        class Started:
+            @nectar.hookimpl
+            def nectar_worker_started(self):
+                pass
+        """,
+    )
+    with pytest.raises(NectarError) as told:
+        load(entry, [], PLUGGY)
+    assert told.value.message == message
+    assert told.value.where in (path, None)
+    assert told.value.hint is not None
+
+
+def test_a_function_under_two_names_is_one(code: Code) -> None:
+    code.write("author_one", FUNCTION + "\n    again = answer\n")
+    assert ask(load("author_one", [], PLUGGY)) == 3
