@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _METADATA = 64 * authored.MEBIBYTE
 """Bytes of a file that says what a distribution is: the RECORD of one with 100,000 files has some 15 MiB."""
-_SIZE = re.compile(r"[0-9]{1,18}")
+_SIZE = r"[0-9]{1,18}"
 _HASHES = ("sha256", "sha384", "sha512")
-_OURS = re.compile(r"nectar(/.*|\.py|\..*\.so|\.so|\.pyd)", re.DOTALL)
+_OURS = r"(?s)nectar(/.*|\.py|\..*\.so|\.so|\.pyd)"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _record(text: str) -> list[tuple[str, str | None, int | None]]:
         rows = [row for row in csv.reader(text.splitlines()) if len(row) == 3]
     except csv.Error:  # a field that no file's name can be
         return []
-    return [(path, digest or None, int(size) if _SIZE.fullmatch(size) else None) for path, digest, size in rows]
+    return [(path, digest or None, int(size) if re.fullmatch(_SIZE, size) else None) for path, digest, size in rows]
 
 
 def _text(file: Path) -> str:
@@ -129,7 +129,7 @@ def refuse_ours(found: list[Distribution]) -> None:
     :raises EnvironmentFailedError: a distribution installs a module ``nectar``.
     """
     for each in found:
-        if any(_OURS.fullmatch(path) for path, _, _ in each.files):
+        if any(re.fullmatch(_OURS, path) for path, _, _ in each.files):
             raise EnvironmentFailedError(
                 f"The distribution {each.name} {each.version} installs a module named nectar, which would hide nectar's own.",
                 where=f"a dependency of the handler: {each.name}",

@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.environment import build, generations
-from nectar.manage.environment.build_directory import open_workshop
+from nectar.manage.environment import generations
 from nectar.manage.environment.survey import survey
 
 if TYPE_CHECKING:
@@ -50,6 +49,10 @@ def provide(
     known = generations.find_whole(home, found.key) if found.key and not upgrade else None
     if known:
         return known
+    # What builds is loaded here alone: a launch of what has been built does without, and starts quicker for that.
+    from nectar.manage.environment.build import build
+    from nectar.manage.environment.build_directory import open_workshop
+
     with open_workshop(home, source, environ, report) as shop:
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -57,7 +60,7 @@ def provide(
                 found = survey(home, source, environ, trusting=False)
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
                 anew, last = upgrade and not attempt, attempt == _ATTEMPTS - 1
-                built = build.build(home, found, shop, upgrade=anew, last=last)
+                built = build(home, found, shop, upgrade=anew, last=last)
                 if built:
                     return built
     raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))

@@ -64,11 +64,25 @@ def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: 
     :param upgrade: without a kept lock.
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
+    memory = Memory(place(home, source.path), trusting=trusting)
+    plan, seen, index = _look(source, never_source(home), memory, environ)
+    has_own_lock, kept_by = plan.has_lock, resolution.key_of(plan.resolution_digest(seen), index)
+    kept = None if has_own_lock or upgrade else resolution.use(home, kept_by)
+    memory.keep()
+    if kept is not None:
+        plan = plan.with_lock(kept)
+        seen = plan.see_lock(seen)
+    digests = {**plan.digests(seen), "index": index, "platform": platform()}
+    return Survey(plan, seen, index, kept_by, digests, key_of(digests) if plan.has_lock else None, has_own_lock)
+
+
+def _look(
+    source: Source, but: tuple[Path, ...], memory: Memory, environ: Mapping[str, str]
+) -> tuple[Plan, Mapping[str, Seen], str]:
     for left in reversed(range(_ATTEMPTS)):
         try:
-            plan, memory = source.plan(but=never_source(home)), Memory(place(home, source.path), trusting=trusting)
-            seen, index = plan.tree.see(memory.look), configuration.digest(environ, above=plan.asked.settings)
-            break
+            plan = source.plan(but=but)
+            return plan, plan.tree.see(memory.look), configuration.digest(environ, above=plan.asked.settings)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and left:
                 continue  # an editor replaces a file by removing it
@@ -76,9 +90,4 @@ def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: 
                 f"The handler's source cannot be read: {error.strerror or error}.",
                 where=str(error.filename or source.path),
             ) from error
-    digests, has_lock = {**plan.digests(seen), "index": index, "platform": platform()}, plan.has_lock
-    kept_by, key = resolution.key_of(plan.resolution_digest(seen), index), key_of(digests) if has_lock else None
-    found = Survey(plan, seen, index, kept_by, digests, key, has_lock)
-    kept = None if has_lock or upgrade else resolution.use(home, kept_by)
-    memory.keep()
-    return found if kept is None else found.with_lock(kept)
+    raise AssertionError

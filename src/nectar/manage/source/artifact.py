@@ -18,10 +18,10 @@ from nectar.manage.uv import logins
 from nectar.manage.uv.interpreters import Request, join_required
 from nectar.settings import FLOOR
 
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])")
-_SPECIFIERS = re.compile(r"[<>=!~0-9][\w.*+!<>=~, ]{0,200}", re.ASCII)
+_REQUIREMENT = r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:$|[<>=!~;@ (])"
+_SPECIFIERS = r"(?a)[<>=!~0-9][\w.*+!<>=~, ]{0,200}"
 _WRAPPER = "nectar-environment"
-_MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
+_MINOR = r"(\d+\.\d+)(?:\.\d+)?"
 
 
 def requirement_name(requirement: str) -> str:
@@ -29,7 +29,7 @@ def requirement_name(requirement: str) -> str:
 
     :raises UsageError: it is no requirement.
     """
-    found = _REQUIREMENT.match(requirement)
+    found = re.match(_REQUIREMENT, requirement)
     if not found:
         shown = "This" if ":" in requirement else repr(requirement)  # an address may hold a password
         raise UsageError(
@@ -87,7 +87,7 @@ def plan_file(path: Path, *, python: str | None, chosen: tuple[str, ...] = ()) -
 
 def _oldest(python: Request) -> str:
     """The ``requires-python`` of a wrapper around what says nothing of it."""
-    wanted = _MINOR.fullmatch(python.wanted or "")
+    wanted = re.fullmatch(_MINOR, python.wanted or "")
     return f">={wanted[1]}" if wanted else FLOOR
 
 
@@ -109,4 +109,4 @@ def _requires_python(path: Path) -> str | None:
     text = archive.read_metadata(path)
     found = email.parser.BytesParser().parsebytes(text, headersonly=True)["Requires-Python"] if text else None
     said = " ".join(str(found).split()) if found else ""
-    return said if _SPECIFIERS.fullmatch(said) else None
+    return said if re.fullmatch(_SPECIFIERS, said) else None

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from nectar.manage.source.pyproject import Project
     from nectar.manage.tree.git import Repository
 
-_BY_GIT = re.compile(
-    r"(setuptools[-_.]scm|setuptools[-_.]git|hatch[-_.]vcs|versioningit|dunamai|dynamic[-_.]versioning|vcs[-_.]versioning)",
-    re.IGNORECASE,
+_BY_GIT = (
+    r"(?i)(setuptools[-_.]scm|setuptools[-_.]git|hatch[-_.]vcs|versioningit|dunamai|dynamic[-_.]versioning|vcs[-_.]versioning)"
 )
 
 
@@ -64,7 +63,7 @@ class Checkout:
 def names_version(project: Project) -> bool:
     """Whether a project's version comes from git, so that it cannot be built without."""
     requires = list_of_text(project.section("build-system").get("requires"))
-    return "version" in project.dynamic and any(_BY_GIT.search(each) for each in requires)
+    return "version" in project.dynamic and any(re.search(_BY_GIT, each) for each in requires)
 
 
 def open_checkout(project: Project) -> Checkout | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _PATH = re.compile(rf"(?P<path>.+)\[\s*(?P<extras>{_NAME}(?:\s*,\s*{_NAME})*)\s*\]", re.DOTALL)
-_REQUIREMENT = re.compile(r"(?P<name>\s*[A-Za-z0-9._-]+)(?:\s*\[(?P<extras>[^\]]*)\])?(?P<rest>.*)", re.DOTALL)
+_REQUIREMENT = r"(?s)(?P<name>\s*[A-Za-z0-9._-]+)(?:\s*\[(?P<extras>[^\]]*)\])?(?P<rest>.*)"
 
 
 def check(name: str) -> str:
@@ -38,13 +38,13 @@ def part_path(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 def list_of(requirement: str) -> tuple[str, ...]:
     """Those that stand in a requirement."""
-    found = _REQUIREMENT.fullmatch(requirement)
+    found = re.fullmatch(_REQUIREMENT, requirement)
     return _split(found["extras"] or "") if found else ()
 
 
 def add(requirement: str, names: Iterable[str]) -> str:
     """A requirement with more extras; without any, as it was written."""
-    found = _REQUIREMENT.fullmatch(requirement)
+    found = re.fullmatch(_REQUIREMENT, requirement)
     if found is None or not (more := join(names)):
         return requirement
     return f"{found['name']}[{','.join(join((*list_of(requirement), *more)))}]{found['rest']}"

@@ -16,9 +16,9 @@ from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source.pyproject import read_settings
 from nectar.settings import Settings
 
-_OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
-_CLOSING = re.compile(r"# ///[ \t]*")
-_POSITION = re.compile(r"line (\d+), column (\d+)")
+_OPENING = r"# /// ([a-zA-Z0-9-]+)[ \t]*"
+_CLOSING = r"# ///[ \t]*"
+_POSITION = r"line (\d+), column (\d+)"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def find_blocks(lines: list[str]) -> Iterator[Block]:
         if line == "#" or line.startswith("# "):
             if opened is None and _type(line) is not None:
                 opened, closed = number, 0
-            elif opened is not None and number > opened + 1 and _CLOSING.fullmatch(line):
+            elif opened is not None and number > opened + 1 and re.fullmatch(_CLOSING, line):
                 closed = number
         else:
             if opened is not None and closed:
@@ -99,7 +99,7 @@ def find_blocks(lines: list[str]) -> Iterator[Block]:
 
 
 def _type(line: str) -> str | None:
-    found = _OPENING.fullmatch(line)
+    found = re.fullmatch(_OPENING, line)
     return found[1] if found else None
 
 
@@ -113,7 +113,7 @@ def _table(file: Path, block: Block) -> dict[str, Any]:
     try:
         table = authored.parse_toml("\n".join(line[2:] for line in block.content))
     except ValueError as error:
-        said = _POSITION.sub(lambda found: f"line {int(found[1]) + block.line}, column {int(found[2]) + len('# ')}", str(error))
+        said = re.sub(_POSITION, lambda found: f"line {int(found[1]) + block.line}, column {int(found[2]) + len('# ')}", str(error))
         said = said.replace("end of document", f"its end, line {block.line + len(block.content) + 1}")
         raise EnvironmentFailedError(f"The file's inline metadata cannot be parsed: {said}.", where=str(file)) from None
     dependencies = table.get("dependencies", [])

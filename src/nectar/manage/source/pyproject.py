@@ -22,8 +22,8 @@ BUILD_SYSTEM = f"""\
     requires = ["{UV_BUILD},<1"]
     build-backend = "uv_build\""""
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.+!_-]*")
-_DECORATED = re.compile(r"^@(?:nectar\.)?handler\b[^\n]*\n(?:@[^\n]*\n){0,9}(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+_VERSION = r"[0-9][A-Za-z0-9.+!_-]*"
+_DECORATED = r"(?m)^@(?:nectar\.)?handler\b[^\n]*\n(?:@[^\n]*\n){0,9}(?:async\s+)?def\s+(\w+)"
 
 
 _LOOKED_AT = 200
@@ -161,7 +161,7 @@ def _lines(project: Project, ask: str) -> str:
     lines = [
         "[project]",
         f'name = "{_distribution_name(name if isinstance(name, str) else project.directory.name)}"',
-        f'version = "{version if isinstance(version, str) and _VERSION.fullmatch(version) else "0.1.0"}"',
+        f'version = "{version if isinstance(version, str) and re.fullmatch(_VERSION, version) else "0.1.0"}"',
         f'requires-python = "{FLOOR}"',
         "dependencies = []",
         "",
@@ -181,7 +181,7 @@ def _suggested_entry(project: Project) -> str:
     for root in (project.directory / "src", project.directory):
         for file in sorted([*root.glob("*.py"), *root.glob("*/*.py")])[:_LOOKED_AT]:
             try:
-                found = _DECORATED.search(read_text(file, SETTINGS))
+                found = re.search(_DECORATED, read_text(file, SETTINGS))
             except (OSError, EnvironmentFailedError):
                 continue
             if found and file.relative_to(root).parts[0] not in ("tests", "test", "examples"):

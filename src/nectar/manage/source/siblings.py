@@ -17,7 +17,7 @@ from nectar.manage.tree.leavings import is_leaving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_IMPORT = re.compile(r"^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([\w.]+)[ \t]+import\b)", re.MULTILINE)
+_IMPORT = r"(?m)^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([\w.]+)[ \t]+import\b)"
 _NOT_TAKEN = sys.stdlib_module_names | {"nectar", "__main__"}
 _DEEPEST = 20
 """Levels of packages in packages."""
@@ -133,5 +133,5 @@ def _parsed(content: bytes) -> ast.Module | None:
 
 
 def _names_by_line(content: bytes) -> Iterator[str]:
-    for found in _IMPORT.finditer(content.decode("utf-8-sig", errors="replace")):
+    for found in re.finditer(_IMPORT, content.decode("utf-8-sig", errors="replace")):
         yield from (found[1] or found[2]).split(",")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 100_000
 """Files that one pattern may have looked at."""
-_WILD = re.compile(r"[*?[]")
-_REPEATED = re.compile(r"(?<![^/])(?:\*\*/+)+")
+_WILD = r"[*?[]"
+_REPEATED = r"(?<![^/])(?:\*\*/+)+"
 
 
 def is_wild(text: str) -> bool:
     """Whether a part of a pattern may match several names."""
-    return _WILD.search(text) is not None
+    return re.search(_WILD, text) is not None
 
 
 def find_matching(directory: Path, pattern: str, *, where: str) -> list[str]:
@@ -34,7 +34,7 @@ def find_matching(directory: Path, pattern: str, *, where: str) -> list[str]:
     :param where: where the pattern stands, for the error.
     :raises EnvironmentFailedError: more than :data:`LOOKED_AT` files would have to be looked at.
     """
-    return sorted(_Search(directory, where).names("", _REPEATED.sub("**/", pattern).split("/")))
+    return sorted(_Search(directory, where).names("", re.sub(_REPEATED, "**/", pattern).split("/")))
 
 
 class _Search:

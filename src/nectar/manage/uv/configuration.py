@@ -29,9 +29,9 @@ _DECIDING = re.compile(
 )
 _FILES_OF = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT"})
 _INDEXES = ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS")
-_WITH_LOGIN = re.compile(r"[A-Za-z][\w+.-]*://[^/@\s\"']+@[^\s,]+")
-_NAMED = re.compile(r"(?:^|\s)([\w.-]+)=(\S+)")
-_QUERY = re.compile(r"[?#][^\s,]*")
+_WITH_LOGIN = r"[A-Za-z][\w+.-]*://[^/@\s\"']+@[^\s,]+"
+_NAMED = r"(?:^|\s)([\w.-]+)=(\S+)"
+_QUERY = r"[?#][^\s,]*"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def digest(environ: Mapping[str, str], *, above: Path | None) -> str:
 def select_deciding(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a shell that decide what is installed, without anything in them that could be a secret."""
     names = sorted(name for name in environ if environ[name] and (_DECIDING.fullmatch(name) or name == "UV_CONFIG_FILE"))
-    return {name: _QUERY.sub("", remove_logins(environ[name])) for name in names}
+    return {name: re.sub(_QUERY, "", remove_logins(environ[name])) for name in names}
 
 
 def compare(before: object, environ: Mapping[str, str]) -> list[str]:
@@ -202,8 +202,8 @@ def _distinct(indexes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _logins(environ: Mapping[str, str], indexes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The logins that a shell has, as indexes that are asked for nothing: uv uses each login wherever it is asked for one there."""
-    urls = [url for name in _INDEXES for url in _WITH_LOGIN.findall(environ.get(name, ""))]
-    shells = [pair for name in _INDEXES for pair in _NAMED.findall(environ.get(name, ""))]
+    urls = [url for name in _INDEXES for url in re.findall(_WITH_LOGIN, environ.get(name, ""))]
+    shells = [pair for name in _INDEXES for pair in re.findall(_NAMED, environ.get(name, ""))]
     for name, url in [*shells, *((index.get("name"), index.get("url")) for index in indexes)]:
         if not isinstance(name, str) or not isinstance(url, str) or "://" not in url:
             continue

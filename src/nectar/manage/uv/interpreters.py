@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from nectar.manage.uv.uv import Outcome, Uv
 
 OPTION = "--python"
-_VERSION = re.compile(r"(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})", re.IGNORECASE)
+_VERSION = r"(?i)(?:python@?|cpython@?)?(\d+(?:\.\d+){0,2})"
 _NOT_FOUND = "No interpreter found"
-_ONE_IS_BROKEN = re.compile(r"Failed to inspect Python interpreter from .*search path")
-_SPECIFIERS = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)")
+_ONE_IS_BROKEN = r"Failed to inspect Python interpreter from .*search path"
+_SPECIFIERS = r"\s*(===|==|~=|!=|<=|>=|<|>)"
 _ONE = r"[ \t]*(?:===|==|~=|!=|<=|>=|<|>)[ \t]*[0-9A-Za-z][\w.*+!-]*[ \t]*"
 _LIST = re.compile(rf"{_ONE}(?:,{_ONE})*", re.ASCII)
 _NAMED = (
@@ -105,8 +105,8 @@ def choose(uv: Uv, request: Request, *, downloads: bool) -> str:
 
     :raises EnvironmentFailedError: none fits (those that are there are listed), or only one that is older than :data:`OLDEST`.
     """
-    version = _VERSION.fullmatch(request.wanted) if request.wanted else None
-    if request.wanted is None or version or _SPECIFIERS.match(request.wanted):
+    version = re.fullmatch(_VERSION, request.wanted) if request.wanted else None
+    if request.wanted is None or version or re.match(_SPECIFIERS, request.wanted):
         wanted = _as_specifiers(version[1]) if version else request.wanted
         asked = ",".join(part for part in (wanted, request.requires, FLOOR) if part)
         found = _find(uv, asked)
@@ -168,7 +168,7 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
     there = list_installed(uv)
     listed = ", ".join(dict.fromkeys(version for version, _ in there if not is_too_old(version))) or f"none from {OLDEST} on"
     version = _version_of(uv, older) if older else None
-    named = _VERSION.fullmatch(request.wanted or "")
+    named = re.fullmatch(_VERSION, request.wanted or "")
     if is_too_old(version) or (named and is_too_old(named[1])):
         shown = version or (named[1] if named else "")
         return EnvironmentFailedError(
@@ -186,7 +186,7 @@ def _none_fits(uv: Uv, request: Request, wanted: str | None) -> EnvironmentFaile
         "No Python that is here fits the handler.",
         where=_where(request),
         hint=f"Pythons that are here: {listed}. Install one that fits, or let uv fetch one with --python-downloads.",
-        detail=said if _ONE_IS_BROKEN.search(said) else None,
+        detail=said if re.search(_ONE_IS_BROKEN, said) else None,
     )
 
 
@@ -202,7 +202,7 @@ def _ask(uv: Uv, *arguments: str) -> str | None:
     outcome = _look(uv, *arguments)
     if outcome.code == 0:
         return outcome.output.strip()
-    if _NOT_FOUND in outcome.errors or _ONE_IS_BROKEN.search(outcome.errors):
+    if _NOT_FOUND in outcome.errors or re.search(_ONE_IS_BROKEN, outcome.errors):
         return None
     raise _failed(outcome)
 
