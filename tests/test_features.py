@@ -19,6 +19,7 @@ from tests.docs.blocks import ROOT
 CODE = ROOT / "src" / "nectar"
 ASKED = re.compile(
     r"""sys\.platform|platform\.system|os\.uname|["'`]/proc\b(?! )|(hasattr|getattr)\((os|signal|socket|fcntl|resource|select), """
+    r"|os\.(pidfd_|waitid|O_PATH|listxattr)|resource\.prlimit|SO_PEERCRED|\.prctl\b"
 )
 ASKING = {
     "features.py",

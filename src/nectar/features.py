@@ -61,6 +61,17 @@ def signal_process(descriptor: int, number: signal.Signals) -> None:
     signal.pidfd_send_signal(descriptor, number)
 
 
+def ended_child() -> int | None:
+    """The PID of a child that has ended and is not waited for, which stays its own until then; None where there is none now.
+
+    Only where :data:`PEEKS`.
+
+    :raises ChildProcessError: there is no child at all.
+    """
+    found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return None if found is None else found.si_pid
+
+
 def has_proc() -> bool:
     """Whether the kernel tells of processes."""
     return os.path.isdir(f"{PROC}/self/fd")

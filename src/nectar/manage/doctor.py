@@ -58,7 +58,11 @@ def examine(home: Home) -> Iterator[Finding]:
     if not records:
         yield Finding("fine", "No handlers yet.")
     told = home.nectar.exists() and not any(record.is_newer for record in records.values())
-    waste = sum(each.size for each in gc.find_unused(home)) if told else 0
+    try:
+        waste = sum(each.size for each in gc.find_unused(home)) if told else 0
+    except NectarError as error:
+        yield Finding("warning", f"{error.message} ({error.where})")
+        return
     if waste > _WASTE:
         yield Finding("warning", f"{waste / 1024**3:.1f} GiB are used by what no handler uses.", "nectar gc")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nectar import processes
+from nectar.errors import NectarError
 from nectar.locks import Busy, hold
 from nectar.manage.dev import is_developed
 from nectar.manage.environment.build_directory import ASIDE, find_abandoned
@@ -160,8 +161,15 @@ def _runs_from(path: Path, running: str) -> bool:
 
 
 def _running() -> str:
-    """The command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from."""
+    """The command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from.
+
+    :raises NectarError: none can be seen.
+    """
     lines = processes.told_lines()
     if lines is not None:
         return "\n".join(lines)
-    return subprocess.run(["ps", "-Eaxww", "-o", "command="], capture_output=True, text=True, errors="replace", check=True).stdout
+    command = ["ps", "-Eaxww", "-o", "command="]  # as macOS has it
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NectarError("Nothing is known to be unused: nobody here tells what runs.", where=str(error)) from None

@@ -155,8 +155,7 @@ class System:
 
     def _next_ended(self) -> int | None:
         if features.PEEKS:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return None if found is None else found.si_pid
+            return features.ended_child()
         # Where a child's end cannot be seen without letting go of it, its group is found by its mark alone.
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
