@@ -111,6 +111,29 @@ def test_a_plugin_is_asked_before_the_function(code: Code) -> None:
     assert "pluggy" in str(sys.modules[PRIVATE_PLUGGY].__file__)
 
 
+def test_a_module_may_have_a_function_and_hooks(code: Code) -> None:
+    code.write(
+        "author_three",
+        FUNCTION
+        + """
+    told = []
+
+    @nectar.hookimpl
+    def nectar_worker_started():
+        told.append("started")
+
+    @nectar.hookimpl
+    def nectar_worker_stopping():
+        told.append("stopping")
+    """,
+    )
+    handler = load("author_three", [], PLUGGY)
+    handler.started()
+    assert ask(handler) == 3
+    handler.stopping()
+    assert sys.modules["author_three"].told == ["started", "stopping"]
+
+
 @pytest.mark.parametrize(
     ("plugin", "warning"),
     [

@@ -80,6 +80,24 @@ def main() -> None:
     os._exit(daemon.code)
 
 
+class Faults:
+    """When there were exceptions of ours."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=MAX_FAULTS + 1)
+
+    def are_too_many(self, now: float) -> bool:
+        """Whether, with one more now, there were too many lately; if so, they are counted anew.
+
+        :param now: monotonic seconds.
+        """
+        self._seconds.append(now)
+        if len(self._seconds) <= MAX_FAULTS or now - self._seconds[0] >= FAULTY:
+            return False
+        self._seconds.clear()
+        return True
+
+
 class Daemon:
     """One handler's daemon.
 
@@ -90,7 +108,7 @@ class Daemon:
         self.state = State.LOADING
         self.code = 0
         self._loop = loop
-        self._faults: deque[float] = deque(maxlen=MAX_FAULTS + 1)
+        self._faults = Faults()
         self._assignment = assignment
         self._settings = Settings.from_mapping(assignment.settings)
         limits = inherited.raise_limits()
@@ -208,13 +226,10 @@ class Daemon:
         if self._serving is None:
             self._give_up("failed", Failure(f"Nectar failed: {error!r}"))
             return
-        now = self._loop.now()
-        self._faults.append(now)
-        if len(self._faults) > MAX_FAULTS and now - self._faults[0] < FAULTY:
+        if self._faults.are_too_many(self._loop.now()):
             if self.code:  # it could not even stop in order
                 os._exit(self.code)
             self.code = EX_SOFTWARE
-            self._faults.clear()
             self.warn(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s")
             self._stop(self._settings.stop_timeout)
 
