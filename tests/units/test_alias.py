@@ -77,7 +77,9 @@ def test_an_event_that_names_nothing_has_the_directory_listed(nodes: Nodes) -> N
 def test_what_its_writer_is_to_rename_is_left_alone_until_then(nodes: Nodes) -> None:
     path = nodes.write("one", ".q", WHOLE)
     nodes.hint("one", ".q")
-    nodes.go(100)
+    nodes.go(0.5)
+    assert nodes.said.lines == ["attached to one"]
+    nodes.go(99.5)
     assert nodes.taken == []
     path.rename(path.with_name("q.pending"))
     nodes.hint("one", "q")
@@ -129,9 +131,15 @@ def test_4096_are_kept_in_mind_and_the_others_are_found_when_these_are_done(make
     assert nodes.aliases.waiting == BATCH
     nodes.put("one", "new")
     nodes.hint("one", "new")  # comes after all that is older
-    nodes.go(5)
+    with nodes.odd_files() as files:
+        nodes.go(40)
+        assert files.calls["scandir"] == 0, "what is in mind comes first"
     assert nodes.aliases.waiting == BATCH
-    for name in names[:BATCH]:
+    assert nodes.take_all(1) == ["one/q0"]
+    nodes.hint("one", "new")  # is not even now before those that are older
+    nodes.go(0)
+    assert nodes.aliases.waiting == BATCH - 1
+    for name in names[1:BATCH]:
         (directory / f"{name}.pending").unlink()
     assert nodes.take_all() == []
     assert nodes.aliases.waiting == 0
@@ -163,6 +171,8 @@ def test_who_finds_nothing_for_a_hundredth_of_a_second_lets_others_have_their_tu
         begun = nodes.machine.now
         assert nodes.take() is None
         assert nodes.machine.now - begun == near(0.01, within=0.0041)
+        due = [at for at, _, _ in nodes.loop._timers if at <= nodes.machine.now]
+        assert due, "it goes on after the others' turn"
         waited.append(nodes.aliases.waiting)
     assert len(waited) > 100
 

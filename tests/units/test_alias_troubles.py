@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from nectar.runtime.daemon.aliases.alias import EXPIRY_ROUND, SETTLED_AT_ONCE
 from nectar.runtime.daemon.aliases.failures import BLOCKED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.units.conftest import MakeNodes
@@ -97,20 +99,27 @@ def test_what_fails_three_times_in_a_row_is_told_of_the_alias(nodes: Nodes, time
         assert len(nodes.said.lines) == 2 + 1, "it is logged once a minute"
 
 
+@contextmanager
+def unseen_claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no claim be looked at."""
+    stat = os.stat
+
+    def stat_no_claim(path: str, **more: Any) -> os.stat_result:
+        if ".1." in path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return stat(path, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", stat_no_claim)
+        yield
+
+
 def test_a_claim_that_was_made_and_reported_as_failed_is_found_by_the_next_tick(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with nodes.odd_files() as files:
         files.after["rename"] = errno.EIO
-        stat = os.stat
-
-        def stat_no_claim(path: str, **more: Any) -> os.stat_result:
-            if ".1." in path:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return stat(path, **more)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "stat", stat_no_claim)
+        with unseen_claims(monkeypatch):
             assert nodes.take() is None
         assert nodes.claimed("one") == {"a", "b"}
         files.after.clear()
@@ -120,6 +129,22 @@ def test_a_claim_that_was_made_and_reported_as_failed_is_found_by_the_next_tick(
         nodes.go(0.1)
     assert nodes.seconds_taken == {"one/a": 1, "one/b": 1}
     assert {taken.question.claim.attempt for _, taken in nodes.taken} == {1}
+    assert nodes.answered("one") == {"a", "b"}
+
+
+def test_a_claim_that_cannot_be_looked_at_is_taken_further_after_a_second_and_is_no_stray(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nodes.odd_files(), unseen_claims(monkeypatch):
+        assert nodes.take() is None
+        assert nodes.claimed("one") == {"a", "b"}
+        assert [*nodes.aliases.strays(set())] == []
+    nodes.serves = True
+    nodes.go(0.9)
+    assert nodes.taken == []
+    assert [*nodes.aliases.strays(set())] == []
+    nodes.go(0.1)
+    assert nodes.seconds_taken == {"one/a": 1, "one/b": 1}
     assert nodes.answered("one") == {"a", "b"}
 
 
@@ -324,6 +349,57 @@ def test_who_is_closed_leaves_claims_to_the_next_as_the_same_try(nodes: Nodes, m
     again = [following.take(), following.take(), following.take()]
     assert {each.name for each in again if each is not None} == {"one/a", "one/b"}
     assert {each.question.claim.attempt for each in again if each is not None} == {1}
+
+
+def test_nothing_is_claimed_before_what_a_dead_daemon_left_has_been_found(nodes: Nodes, make_nodes: MakeNodes) -> None:
+    """Or there would be two questions of one id."""
+    assert nodes.take() is not None
+    nodes.close()
+    (directory_of(nodes) / ".nectar" / "released").unlink()  # as if it had died
+    nodes.put("one", "a")
+    following = make_nodes("one", "two")
+    following.aliases.sync()
+    following.hint("one", "a")
+    following.watcher._deliver(0)
+    assert following.aliases.waiting == 1
+    assert following.take() is None
+    following.go(0)
+    taken = [following.take(), following.take(), following.take()]
+    assert {(each.comp_id, each.question.claim.attempt) for each in taken if each is not None} == {("a", 2), ("b", 1)}
+    (again,) = [each for each in taken if each is not None and each.comp_id == "a"]
+    again.answer()
+    assert (directory_of(nodes) / "a.pending").exists()
+
+
+def test_where_what_was_left_cannot_be_looked_for_that_is_tried_again_each_second(nodes: Nodes, make_nodes: MakeNodes) -> None:
+    assert nodes.take() is not None
+    nodes.close()
+    following = make_nodes("one", "two")
+    following.aliases.sync()
+    following.loop.later(1, following._tick)
+    following.serves = True
+    with following.odd_files() as files:
+        files.refused["scandir"] = errno.EIO
+        following.go(2.5)
+    assert following.taken == []
+    following.go(1)
+    assert following.seconds_taken == {"one/a": 3, "one/b": 3}
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_listing_that_goes_on_ends_with_whoever_pauses(nodes: Nodes, close: bool) -> None:
+    """Its descriptor may be another file's by then."""
+    nodes.hints.tell((nodes.hints.watches["one"], b""))
+    nodes.watcher._deliver(0)
+    scans = nodes.aliases._scans
+    assert scans.goes_on(("one", "listed"))
+    if close:
+        nodes.close()
+    else:
+        nodes.aliases.pause()
+    assert not scans.goes_on(("one", "listed"))
+    nodes.go(1)
+    assert problem(nodes) is None
 
 
 def test_what_is_owed_is_published_at_the_end(nodes: Nodes) -> None:

@@ -220,14 +220,16 @@ def test_one_that_cannot_even_be_asked_or_paused_costs_no_other_anything(make_no
     assert {type(fault) for fault in nodes.faults} == {TypeError}
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(("fails", "claimed"), [(False, False), (True, False), (True, True)])
 def test_what_was_there_before_is_as_old_as_its_file_and_what_is_found_after_a_failure_may_have_come_since(
-    make_nodes: MakeNodes, fails: bool
+    make_nodes: MakeNodes, fails: bool, claimed: bool
 ) -> None:
     nodes = make_nodes("one")
     nodes.put("one", "a", deadline=30)
     age_by(nodes, "one", "a", 40)
     nodes.begin()
+    if claimed:
+        assert nodes.take() is not None
     if fails:
         fail(nodes, "one")
         nodes.go(0)

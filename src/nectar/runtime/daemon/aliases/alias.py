@@ -243,7 +243,7 @@ class Alias:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
         self._scans.cancel((self.name, EXPIRY))
         if self._waiting is not None:
-            self._waiting.forget()
+            self._waiting.end()
             self._waiting = None
         self._watcher.remove(self._watch)
         self._watch = None

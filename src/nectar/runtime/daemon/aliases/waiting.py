@@ -125,15 +125,13 @@ class Waiting:
         """Have a claim that is held, and that nobody runs, taken further as the same try."""
         self._queue[claim] = self._loop.now()
 
-    def forget(self) -> None:
-        """Claim nothing more; what is claimed and does not run is for whoever holds the directory next, or again."""
+    def end(self) -> None:
+        """Look for nothing more; what is claimed and does not run is for whoever holds the directory next, or again."""
         for what in (RECOVERY, LISTING):
             self._scans.cancel((self._alias, what))
         for item in (*self._queue, *self._deferred):
             if isinstance(item, Claim):
                 self._spool.leave(item)
-        self._queue.clear()
-        self._deferred.clear()
 
     def _judged(self, question: Question, arrived: float | None) -> Question:
         deadline = None if question.computation is None else question.computation.deadline
