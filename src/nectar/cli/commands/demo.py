@@ -18,6 +18,7 @@ from nectar.cli.session import Session
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import Home
 from nectar.manage.handlers import handlers
+from nectar.spool.entries import COMPLETE, PENDING
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class _Demo:
 
     def _ask(self) -> None:
         question = sample()
-        pending, complete = (self._computations / f"{question.comp_id}.{suffix}" for suffix in ("pending", "complete"))
+        pending, complete = (self._computations / f"{question.comp_id}{suffix}" for suffix in (PENDING, COMPLETE))
         text = question.to_json().decode().strip()
         self._show(f"echo {shlex.quote(text)} > {self._relative(pending)}")
         pending.write_text(f"{text}\n", encoding="utf-8")
