@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nectar import features, processes
+from nectar import features, proc, processes
 from tests.docs.blocks import ROOT
 
 CODE = ROOT / "src" / "nectar"
@@ -50,10 +50,10 @@ def test_without_proc_each_question_has_an_answer() -> None:
     assert features.resident_memory(os.getpid()) == 0
     assert features.mounts() == []
     assert features.kernel_limit("fs/inotify/max_user_watches") is None
-    assert not processes.can_be_held()
-    assert processes.told_lines() is None
+    assert not proc.tells_starts()
+    assert proc.read_lines() is None
     assert processes.daemons() == {}
-    assert processes.has_open(os.getpid(), Path(__file__))
+    assert proc.has_open(os.getpid(), Path(__file__))
 
 
 def test_an_open_directory_has_a_path_wherever_it_is_moved(tmp_path: Path) -> None:

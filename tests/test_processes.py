@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar import processes
+from nectar import proc, processes
 from tests import needs
 from tests.soak.ground import mounted
 from tests.world import until
@@ -123,7 +123,7 @@ def test_a_kernel_that_refuses_descriptors_is_done_without(mark: str, monkeypatc
         assert not is_there(pid)
 
 
-HERE = processes._namespace("self")
+HERE = proc.read_namespace("self")
 NOBODY = f"{2**22 - 1}-1"
 """A daemon that is not there, as 0.1.0 wrote it."""
 

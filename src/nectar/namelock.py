@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import nectar
-from nectar import ownership, processes
+from nectar import ownership, proc, processes
 from nectar.errors import ConflictError
 from nectar.locks import POLL, Busy, is_free, take
 
@@ -198,7 +198,7 @@ def _named(path: Path) -> Holder:
     Between a new daemon's lock and its line in it, the file still names the last one, whose PID may be anybody's by now.
     """
     found = _read(path)
-    return found if found.pid is not None and processes.has_open(found.pid, path) else Holder(pid=None)
+    return found if found.pid is not None and proc.has_open(found.pid, path) else Holder(pid=None)
 
 
 def _read(path: Path) -> Holder:

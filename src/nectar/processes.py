@@ -1,6 +1,6 @@
 """Processes that are proven ours: found by a token in their environment, and ended through a descriptor of them where there is one.
 
-A PID alone proves nothing, because it may be somebody else's by now: its start says whose it is. Linux only: elsewhere nothing is found.
+A PID alone proves nothing, because it may be somebody else's by now: its start says whose it is. Without ``/proc`` nothing is found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nectar import features
+from nectar import features, proc
 
 # As the library's own random has it: hashlib brings OpenSSL along, which is 4 MB of each daemon and a tenth of its start.
 try:
@@ -28,7 +28,7 @@ except ImportError:
         from hashlib import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from subprocess import Popen
 
 VARIABLE = "NECTAR_WORKER"
@@ -64,7 +64,7 @@ def marks(data_dir: str | Path, name: str) -> tuple[str, str]:
 
 def daemon_mark(handler: str) -> str:
     """What marks the processes that this daemon starts."""
-    return f"{handler}/{os.getpid()}-{_start_time(os.getpid())}-{_namespace('self')}"
+    return f"{handler}/{os.getpid()}-{proc.read_start(os.getpid())}-{proc.read_namespace('self')}"
 
 
 def kill_marked(mark: str) -> int:
@@ -81,7 +81,7 @@ def kill_children() -> int:
 
     :returns: how many have not ended yet; to be called until there is none, because the children of those become ours.
     """
-    return len(_kill(_is_child))
+    return len(_kill(proc.is_child))
 
 
 def end_marked(mark: str, *, seconds: float = 2.0) -> None:
@@ -105,9 +105,9 @@ def unproven(data_dir: str | Path, name: str) -> list[int]:
     """PIDs of what carries a handler's mark and is left alone, because its PID namespace, or our own, cannot be read."""
     handlers = marks(data_dir, name)
     found = []
-    for pid in _pids():
-        handler, daemon = _Daemon.owning(_variables(pid).get(VARIABLE, ""))
-        if handler in handlers and not (_namespace(pid) and _namespace("self")) and not daemon.is_there:
+    for pid in proc.list_pids():
+        handler, daemon = _Daemon.owning(proc.read_variables(pid).get(VARIABLE, ""))
+        if handler in handlers and not (proc.read_namespace(pid) and proc.read_namespace("self")) and not daemon.is_there:
             found.append(pid)
     return found
 
@@ -117,10 +117,10 @@ def daemons() -> dict[str, set[int]]:
 
     A daemon is found by its own mark, or by its workers': those of 0.1.0 have none of their own.
     """
-    here = _namespace("self")
+    here = proc.read_namespace("self")
     named: defaultdict[str, set[int]] = defaultdict(set)
-    for pid in _pids():
-        variables = _variables(pid)
+    for pid in proc.list_pids():
+        variables = proc.read_variables(pid)
         if DAEMON in variables:
             named[variables[DAEMON]].add(pid)
         handler, daemon = _Daemon.owning(variables.get(VARIABLE, ""))
@@ -129,7 +129,7 @@ def daemons() -> dict[str, set[int]]:
     return {
         handler: taken
         for handler, pids in named.items()
-        if (taken := {pid for pid in pids if here and _namespace(pid) == here and _holds_a_lock(pid)})
+        if (taken := {pid for pid in pids if here and proc.read_namespace(pid) == here and proc.holds_a_lock(pid)})
     }
 
 
@@ -154,7 +154,7 @@ def end_group(child: Popen[Any], ask: Callable[[], object], *, seconds: float) -
 
 def end_children(*, seconds: float = 2.0) -> None:
     """End every child of this process, and those that become its children meanwhile, until there is none left or time is up."""
-    _end(_is_child, seconds)
+    _end(proc.is_child, seconds)
 
 
 class Process:
@@ -167,7 +167,7 @@ class Process:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.started = _start_time(pid)
+        self.started = proc.read_start(pid)
         self._descriptor = features.open_process(pid)
         if not self.there:
             self.close()
@@ -178,7 +178,7 @@ class Process:
         """Whether it has not ended."""
         if self._descriptor is not None:
             return not self._wait(0)
-        return self.started != "" and _start_time(self.pid) == self.started
+        return self.started != "" and proc.read_start(self.pid) == self.started
 
     def send(self, number: signal.Signals) -> None:
         """:raises ProcessLookupError: it has ended.
@@ -218,39 +218,6 @@ class Process:
         return bool(poller.poll(seconds * 1000))
 
 
-def can_be_held() -> bool:
-    """Whether a :class:`Process` can be told from another with its PID here, and so from none."""
-    return _start_time(os.getpid()) != ""
-
-
-def told_lines() -> list[str] | None:
-    """The command line of each process that can be seen, and its variables; None where the system tells of none."""
-    places = [path for name in ("cmdline", "environ") for path in Path(features.PROC).glob(f"[0-9]*/{name}")]
-    lines = []
-    for place in places:
-        with suppress(OSError):
-            lines.append(place.read_text(errors="replace"))
-    return lines if places else None
-
-
-def has_open(pid: int, path: Path) -> bool:
-    """Whether a process has a file open; where the system does not tell, it is taken to have."""
-    if not features.has_proc():
-        return True
-    try:
-        wanted = path.stat()
-        descriptors = os.listdir(f"{features.PROC}/{pid}/fd")
-    except OSError:
-        return False
-    for descriptor in descriptors:
-        try:
-            if os.path.samestat(os.stat(f"{features.PROC}/{pid}/fd/{descriptor}"), wanted):
-                return True
-        except OSError:
-            continue
-    return False
-
-
 @dataclass(frozen=True)
 class _Daemon:
     """Whom a mark names.
@@ -272,7 +239,7 @@ class _Daemon:
     @property
     def is_there(self) -> bool:
         """Whether it lives, provided that its namespace is ours."""
-        return self.pid.isdigit() and self.started != "" and _start_time(int(self.pid)) == self.started
+        return self.pid.isdigit() and self.started != "" and proc.read_start(int(self.pid)) == self.started
 
 
 def _identity(data_dir: str | Path) -> bytes:
@@ -297,20 +264,16 @@ def _hashed(place: bytes, name: str) -> str:
 
 
 def _is_orphan(pid: int, handlers: tuple[str, str]) -> bool:
-    handler, daemon = _Daemon.owning(_variables(pid).get(VARIABLE, ""))
+    handler, daemon = _Daemon.owning(proc.read_variables(pid).get(VARIABLE, ""))
     if handler not in handlers or not daemon.pid.isdigit():
         return False
-    here, where = _namespace("self"), _namespace(pid)
+    here, where = proc.read_namespace("self"), proc.read_namespace(pid)
     # What a worker of ours started may be in a namespace of its own by now: its daemon was here all the same.
     return here != "" and where != "" and (daemon.namespace or where) == here and not daemon.is_there
 
 
 def _carries(mark: str) -> Callable[[int], bool]:
-    return lambda pid: f"{_variables(pid).get(VARIABLE, '')}/".startswith(f"{mark}/")
-
-
-def _is_child(pid: int) -> bool:
-    return _stat(pid)[1:2] == [str(os.getpid())]
+    return lambda pid: f"{proc.read_variables(pid).get(VARIABLE, '')}/".startswith(f"{mark}/")
 
 
 def _end(found: Callable[[int], bool], seconds: float) -> None:
@@ -320,7 +283,7 @@ def _end(found: Callable[[int], bool], seconds: float) -> None:
     while left and time.monotonic() < end:
         time.sleep(_PAUSE)
         # One that is about to end shows no mark any more.
-        left = {(pid, started) for pid, started in left if _start_time(pid) == started} | _kill(found)
+        left = {(pid, started) for pid, started in left if proc.read_start(pid) == started} | _kill(found)
 
 
 def _kill(found: Callable[[int], bool]) -> set[tuple[int, str]]:
@@ -329,7 +292,7 @@ def _kill(found: Callable[[int], bool]) -> set[tuple[int, str]]:
     :returns: PID and start of each that has not ended yet.
     """
     own = os.getpid()
-    return {(pid, started) for pid in _pids() if pid != own and found(pid) and (started := _kill_one(pid, found))}
+    return {(pid, started) for pid in proc.list_pids() if pid != own and found(pid) and (started := _kill_one(pid, found))}
 
 
 def _kill_one(pid: int, found: Callable[[int], bool]) -> str:
@@ -348,75 +311,3 @@ def _kill_one(pid: int, found: Callable[[int], bool]) -> str:
     finally:
         process.close()
     return process.started
-
-
-def _pids() -> list[int]:
-    """Of all processes; of none where no descriptor is left to look, or where ``/proc`` tells of another PID namespace's."""
-    try:
-        if not _proc_is_ours():
-            return []
-        return [int(name) for name in os.listdir(features.PROC) if name.isdigit()]
-    except OSError:
-        return []
-
-
-def _proc_is_ours() -> bool:
-    """Whether a PID in ``/proc`` is what a signal would go to: not where a new namespace was given no ``/proc`` of its own.
-
-    :raises OSError: there is none.
-    """
-    return os.readlink(f"{features.PROC}/self") == str(os.getpid())
-
-
-def _variables(pid: int) -> dict[str, str]:
-    """Those of a process that are ours; none where it has ended, or is somebody else's."""
-    try:
-        pairs = Path(f"{features.PROC}/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return {}
-    ours = (pair.partition(b"=") for pair in pairs if pair.startswith(b"NECTAR_"))
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in ours}
-
-
-def _namespace(pid: int | str) -> str:
-    """The number of a process's PID namespace; nothing where it cannot be read."""
-    try:
-        if not _proc_is_ours():
-            return ""
-        return os.readlink(f"{features.PROC}/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
-    except OSError:
-        return ""
-
-
-def _holds_a_lock(pid: int) -> bool:
-    """Whether a process has locked any file: a daemon that has not taken its name yet holds none."""
-    return any(b"FLOCK" in told for told in _of_descriptors(pid))
-
-
-def _of_descriptors(pid: int) -> Iterator[bytes]:
-    """What the kernel tells of each of a process's descriptors."""
-    directory = f"{features.PROC}/{pid}/fdinfo"
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return
-    for name in names:
-        try:
-            yield Path(directory, name).read_bytes()
-        except OSError:  # it was closed meanwhile
-            continue
-
-
-def _start_time(pid: int) -> str:
-    """In clock ticks since the machine's start; nothing where there is no such process, or only what is left of one."""
-    fields = _stat(pid)
-    return fields[19] if fields else ""
-
-
-def _stat(pid: int) -> list[str]:
-    """Its state, its parent and what else the kernel tells of it; nothing where there is none, or only what is left of one."""
-    try:
-        fields = Path(f"{features.PROC}/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if fields[:1] in ([], ["Z"], ["X"]) else fields

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nectar import processes
+from nectar import proc
 from nectar.errors import NectarError
 from nectar.locks import Busy, hold
 from nectar.manage.dev import is_developed
@@ -165,7 +165,7 @@ def _running() -> str:
 
     :raises NectarError: none can be seen.
     """
-    lines = processes.told_lines()
+    lines = proc.read_lines()
     if lines is not None:
         return "\n".join(lines)
     command = ["ps", "-Eaxww", "-o", "command="]  # as macOS has it

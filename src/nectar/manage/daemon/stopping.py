@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nectar import namelock, processes
+from nectar import namelock, proc, processes
 from nectar.errors import UnresponsiveError
 from nectar.processes import Process
 from nectar.protocol import ask
@@ -79,7 +79,7 @@ class _Daemon:
         self._asked = False
         self.pid = holder.pid
         self._process: Process | None = None
-        if self.pid is not None and processes.can_be_held():
+        if self.pid is not None and proc.tells_starts():
             try:
                 self._process = Process(self.pid)
             except ProcessLookupError:

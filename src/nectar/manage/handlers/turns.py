@@ -14,7 +14,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from nectar import ownership, processes
+from nectar import ownership, proc
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold, is_at, is_free
@@ -172,4 +172,4 @@ def _whose(path: Path) -> str:
         pid = int(path.read_text())
     except (OSError, ValueError):
         return ""
-    return f" (PID {pid})" if processes.has_open(pid, path) else ""
+    return f" (PID {pid})" if proc.has_open(pid, path) else ""

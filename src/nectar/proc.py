@@ -1,0 +1,123 @@
+"""What the kernel tells of processes in ``/proc``: empty where it does not, or tells of another PID namespace's."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nectar import features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def tells_starts() -> bool:
+    """Whether one process can be told from another that is given its PID later."""
+    return read_start(os.getpid()) != ""
+
+
+def read_lines() -> list[str] | None:
+    """The command line of each process that can be seen, and its variables; None where the system tells of none."""
+    places = [path for name in ("cmdline", "environ") for path in Path(features.PROC).glob(f"[0-9]*/{name}")]
+    lines = []
+    for place in places:
+        with suppress(OSError):
+            lines.append(place.read_text(errors="replace"))
+    return lines if places else None
+
+
+def has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open; where the system does not tell, it is taken to have."""
+    if not features.has_proc():
+        return True
+    try:
+        wanted = path.stat()
+        descriptors = os.listdir(f"{features.PROC}/{pid}/fd")
+    except OSError:
+        return False
+    for descriptor in descriptors:
+        try:
+            if os.path.samestat(os.stat(f"{features.PROC}/{pid}/fd/{descriptor}"), wanted):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def is_child(pid: int) -> bool:
+    """Whether a process is a child of this one, and has not ended."""
+    return _stat(pid)[1:2] == [str(os.getpid())]
+
+
+def list_pids() -> list[int]:
+    """PIDs of all processes; of none where no descriptor is left to look, or where ``/proc`` tells of another PID namespace's."""
+    try:
+        if not _proc_is_ours():
+            return []
+        return [int(name) for name in os.listdir(features.PROC) if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _proc_is_ours() -> bool:
+    """Whether a PID in ``/proc`` is what a signal would go to: not where a new namespace was given no ``/proc`` of its own.
+
+    :raises OSError: there is none.
+    """
+    return os.readlink(f"{features.PROC}/self") == str(os.getpid())
+
+
+def read_variables(pid: int) -> dict[str, str]:
+    """The variables of a process that are ours; none where it has ended, or is somebody else's."""
+    try:
+        pairs = Path(f"{features.PROC}/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    ours = (pair.partition(b"=") for pair in pairs if pair.startswith(b"NECTAR_"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in ours}
+
+
+def read_namespace(pid: int | str) -> str:
+    """The number of a process's PID namespace; nothing where it cannot be read."""
+    try:
+        if not _proc_is_ours():
+            return ""
+        return os.readlink(f"{features.PROC}/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
+    except OSError:
+        return ""
+
+
+def holds_a_lock(pid: int) -> bool:
+    """Whether a process has locked any file: a daemon that has not taken its name yet holds none."""
+    return any(b"FLOCK" in told for told in _of_descriptors(pid))
+
+
+def _of_descriptors(pid: int) -> Iterator[bytes]:
+    """What the kernel tells of each of a process's descriptors."""
+    directory = f"{features.PROC}/{pid}/fdinfo"
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        try:
+            yield Path(directory, name).read_bytes()
+        except OSError:  # it was closed meanwhile
+            continue
+
+
+def read_start(pid: int) -> str:
+    """When a process began, in clock ticks since the machine's start; nothing where there is no such process, or only what is left of one."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Its state, its parent and what else the kernel tells of it; nothing where there is none, or only what is left of one."""
+    try:
+        fields = Path(f"{features.PROC}/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [] if fields[:1] in ([], ["Z"], ["X"]) else fields
