@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 
 import pytest
 
@@ -13,6 +14,9 @@ proc = pytest.mark.skipif(
     not features.has_proc(), reason="without /proc, what carries a mark is not found: it ends with its group, or by itself"
 )
 kernel_files = pytest.mark.skipif(not features.mounts(), reason="without /proc, no file is the kernel's talk")
+memory = pytest.mark.skipif(
+    not features.resident_memory(os.getpid()), reason="without /proc, nobody tells how much memory a process has"
+)
 death_signal = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "prctl"),
     reason="without prctl, the worker of a killed daemon ends when it next looks at its channel",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import Home
+from tests import needs
 from tests.environments.workbench import UV_BUILD, Bench, snapshot, write
 from tests.world import World
 
@@ -79,7 +79,7 @@ def test_a_cache_key_writes_nothing_outside_the_build(fresh: World, user: Path, 
     assert kept(fresh.home, user) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel are Linux's")
+@needs.kernel_files
 def test_the_shell_s_secrets_come_into_no_environment(fresh: World, user: Path) -> None:
     place = project(user / "demo")
     (place / "src" / "demo" / "env.txt").symlink_to("/proc/self/environ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from nectar.errors import EnvironmentFailedError
 from nectar.manage.tree import git as manage_git
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
+from tests import needs
 from tests.environments.workbench import write
 
 
@@ -156,7 +156,7 @@ SECRET = "a secret\n"
         ("round", "neither a file nor a directory"),
     ],
 )
-@pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel are Linux's")
+@needs.kernel_files
 def test_a_link_that_leads_to_what_is_nobody_s_source_is_left_out(directory: Path, tmp_path: Path, target: str, why: str) -> None:
     git(tmp_path, "init", "-q", "checkout")
     place = directory.rename(tmp_path / "checkout" / "project")

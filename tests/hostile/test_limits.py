@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.hostile.stage import milliseconds
 from tests.soak.ground import LATE
 from tests.soak.table import portion
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at on Linux only")
 
 CANNOT_BE: dict[str, list[object]] = {
     "memory_limit": [0, -1, 1024, 1.5, True, "", "lots", "512 MiBytes", "-1GiB", "1e9", "1 PiB", []],
@@ -33,7 +32,7 @@ CANNOT_BE: dict[str, list[object]] = {
 }
 
 
-@linux
+@needs.memory
 def test_a_run_with_too_much_memory(stage: Stage, row: Row) -> None:
     """Slowly or at once, touched or only asked for: an error that says so, and the next question is answered."""
     asker = stage.play(settings={"memory_limit": "96MiB"})
@@ -61,7 +60,7 @@ def test_a_run_with_too_much_memory(stage: Stage, row: Row) -> None:
     stage.until_alone()
 
 
-@linux
+@needs.memory
 def test_a_leak(stage: Stage, row: Row) -> None:
     """A worker that has grown is replaced between two questions."""
     asker = stage.play(settings={"memory_limit": "64MiB"})
@@ -85,7 +84,7 @@ def test_a_leak(stage: Stage, row: Row) -> None:
     assert max(workers.values()) <= 16
 
 
-@linux
+@needs.memory
 def test_a_handler_that_is_too_large_when_it_is_loaded(stage: Stage, row: Row) -> None:
     stage.write(
         text=f"kept = b'x' * {200 * MIB}\nfrom nectar import handler\n\n@handler\ndef large(comp):\n    return 1\n",

@@ -181,7 +181,7 @@ class Real:
         self.hints: list[bytes] = []
 
     def until(self, hint: bytes) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while hint not in self.hints and time.monotonic() < end:
             time.sleep(0.002)
             self.loop.turn()
