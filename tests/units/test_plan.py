@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from nectar.manage.environment import resolution
 from nectar.manage.environment.survey import survey
 from nectar.manage.source import plan
 from nectar.manage.source.source import open_source
+from nectar.manage.tree import contents
 from nectar.manage.tree.pieces import Piece
 from tests.environments.workbench import Bench, write
 
@@ -260,11 +262,15 @@ def test_a_file_is_what_it_says_and_what_it_imports(script: Path, name: str, tex
     assert {part for part in after if after[part] != before[part]} == changed
 
 
-def test_the_lock_beside_a_file_names_the_pieces_that_decide(script: Path) -> None:
+def test_the_lock_beside_a_file(bench: Bench, script: Path) -> None:
     made = open_source(script).plan()
     assert (made.has_lock, made.locking.script, made.locking.outside) == (False, None, None)
     write(script.with_name("mine.py.lock"), "version = 1\n")
-    made = open_source(script).plan()
+    near = bench.project("lib", at="files/lib", handler=False)
+    text = "# /// script\n# dependencies = ['lib']\n# [tool.uv.sources]\n# lib = { path = 'lib' }\n# ///\n"
+    made = open_source(write(script, text)).plan()
+    assert made.locking.outside is None, "its lock can be kept where it lies"
+    assert open_source(write(script.with_name("other.py"), text)).plan().locking.outside == str(near)
     assert (made.has_lock, made.locking.script, made.locking.authors) == (False, "mine.py.lock", script.with_name("mine.py.lock"))
 
 
@@ -456,11 +462,30 @@ def test_index_settings_have_resolutions_of_their_own(bench: Bench, project: Pat
     assert survey(bench.home, open_source(project), {**os.environ, "UV_RESOLUTION": "lowest"}).key is None
 
 
-def test_a_look_at_a_source_makes_no_data_dir(bench: Bench, project: Path) -> None:
-    (project / "big").write_bytes(b"x" * 100_000)
-    os.utime(project / "big", (0, 0))
-    assert survey(bench.home, open_source(project), os.environ).key
+def test_of_what_says_only_to_a_build_what_it_needs_all_files_decide(bench: Bench, project: Path) -> None:
+    text = (project / "pyproject.toml").read_text()
+    write(project / "pyproject.toml", text.replace("dependencies = []", 'dynamic = ["dependencies"]', 1))
+    (project / "uv.lock").unlink()
+    bench.home.create()
+    keep(bench, project, b"version = 1\n")
+    found = survey(bench.home, open_source(project), os.environ)
+    assert found.key is not None
+    assert found.plan.resolution_digest(found.seen) == open_source(project).plan().resolution_digest(found.seen)
+    write(project / CODE, "x = 1\n")
+    assert survey(bench.home, open_source(project), os.environ).key is None
+
+
+def test_a_look_at_a_source_makes_no_data_dir_and_remembers_in_one(
+    bench: Bench, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SETTLED", 0)
+    (project / "big").write_bytes(b"x" * contents.LEAST)
+    first = survey(bench.home, open_source(project), os.environ)
     assert not bench.home.data_dir.exists()
+    bench.home.create()
+    assert survey(bench.home, open_source(project), os.environ).key == first.key
+    kept = json.loads(contents.place(bench.home, project).read_bytes())
+    assert list(kept["files"]) == [str(project / "big")]
 
 
 def test_an_editor_that_replaces_a_file_is_waited_for(bench: Bench, project: Path) -> None:
