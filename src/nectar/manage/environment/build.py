@@ -12,6 +12,7 @@ from nectar import __version__
 from nectar.errors import EnvironmentFailedError
 from nectar.locks import hold
 from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering
+from nectar.manage.environment.build_directory import repeat
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
 from nectar.manage.source.pyproject import open_project
@@ -81,11 +82,9 @@ def _naming_ignored(plan: Plan, shop: Workshop) -> Iterator[None]:
     project = open_project(shop.source.path.resolve())
     below = f"{plan.project}/" if plan.project else ""
     ignored = unlisted.find_in_packages(project, [name.removeprefix(below) for name in plan.tree.pieces if name.startswith(below)])
+    with repeat([unlisted.describe(project, ignored)] if ignored else []):
+        yield
     if ignored:
-        shop.left_out.append(unlisted.describe(project, ignored))
-    yield
-    if ignored:
-        shop.left_out.pop()
         there = installed.list_paths(installed.read_distributions(shop.venv), plan.distribution)
         lacking = unlisted.select_lacking(ignored, there)
         if lacking:

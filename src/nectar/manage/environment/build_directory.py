@@ -84,15 +84,6 @@ class Workshop:
                 self.left_out.append(line)
                 self.uv.report(line)
 
-    @contextmanager
-    def repeating(self) -> Iterator[None]:
-        """Have an error of the build say what was left out, which may be its reason."""
-        try:
-            yield
-        except EnvironmentFailedError as error:
-            error.detail = "\n".join([*filter(None, [error.detail]), *dict.fromkeys(self.left_out)]) or None
-            raise
-
     def _settle(self, plan: Plan) -> None:
         """Write the one file of settings that uv gets for a plan whose files are in the tree."""
         elsewhere = plan.asked.settings
@@ -121,6 +112,19 @@ class Workshop:
         text = _with_own_paths(outcome.errors.strip(), self.tree, self.source.directory)
         lines = [line for line in text.splitlines() if not line.startswith(_TALK)]
         return "\n".join(lines[-80:])
+
+
+@contextmanager
+def repeat(lines: Iterable[str]) -> Iterator[None]:
+    """Have an error of the build say what was left out, which may be its reason.
+
+    :param lines: as they are at its end.
+    """
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        error.detail = "\n".join([*filter(None, [error.detail]), *dict.fromkeys(lines)]) or None
+        raise
 
 
 def _with_own_paths(text: str, tree: Path, own: Path) -> str:
@@ -155,7 +159,7 @@ def open_workshop(home: Home, source: Source, environ: Mapping[str, str], report
             )
             uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
             shop = Workshop(source, directory, tree, directory / "venv", log, uv, downloads, environ)
-            with shop.repeating():
+            with repeat(shop.left_out):
                 yield shop
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -119,13 +119,8 @@ def open_source(
     :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
     :raises UsageError: it is none of what can be a handler, or its settings are wrong.
     """
-    options: dict[str, Any] = {
-        "python": python,
-        "downloads": downloads,
-        "offline": offline,
-        "build_env": require_buildable(build_env),
-    }
-    options["shell"] = configuration.select_deciding(os.environ)
+    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline}
+    options |= {"build_env": require_buildable(build_env), "shell": configuration.select_deciding(os.environ)}
     if requirement is not None:
         if handler is not None:
             raise UsageError("Give a path or --requirement, not both.")
