@@ -145,6 +145,9 @@ def test_4096_are_kept_in_mind_and_the_others_are_found_when_these_are_done(make
     assert nodes.aliases.waiting == 0
     nodes.go(0)
     assert nodes.take_all() == [*(f"one/{name}" for name in names[BATCH:]), "one/new"]
+    nodes.hint("one", "next")  # is not put off any more
+    nodes.watcher._deliver(0)
+    assert nodes.aliases.waiting == 1
 
 
 def test_of_events_for_more_than_that_the_rest_is_found_by_a_listing(nodes: Nodes) -> None:
@@ -202,11 +205,13 @@ def test_one_that_becomes_whole_is_taken_at_the_next_look_each_of_which_comes_tw
     nodes.hint("one", "q")
     nodes.go(at)
     path.write_bytes(WHOLE)
+    os.utime(path, (1, 1))
     for _ in range(3):
         nodes.hint("one", "q")  # which changes nothing
     nodes.go(3)
     assert nodes.seconds_taken == {"one/q": near(5 + taken)}
     assert nodes.taken[0][1].question.problem is None
+    assert not nodes.taken[0][1].question.late, "it came when its first half did"
 
 
 def test_each_piece_that_is_written_begins_its_two_seconds_anew(nodes: Nodes) -> None:
@@ -229,7 +234,9 @@ def test_a_question_that_lacks_something_is_answered_at_once(nodes: Nodes) -> No
     assert nodes.taken[0][1].question.problem == "it has no field 'query'"
 
 
-def test_halves_hold_up_no_whole_one(nodes: Nodes) -> None:
+@pytest.mark.parametrize("batch", [BATCH, 3])
+def test_halves_hold_up_no_whole_one(nodes: Nodes, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr("nectar.runtime.daemon.aliases.waiting.BATCH", batch)
     for number in range(20):
         nodes.write("one", f"half {number}", b"{")
     nodes.put("one", "q")
@@ -250,7 +257,9 @@ def test_a_question_with_two_names_is_looked_at_each_second_for_a_minute_and_the
     assert [line for line in nodes.said.lines if "no question" in line] == [
         "one: q.pending is no question and is left alone: it has more than one link"
     ]
+    before = directory.stat().st_mtime_ns
     (directory / "other name").unlink()
+    os.utime(directory, ns=(before, before))
     nodes.go(1)
     assert nodes.seconds_taken == {"one/q": 36}
 

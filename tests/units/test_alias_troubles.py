@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar.runtime.daemon.aliases.alias import EXPIRY_ROUND, SETTLED_AT_ONCE
+from nectar.runtime.daemon.aliases.alias import EXPIRY, EXPIRY_ROUND, SETTLED_AT_ONCE
 from nectar.runtime.daemon.aliases.failures import BLOCKED
 
 if TYPE_CHECKING:
@@ -166,6 +166,37 @@ def test_a_listing_that_fails_is_tried_again_and_nothing_is_claimed_for_a_second
     assert problem(nodes) is None
 
 
+def test_a_listing_of_the_rest_that_fails_is_tried_again_in_a_second(
+    make_nodes: MakeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nectar.runtime.daemon.aliases.waiting.BATCH", 3)
+    nodes = make_nodes("one")
+    nodes.put("one", "a", "b", "c", "d", "e")
+    nodes.begin().go(5)
+    before = directory_of(nodes).stat().st_mtime_ns
+    for name in "abc":
+        (directory_of(nodes) / f"{name}.pending").unlink()
+    os.utime(directory_of(nodes), ns=(before, before))
+    nodes.serves = True
+    with nodes.odd_files() as files:
+        files.refused["scandir"] = errno.EIO
+        nodes.go(0)
+    nodes.go(1)
+    assert nodes.seconds_taken == {"one/d": 6, "one/e": 6}
+
+
+def test_a_directory_that_cannot_be_looked_at_is_told_until_it_can_be(nodes: Nodes) -> None:
+    with nodes.odd_files() as files:
+        files.refused["stat"] = errno.EIO
+        nodes.go(2)
+        assert problem(nodes) is None
+        nodes.go(1)
+        assert problem(nodes) == "the directory cannot be looked at now: Input/output error"
+    nodes.go(1)
+    assert problem(nodes) is None
+    assert nodes.take_all() == ["one/a", "one/b"]
+
+
 # --- answers that cannot be published
 
 
@@ -201,6 +232,20 @@ def test_where_no_answer_finds_its_place_no_question_is_claimed(nodes: Nodes, nu
         assert nodes.taken == []
         nodes.go(0.1)
     assert nodes.seconds_taken == ({} if claims else {"one/b": 1})
+
+
+def test_an_answer_that_is_lost_is_no_trouble_of_the_alias_any_more(nodes: Nodes) -> None:
+    taken = nodes.take()
+    assert taken is not None
+    with nodes.odd_files() as files:
+        files.refused["rename"] = errno.EIO
+        taken.answer()
+        nodes.go(3)
+    assert problem(nodes) == "an answer cannot be published yet: Input/output error"
+    (directory_of(nodes) / ".nectar" / taken.question.claim.name).unlink()
+    nodes.go(3)
+    assert nodes.counts == {"lost": 1}
+    assert problem(nodes) is None
 
 
 def test_five_hundred_answers_are_tried_again_each_second(make_nodes: MakeNodes) -> None:
@@ -295,9 +340,11 @@ def test_a_directory_that_is_removed_and_made_anew_is_served_and_what_ran_is_los
     assert nodes.aliases.waiting == 0
     directory_of(nodes).mkdir()
     nodes.put("one", "new")
+    os.utime(directory_of(nodes) / "new.pending", (1, 1))
     nodes.serves = True
     nodes.go(1)
     assert nodes.seconds_taken == {"one/new": 2}
+    assert not nodes.taken[0][1].question.late, "it may have come since the directory is there"
     assert problem(nodes) is None
     assert nodes.counts == {"success": 1, "lost": 1}
     assert "one a: lost, nobody will see its answer: .nectar was removed" in nodes.said.lines
@@ -321,6 +368,21 @@ def test_a_directory_that_was_moved_away_gets_the_answers_to_what_was_claimed_in
     assert nodes.counts == {"success": 2}
 
 
+def test_what_fails_in_a_directory_that_was_moved_away_holds_up_nothing_in_the_one_that_is_there(nodes: Nodes) -> None:
+    taken = nodes.take()
+    assert taken is not None
+    directory_of(nodes).rename(directory_of(nodes).with_name("away"))
+    directory_of(nodes).mkdir()
+    nodes.put("one", "new")
+    nodes.go(1)
+    with nodes.odd_files() as files:
+        files.refused["open"] = errno.ENOSPC
+        taken.answer()
+    assert nodes.take_all() == ["one/new"]
+    nodes.go(1)
+    assert nodes.counts == {"success": 2}
+
+
 def test_one_that_comes_back_while_something_of_it_runs_is_served_by_the_same_spool(nodes: Nodes) -> None:
     taken = nodes.take()
     assert taken is not None
@@ -334,6 +396,11 @@ def test_one_that_comes_back_while_something_of_it_runs_is_served_by_the_same_sp
     taken.answer()
     assert nodes.answered("one") == {"a"}
     assert nodes.take_all() == ["one/b"]
+    nodes.go(2)
+    assert not taken.closed
+    nodes.put("one", "c")
+    nodes.go(1)
+    assert nodes.take_all() == ["one/c"]
 
 
 # --- its end
@@ -349,6 +416,22 @@ def test_who_is_closed_leaves_claims_to_the_next_as_the_same_try(nodes: Nodes, m
     again = [following.take(), following.take(), following.take()]
     assert {each.name for each in again if each is not None} == {"one/a", "one/b"}
     assert {each.question.claim.attempt for each in again if each is not None} == {1}
+
+
+def test_an_answer_that_a_daemon_before_wrote_is_published_at_once(nodes: Nodes, make_nodes: MakeNodes) -> None:
+    taken = nodes.take()
+    assert taken is not None
+    in_the_way = directory_of(nodes) / "a.complete"
+    in_the_way.mkdir()
+    taken.answer()
+    nodes.close()
+    in_the_way.rmdir()
+    following = make_nodes("one", "two").begin()
+    following.serves = True
+    following.go(0)
+    assert following.seconds_taken == {"one/b": 0}
+    assert following.answered("one") == {"a", "b"}
+    assert following.counts == {"success": 2}
 
 
 def test_nothing_is_claimed_before_what_a_dead_daemon_left_has_been_found(nodes: Nodes, make_nodes: MakeNodes) -> None:
@@ -384,6 +467,25 @@ def test_where_what_was_left_cannot_be_looked_for_that_is_tried_again_each_secon
     assert following.taken == []
     following.go(1)
     assert following.seconds_taken == {"one/a": 3, "one/b": 3}
+
+
+def test_a_look_for_old_answers_ends_with_whoever_pauses_and_so_do_events(nodes: Nodes) -> None:
+    nodes.machine.now += 601
+    nodes.aliases.tick()
+    scans = nodes.aliases._scans
+    assert scans.goes_on(("one", EXPIRY))
+    nodes.aliases.pause()
+    assert not scans.goes_on(("one", EXPIRY))
+    assert nodes.hints.watches == {}
+
+
+def test_that_a_claim_will_count_as_tried_is_told(nodes: Nodes) -> None:
+    assert nodes.take() is not None
+    with nodes.odd_files() as files:
+        files.refused["open"] = errno.EROFS
+        nodes.close()
+    told = "one: what was let go of will count as tried, because it cannot be noted: Read-only file system"
+    assert nodes.said.lines[-1] == told
 
 
 @pytest.mark.parametrize("close", [False, True])

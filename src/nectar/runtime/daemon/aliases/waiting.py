@@ -169,9 +169,8 @@ class Waiting:
 
     def _again(self, item: str | Claim, arrived: float | None, seconds: float) -> None:
         def again() -> None:
-            if item in self._deferred:
-                self._deferred.discard(item)
-                self._queue[item] = arrived
+            self._deferred.discard(item)
+            self._queue[item] = arrived
 
         # Until then no listing and no event brings it up again, or a directory full of such would be gone through for ever.
         self._deferred.add(item)
