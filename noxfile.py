@@ -57,13 +57,15 @@ OF_LIBRARIES = [
 ]
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
 OF_SYSTEM = [
-    "tests/soak/test_kills.py",
-    *(f"tests/runtime/test_{name}.py" for name in ("life", "answers", "robbed", "elsewhere")),
+    "tests/soak/test_kills.py::test_kills_at_random_moments",
+    *("tests/runtime/test_life.py", "tests/runtime/test_answers.py"),
+    "tests/soak/test_kills.py::test_kills_before_every_file_operation",
+    *("tests/runtime/test_robbed.py", "tests/runtime/test_elsewhere.py"),
     *(f"tests/test_{name}.py" for name in ("address", "features", "protocol")),
     *("tests/cli/test_stop.py", "tests/units/test_control.py", "tests/units/test_watcher.py", "tests/manage/test_authored.py"),
     *("tests/spool/test_links.py", "tests/spool/test_place.py"),
 ]
-"""Tests of what the system has a part in, and that nothing is lost for it."""
+"""Tests of what the system has a part in, and that nothing is lost for it. The two that take longest are far from each other: side by side."""
 IN_ONE_PROCESS = [
     *("tests/units", "tests/manage", "tests/spool", "tests/docs/test_architecture.py"),
     *(f"tests/test_{name}.py" for name in ("computation", "home", "marking", "protocol", "settings")),
