@@ -11,7 +11,6 @@ import errno
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def has_proc() -> bool:
 def resident_memory(pid: int) -> int:
     """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
     try:
-        return int(Path(f"{PROC}/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_read(f"{PROC}/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
 
@@ -136,7 +135,7 @@ def extended_attributes(descriptor: int) -> list[str]:
 def mounts() -> list[str]:
     """The lines of what is mounted, as in proc_pid_mountinfo(5); none where the kernel does not tell."""
     try:
-        return Path(f"{PROC}/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return _read(f"{PROC}/self/mountinfo").decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 
@@ -144,6 +143,11 @@ def mounts() -> list[str]:
 def kernel_limit(name: str) -> int | None:
     """A number under ``/proc/sys``, by its path there; None where there is no such limit."""
     try:
-        return int(Path(PROC, "sys", name).read_text())
+        return int(_read(f"{PROC}/sys/{name}"))
     except (OSError, ValueError):
         return None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,7 +1,8 @@
-"""What is said of frames is so: the fields that frames hold, of a real pool and a real worker, are those of the two tables."""
+"""A worker by itself, and what is said of frames: the fields that they hold, of a real pool too, are those of the two tables."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
     from tests.soak.machine import Process
 
 CODE = """
+import sys
+
 import nectar
 
 @nectar.handler
 def answer(comp):
+    if comp.query in sys.modules:
+        return 2
     return {"good": 1}[comp.query]
 """
 
@@ -61,9 +66,14 @@ class Started:
         assert answer is not None
         return answer[0]
 
-    def load(self, entry: str) -> dict[str, Any]:
-        loading: dict[str, Any] = {"entry": entry, "handler": "h", "plugins": [], "snapshot": None, "directory": self.directory}
+    def load(self, entry: str, snapshot: Path | None = None) -> dict[str, Any]:
+        manifest = None if snapshot is None else str(snapshot)
+        loading: dict[str, Any] = {"entry": entry, "handler": "h", "plugins": [], "snapshot": manifest, "directory": self.directory}
         return self.ask({"do": "load", "parent": os.getpid(), "pluggy": "/", "memory": None, "limits": {}, **loading})
+
+    def run(self, query: str, job: int = 0) -> dict[str, Any]:
+        header = {"do": "run", "job": job, "comp_id": "a", "timestamp": 0.0}
+        return self.ask(header, sample(query, comp_id="a").to_json())
 
     def close(self) -> int:
         self._channel.close()
@@ -104,10 +114,25 @@ def test_what_a_worker_says_holds_what_its_table_says(tmp_path: Path, entry: str
         assert first["do"] == loaded
         assert fields(first) == expected[loaded]
         for number, query in enumerate(("good", "bad") if loaded == "ready" else ()):
-            body = sample(query, comp_id="a").to_json()
-            answer = worker.ask({"do": "run", "job": number, "comp_id": "a", "timestamp": 0.0}, body)
+            answer = worker.run(query, number)
             assert (answer["do"], answer["job"], answer["status"]) == ("answer", number, "success" if query == "good" else "error")
             assert fields(answer) == expected["answer"]
     finally:
         code = worker.close()
     assert code == (0 if loaded == "ready" else 1)
+
+
+@pytest.mark.parametrize("of_a_file", [False, True])
+def test_a_worker_brings_along_nothing_that_is_large_and_not_needed(tmp_path: Path, of_a_file: bool) -> None:
+    manifest = tmp_path / "snapshot.json"
+    module = {"file": "module.py", "origin": "/authors/module.py", "package": False}
+    manifest.write_text(json.dumps({"entry": "module", "modules": {"module": module}}))
+    worker = Started(tmp_path)
+    try:
+        loaded = worker.load("module:answer", manifest if of_a_file else None)
+        assert loaded["do"] == "ready", loaded
+        for name in ("pathlib", "tempfile", "urllib.parse", "asyncio", "logging", "subprocess", "importlib.metadata"):
+            assert worker.run(name)["status"] == "error", f"{name} is there"
+        assert worker.run("sys")["value"] == 2
+    finally:
+        worker.close()

@@ -17,7 +17,7 @@ from nectar.testing.sample import sample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PLUGGY = Path(pluggy.__file__).parent
+PLUGGY = str(Path(pluggy.__file__).parent)
 
 
 class Code:
@@ -76,7 +76,7 @@ PLUGIN = """
 @pytest.mark.parametrize("entry", ["author_one:answer", "author_one"])
 def test_one_function_is_called_as_it_is_and_without_pluggy(code: Code, entry: str) -> None:
     code.write("author_one", FUNCTION)
-    handler = load(entry, [], Path("/nowhere"))
+    handler = load(entry, [], "/nowhere")
     assert handler.compute is sys.modules["author_one"].answer
     assert ask(handler) == 3
     assert (handler.started(), handler.stopping(), handler.warnings) == (None, None, [])

@@ -12,16 +12,17 @@ handler's own packages.
 
 import os
 import sys
-from pathlib import Path
+
+# Without pathlib, here and in all that a worker imports: with what it brings along it takes 0.7 MB of each worker.
 
 
 def main() -> None:
-    # Without pathlib's resolve(): the runtime's directory may be reached through a link, and is known by that name.
-    api = Path(__file__).parent.parent.parent
+    # Links are left as they are: the runtime's directory may be reached through one, and is known by that name.
+    api = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     role = sys.argv[1]
-    sys.path.append(str(api))
+    sys.path.append(api)
     if role == "daemon":
-        sys.path.append(str(api.parent / "deps"))
+        sys.path.append(os.path.join(os.path.dirname(api), "deps"))
         from nectar.runtime.daemon.daemon import main as run
     elif role == "once":
         from nectar.runtime.daemon.once import main as run

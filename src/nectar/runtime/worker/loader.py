@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar.api import hookspecs
@@ -38,7 +38,7 @@ class Handler:
     warnings: list[str] = field(default_factory=list)
 
 
-def load(entry: str, plugins: list[tuple[str, str]], pluggy: Path) -> Handler:
+def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
     """Load a handler.
 
     :param entry: ``module:attribute``; or ``module``, in which there must be one ``@handler`` function.
@@ -156,21 +156,21 @@ def _direct(function: Callable[[Computation], Any]) -> Callable[[Computation], o
     return lambda computation: runner.run(function(computation))
 
 
-def _manager(directory: Path) -> Any:
+def _manager(directory: str) -> Any:
     pluggy = _private_pluggy(directory)
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
 
 
-def _private_pluggy(directory: Path) -> types.ModuleType:
+def _private_pluggy(directory: str) -> types.ModuleType:
     if PRIVATE_PLUGGY in sys.modules:
         return sys.modules[PRIVATE_PLUGGY]
     spec = importlib.util.spec_from_file_location(
-        PRIVATE_PLUGGY, directory / "__init__.py", submodule_search_locations=[str(directory)]
+        PRIVATE_PLUGGY, os.path.join(directory, "__init__.py"), submodule_search_locations=[directory]
     )
     if spec is None or spec.loader is None:
-        raise NectarError("pluggy is not beside nectar's runtime.", where=str(directory))
+        raise NectarError("pluggy is not beside nectar's runtime.", where=directory)
     module = importlib.util.module_from_spec(spec)
     sys.modules[PRIVATE_PLUGGY] = module
     spec.loader.exec_module(module)

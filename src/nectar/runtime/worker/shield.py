@@ -13,7 +13,6 @@ import os
 import sys
 import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime import frames
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-_NOT_THE_AUTHORS = (str(Path(__file__).parents[2]), importlib.__file__, "<frozen importlib")
+_NOT_THE_AUTHORS = (os.path.dirname(os.path.dirname(os.path.dirname(__file__))), importlib.__file__, "<frozen importlib")
 """How the names of files begin whose lines are no author's."""
 
 

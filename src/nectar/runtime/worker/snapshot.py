@@ -10,31 +10,39 @@ import importlib.util
 import json
 import os
 import sys
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
+else:  # importlib.abc imports pathlib, tempfile and more, which takes 1.3 MB of each worker
+
+    class Loader: ...
+
+    class MetaPathFinder: ...
 
 
 class SnapshotLoader(Loader):
     """Loads one module from its copy."""
 
-    def __init__(self, copy: Path, origin: str) -> None:
+    def __init__(self, copy: str, origin: str) -> None:
         self._copy = copy
         self._origin = origin
 
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
+        """None, for a module like any other."""
+        return None
+
     def exec_module(self, module: types.ModuleType) -> None:
-        code = compile(self._copy.read_bytes(), self._origin, "exec", dont_inherit=True)
+        code = compile(_read(self._copy), self._origin, "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102 - this is how a module is loaded
 
     def get_source(self, name: str) -> str:
         """What ``linecache`` shows in a traceback where the author's file is gone."""
-        return importlib.util.decode_source(self._copy.read_bytes())
+        return importlib.util.decode_source(_read(self._copy))
 
 
 class SnapshotFinder(MetaPathFinder):
@@ -44,7 +52,7 @@ class SnapshotFinder(MetaPathFinder):
     :param modules: by name: ``file``, ``origin`` (the author's path) and ``package`` (whether it is one).
     """
 
-    def __init__(self, directory: Path, modules: dict[str, dict[str, object]]) -> None:
+    def __init__(self, directory: str, modules: dict[str, dict[str, object]]) -> None:
         self._directory = directory
         self._modules = modules
 
@@ -61,8 +69,8 @@ class SnapshotFinder(MetaPathFinder):
         return importlib.util.spec_from_file_location(
             fullname,
             origin,
-            loader=SnapshotLoader(self._directory / str(module["file"]), origin),
-            submodule_search_locations=[str(Path(origin).parent)] if module["package"] else None,
+            loader=SnapshotLoader(os.path.join(self._directory, str(module["file"])), origin),
+            submodule_search_locations=[os.path.dirname(origin)] if module["package"] else None,
         )
 
 
@@ -101,14 +109,14 @@ def install(manifest: str, name: str | None = None) -> dict[str, str]:
     :param name: the one that it has got in the process that started this one.
     :returns: the module of the entry point, to the name that it has got.
     """
-    path = Path(manifest)
-    fields = json.loads(path.read_bytes())
+    fields = json.loads(_read(manifest))
+    directory = os.path.dirname(manifest)
     modules, entry = fields["modules"], fields["entry"]
     name = name or _free(entry, modules)
-    stem = Path(modules[entry]["origin"]).stem
+    stem = os.path.splitext(os.path.basename(modules[entry]["origin"]))[0]
     siblings = {each: module for each, module in modules.items() if each != entry}
-    sys.meta_path.insert(0, SnapshotFinder(path.parent, {name: modules[entry]}))
-    sys.meta_path.append(SnapshotFinder(path.parent, siblings))
+    sys.meta_path.insert(0, SnapshotFinder(directory, {name: modules[entry]}))
+    sys.meta_path.append(SnapshotFinder(directory, siblings))
     sys.meta_path.append(SecondName({entry, stem} - {name}, name))
     # For processes that the code starts with multiprocessing, see start.py.
     os.environ["NECTAR_SNAPSHOT"] = f"{name}:{manifest}"
@@ -122,3 +130,8 @@ def _free(entry: str, modules: dict[str, dict[str, object]]) -> str:
     while (name != entry and name in modules) or PathFinder.find_spec(name, places) is not None:
         name = f"{name}_file"
     return name
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nectar import features, inherited
@@ -116,7 +115,7 @@ class Worker:
                 entry = snapshot.install(order["snapshot"]).get(module, module) + colon + attribute
             from nectar.runtime.worker.loader import load
 
-            handler = load(entry, [(name, value) for name, value in order["plugins"]], Path(order["pluggy"]))
+            handler = load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"])
             handler.started()
         except NectarError as error:
             self._channel.send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
