@@ -62,7 +62,9 @@ PROC = "/there is none"
 
 def poorer(features: str) -> str:
     """The text of ``nectar/features.py``, with all that taken away."""
-    assert features.count(_FUTURE) == 1 and _END not in features
+    if features.endswith(_END):  # a session that is run again in its environment
+        return features
+    assert features.count(_FUTURE) == 1
     return features.replace(_FUTURE, _FUTURE + _BEGINNING) + _END
 
 
@@ -79,7 +81,7 @@ def _change(module: str, change: Callable[[str], str]) -> None:
 def _quicker(api: str) -> str:
     """The text of watchdog's ``observers/api.py``, with which polling tells of a file nearly as soon as macOS does."""
     default = "DEFAULT_OBSERVER_TIMEOUT: Seconds = "
-    assert api.count(f"{default}1.0") == 1
+    assert api.count(default) == 1
     return api.replace(f"{default}1.0", f"{default}0.05")
 
 

@@ -171,5 +171,5 @@ def _running() -> str:
     command = ["ps", "-Eaxww", "-o", "command="]  # as macOS has it
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise NectarError("Nothing is known to be unused: nobody here tells what runs.", where=str(error)) from None
+    except (OSError, subprocess.CalledProcessError):
+        raise NectarError("Nothing is known to be unused: nobody here tells what runs.", where=" ".join(command)) from None
