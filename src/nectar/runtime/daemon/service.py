@@ -82,17 +82,9 @@ class Service:
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
         self._seldom = Seldom(self._journal, loop.now)
+        age = Age(loop.now, wall)
         self._aliases = Aliases(
-            name,
-            home,
-            settings,
-            loop,
-            watcher or Watcher(loop),
-            self._journal,
-            self._seldom,
-            pool.interrupt,
-            self._counts,
-            Age(loop.now, wall),
+            name, home, settings, loop, watcher or Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts, age
         )
 
     def serve(self, handler: str, early: Iterable[str]) -> None:
