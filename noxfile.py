@@ -52,7 +52,7 @@ OF_LIBRARIES = [
     *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "new", "test", "view", "logs", "restart")),
     *(
         f"tests/environments/test_{name}.py"
-        for name in ("artifacts", "extras", "locking", "packages", "passing", "pythons", "settings_of_uv", "single_files")
+        for name in ("artifacts", "extras", "packages", "passing", "pythons", "settings_of_uv", "single_files")
     ),
 ]
 """Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
