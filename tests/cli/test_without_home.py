@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,11 +25,12 @@ def _stranger() -> None:
         pytest.skip("nobody can be somebody else here")
 
 
-def said(world: World, wrap: list[str], *arguments: str, code: int, data_dir: bool = True) -> str:
-    command = world.command(*arguments)
-    if not data_dir:
-        command = [sys.executable, "-m", "nectar.cli", *arguments]
-    ended = subprocess.run([*STRANGER, *wrap, *command], cwd=world.directory, capture_output=True, text=True, check=False)
+def said(world: World, wrap: list[str], *commands: list[str], code: int = 0, data_dir: bool = True) -> str:
+    """What commands say, one after the other: one namespace for all of them, as a container is one."""
+    begun = world.command() if data_dir else [sys.executable, "-m", "nectar.cli"]
+    script = "\n".join(["set -e", *(shlex.join([*begun, *command]) for command in commands)])
+    whole = [*STRANGER, *wrap, "sh", "-c", script]
+    ended = subprocess.run(whole, cwd=world.directory, capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 
@@ -36,15 +38,14 @@ def said(world: World, wrap: list[str], *arguments: str, code: int, data_dir: bo
 def test_what_needs_a_home_says_what_to_do(world: World) -> None:
     for arguments in (["view"], ["test", "twice.py"], ["launch", "twice.py"]):
         world.file("twice.py")
-        told = said(world, HOMES["none"], *arguments, code=2, data_dir=False)
+        told = said(world, HOMES["none"], arguments, code=2, data_dir=False)
         assert "There is no home directory, and so no data dir." in told
         assert "--data-dir" in told
-    assert "Set HOME" in said(world, HOMES["none"], "--data-dir", "~/x", "view", code=2, data_dir=False)
+    assert "Set HOME" in said(world, HOMES["none"], ["--data-dir", "~/x", "view"], code=2, data_dir=False)
 
 
 def test_what_needs_none_works(world: World) -> None:
-    said(world, HOMES["none"], "new", "project", "--no-dev", code=0, data_dir=False)
-    assert "Commands" in said(world, HOMES["none"], "--help", code=0, data_dir=False)
+    assert "Commands" in said(world, HOMES["none"], ["new", "project", "--no-dev"], ["--help"], data_dir=False)
 
 
 @pytest.mark.parametrize("home", ["none", pytest.param("one that cannot be written", marks=pytest.mark.soak)])
@@ -53,7 +54,9 @@ def test_with_a_data_dir_everything_works(fresh: World, home: str) -> None:
     fresh.node()
     file = str(fresh.file("twice.py"))
     before = sorted(fresh.directory.iterdir())
-    for arguments in (
+    said(
+        fresh,
+        HOMES[home],
         ["doctor"],
         ["test", file],
         ["launch", file, "--attach", "alice"],
@@ -65,7 +68,6 @@ def test_with_a_data_dir_everything_works(fresh: World, home: str) -> None:
         ["logs", "twice", "--no-follow"],
         ["remove", "twice", "--stop"],
         ["gc"],
-    ):
-        said(fresh, HOMES[home], *arguments, code=0)
+    )
     assert sorted(fresh.directory.iterdir()) == before
     assert fresh.home.uv_cache.is_dir()
