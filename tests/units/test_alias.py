@@ -183,7 +183,9 @@ def test_who_finds_nothing_for_a_hundredth_of_a_second_lets_others_have_their_tu
 # --- half of one
 
 
-@pytest.mark.parametrize("content", [b"", b"{", WHOLE[:-3], b"\xff", b"[1]", b'"text"'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", WHOLE[:-3], b"\xff", b"[1]", b'"text"'], ids=["empty", "begun", "cut", "bytes", "list", "text"]
+)
 def test_what_is_no_object_is_answered_after_two_seconds_of_stillness(nodes: Nodes, content: bytes) -> None:
     nodes.write("one", "q", content)
     nodes.hint("one", "q")
