@@ -41,15 +41,9 @@ OF_PYTHON = [
 ]
 """Tests of what an interpreter has a part in."""
 OF_LIBRARIES = [
-    *(
-        "tests/units",
-        "tests/runtime/test_hooks.py",
-        "tests/runtime/test_life.py",
-        "tests/test_hookspecs.py",
-        "tests/test_testing.py",
-        "tests/test_isolation.py",
-    ),
-    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "new", "test", "view", "logs", "restart")),
+    *(f"tests/test_{name}.py" for name in ("hookspecs", "testing", "isolation")),
+    *("tests/runtime/test_hooks.py", "tests/runtime/test_answers.py", "tests/units/test_watcher.py"),
+    *(f"tests/cli/test_{name}.py" for name in ("command_line", "new", "test", "view", "logs")),
     *(
         f"tests/environments/test_{name}.py"
         for name in ("artifacts", "extras", "packages", "passing", "pythons", "settings_of_uv", "single_files")
@@ -69,7 +63,6 @@ OF_SYSTEM = [
 IN_ONE_PROCESS = [
     *("tests/units", "tests/manage", "tests/spool", "tests/docs/test_architecture.py"),
     *(f"tests/test_{name}.py" for name in ("computation", "home", "marking", "protocol", "settings")),
-    *(f"tests/runtime/test_{name}.py" for name in ("age", "loop", "oddities", "pool", "scans")),
 ]
 """Tests that start no process, or few."""
 LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "uv.lock", "dist")
