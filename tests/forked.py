@@ -214,6 +214,7 @@ def _become(arguments: list[str], environment: dict[str, str], directory: str, m
 
 if __name__ == "__main__":
     del sys.path[0]  # this file's directory
+    import atexit
     import gc
     import importlib
 
@@ -224,4 +225,9 @@ if __name__ == "__main__":
         importlib.import_module(f"nectar.cli.commands.{verb}")
     gc.freeze()  # or each collection in a command would copy all of it
     serve(socket.socket(fileno=int(sys.argv[1])))
-    cli.main()
+    try:
+        cli.main()
+    except SystemExit as ended:
+        # What an interpreter does after its last words would copy each page that is shared with the other commands.
+        atexit._run_exitfuncs()
+        os._exit(ended.code if isinstance(ended.code, int) else 0)
