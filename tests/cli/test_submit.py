@@ -133,8 +133,10 @@ def test_so_is_its_answer(answering: World) -> None:
 
 
 def _stranger(path: Path) -> None:
-    path.write_bytes(ANSWER.replace(b"ID", path.stem.encode()))
-    os.chown(path, 12345, 12345)
+    aside = path.with_suffix(".stranger")
+    aside.write_bytes(ANSWER.replace(b"ID", path.stem.encode()))
+    os.chown(aside, 12345, 12345)
+    aside.rename(path)  # before, it would have been an answer
 
 
 ANSWER = b'{"comp_id": "ID", "status": "success", "result": {"value": 666}, "error": null, "execution_time": null}'
