@@ -284,5 +284,5 @@ def test_a_child_whose_group_goes_while_it_is_asked() -> None:
         child.kill()
         raise ProcessLookupError
 
-    with leading(STUBBORN) as child:
+    with leading("input()") as child:
         assert processes.end_group(child, ask, seconds=60)
