@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from nectar.home import Home
 from tests.soak.table import FRACTION, Row, pytest_terminal_summary
 from tests.world import World, reap
 
@@ -110,6 +111,14 @@ def fresh(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A data dir's map, and the data dir."""
+    made = Home(tmp_path)
+    made.create()
+    return made
 
 
 @pytest.fixture

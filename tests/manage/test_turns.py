@@ -14,16 +14,9 @@ from nectar.manage.handlers import registry, turns
 from nectar.manage.handlers.registry import Record
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path)
-    made.create()
-    return made
 
 
 def silent(_text: str) -> None:

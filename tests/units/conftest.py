@@ -1,8 +1,11 @@
-"""Time that a test moves, for what sleeps between two looks; and nodes of its own, of which nothing is left open."""
+"""Time that a test moves, for what sleeps between two looks; locks of others; and nodes of its own, of which nothing is left open."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +37,18 @@ class Clock:
         return round(self.now - 64, 6)
 
 
+@contextmanager
+def locked(path: Path, kind: int) -> Iterator[int]:
+    """Somebody else's lock of that kind, whose descriptor the test may close."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, kind)
+    try:
+        yield descriptor
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
@@ -54,3 +69,14 @@ def make_nodes(tmp_path: Path) -> Iterator[MakeNodes]:
     yield make
     for nodes in made:
         nodes.close()
+
+
+@pytest.fixture
+def nodes(make_nodes: MakeNodes) -> Nodes:
+    """Two nodes, one of which has two questions that an event told of."""
+    made = make_nodes("one", "two").begin()
+    made.put("one", "a", "b")
+    made.hint("one", "a")
+    made.hint("one", "b")
+    made.go(0)
+    return made

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar.home import Home
-from nectar.runtime.daemon.aliases.aliases import Aliases
+from nectar.runtime.daemon.aliases.aliases import SOON, Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.job import Outcome
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from nectar.spool.spool import Spool
 
 TICK = 1.0
+
+
+LATE = SOON + 1e-6
+"""Seconds that it may take to notice."""
 
 
 class Hints(Events):
@@ -309,3 +313,17 @@ class Nodes(Directories):
             self.aliases.tick()
         finally:
             self.loop.later(TICK, self._tick)
+
+
+def opened(nodes: Nodes, alias: str) -> list[float]:
+    """Seconds at which it was tried to open an alias."""
+    return [second for each, second in nodes.watched if each == alias]
+
+
+def problem(nodes: Nodes, alias: str = "one") -> str | None:
+    told: str | None = nodes.aliases.status()[alias]["problem"]
+    return told
+
+
+def directory_of(nodes: Nodes) -> Path:
+    return nodes.home.computations("one")

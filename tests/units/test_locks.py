@@ -13,6 +13,7 @@ import pytest
 
 from nectar import ownership
 from nectar.locks import POLL, Busy, hold, is_free, take
+from tests.units.conftest import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +32,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def other(path: Path) -> Iterator[int]:
     """Somebody else's, of the lock that they hold."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    yield descriptor
-    try:
-        os.close(descriptor)
-    except OSError:  # the test did
-        pass
+    with locked(path, fcntl.LOCK_EX) as descriptor:
+        yield descriptor
 
 
 def test_one_holds_it(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from nectar import namelock
 from nectar.home import Home
 from nectar.locks import POLL
 from nectar.manage.daemon import stopping
+from tests.units.conftest import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.units.conftest import Clock
 
@@ -25,19 +25,10 @@ NOBODYS = json.dumps({"pid": 1, "started": 1.5, "version": "9"}).encode()
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path)
-    made.create()
-    return made
-
-
-@pytest.fixture
 def held(home: Home) -> Iterator[int]:
     """The lock of ``h``, held by this process but naming none."""
-    descriptor = os.open(home.lock("h"), os.O_RDWR | os.O_CREAT)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    yield descriptor
-    os.close(descriptor)
+    with locked(home.lock("h"), fcntl.LOCK_EX) as descriptor:
+        yield descriptor
 
 
 def test_nobody(home: Home) -> None:

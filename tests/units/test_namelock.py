@@ -14,6 +14,7 @@ import nectar
 from nectar.errors import ConflictError
 from nectar.locks import POLL
 from nectar.namelock import NameLock
+from tests.units.conftest import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +31,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def looking(path: Path) -> Iterator[int]:
     """A command that holds the lock to look."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    yield descriptor
-    try:
-        os.close(descriptor)
-    except OSError:  # the test did
-        pass
+    with locked(path, fcntl.LOCK_SH) as descriptor:
+        yield descriptor
 
 
 def test_it_says_who_holds_it_since_when(clock: Clock, path: Path) -> None:

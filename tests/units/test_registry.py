@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,28 +16,19 @@ from nectar.home import Home
 from nectar.locks import POLL, is_free
 from nectar.manage.handlers import registry
 from nectar.manage.handlers.registry import LOCK_TIMEOUT, Record
+from tests.units.conftest import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.units.conftest import Clock
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path)
-    made.create()
-    return made
-
-
-@pytest.fixture
 def other(home: Home) -> Iterator[int]:
     """Another command, in the middle of a change."""
-    descriptor = os.open(home.registry_lock, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    yield descriptor
-    os.close(descriptor)
+    with locked(home.registry_lock, fcntl.LOCK_EX) as descriptor:
+        yield descriptor
 
 
 def add(home: Home, name: str, **fields: Any) -> None:
