@@ -155,6 +155,8 @@ class Words:
                 self.require(**done)
             case _:
                 assert began == {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -9}[word], codes
+                if phase == "taken" and word == "SIGKILL":  # the new daemon ends when it notices that nobody waits for it
+                    until(lambda: not namelock.is_running(self.home, "h"), "the new daemon has ended")
                 if phase == "taken" and word != "SIGKILL":  # that takes a moment, and is not cut off
                     self.require(**done)
                 elif before is None:
