@@ -19,7 +19,7 @@ from nectar.testing.sample import sample
 from tests.forked import Forked, Forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 ANEW = "NECTAR_TEST_ANEW"
 """The variable with which each command is started anew, and none is forked."""
@@ -196,27 +196,38 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = PATIEN
         time.sleep(0.02)
 
 
-def processes(directory: Path) -> dict[int, str]:
-    """Processes other than this one whose command line, environment or working directory names a directory: PID to command line."""
+def processes(directory: Path, *, older: Collection[str] = ()) -> dict[int, str]:
+    """Processes other than this one whose command line, environment or working directory names a directory: PID to command line.
+
+    :param older: what :func:`pids` gave; these are not looked at.
+    """
     needle = os.fsencode(directory)
     found = {}
-    for entry in Path("/proc").iterdir() if Path("/proc/self").exists() else ():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
+    for pid in pids().difference(older, (str(os.getpid()),)):
         try:
-            line = (entry / "cmdline").read_bytes()
-            told = line + (entry / "environ").read_bytes() + os.fsencode(os.readlink(entry / "cwd"))
+            with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as told:
+                line = told.readall()
+            with open(f"/proc/{pid}/environ", "rb", buffering=0) as told:
+                names = needle in line or needle in told.readall()
+            if names or needle in os.fsencode(os.readlink(f"/proc/{pid}/cwd")):
+                found[int(pid)] = line.replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if needle in told:
-            found[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
     return found
 
 
-def reap(directory: Path, *, seconds: float = 10) -> list[str]:
-    """Give processes that know a directory a moment to end, end those that stay, and return what those were."""
+def pids() -> set[str]:
+    """The numbers of all processes; none where there is no ``/proc``."""
+    return {name for name in os.listdir("/proc") if name.isdigit()} if os.path.exists("/proc/self") else set()
+
+
+def reap(directory: Path, *, seconds: float = 10, older: Collection[str] = ()) -> list[str]:
+    """Give processes that know a directory a moment to end, end those that stay, and return what those were.
+
+    :param older: as for :func:`processes`.
+    """
     end = time.monotonic() + seconds
-    while left := processes(directory):
+    while left := processes(directory, older=older):
         if time.monotonic() > end:
             for pid in left:
                 try:

@@ -124,10 +124,14 @@ def test_it_is_waited_for_as_long_as_is_said(clock: Clock, path: Path, other: in
 
 
 def test_it_is_waited_for_without_end_and_that_is_told_once(clock: Clock, path: Path, other: int) -> None:
-    clock.at = 3600, lambda: os.close(other)
+    def an_hour_goes_by() -> None:
+        clock.now += 3600
+        clock.at = 3660, lambda: os.close(other)
+
+    clock.at = 30, an_hour_goes_by
     told: list[float] = []
     with hold(path, waiting=lambda: told.append(clock.seconds)):
-        assert clock.seconds == pytest.approx(3600, abs=POLL + 0.001)
+        assert clock.seconds == pytest.approx(3660, abs=POLL + 0.001)
     assert told == [pytest.approx(0.3, abs=POLL + 0.001)]
 
 
