@@ -54,7 +54,7 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     :raises NotFoundError: there is none of that name.
     :raises ConflictError: it runs.
     """
-    handlers.require(home, name)
+    _require_recorded(home, name)
     with turns.begin(home, name, report=report) as attempt:
         return _as_launched(home, name, attempt, report=report)
 
@@ -69,7 +69,7 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     :param upgrade: resolve anew what the project has no lock for.
     :raises NotFoundError: there is none of that name.
     """
-    handlers.require(home, name)
+    _require_recorded(home, name)
     with turns.begin(home, name, report=report) as attempt:
         return _anew(home, name, attempt, upgrade=upgrade, report=report)
 
@@ -137,8 +137,14 @@ def _with_kept_login(home: Home, name: str, source: Source) -> Source:
     return replace(source, login=given.read(home, name).login)
 
 
+def _require_recorded(home: Home, name: str) -> None:
+    registry.refuse_newer(home, name)
+    registry.require(home, name)
+
+
 def _require_stopped(home: Home, name: str) -> None:
-    holder = namelock.find_holder(home, name)
+    # Where nobody holds the lock, there can only be one that was robbed of it: no reason to look through all processes.
+    holder = namelock.find_holder(home, name) if namelock.is_running(home, name) else None
     if holder is not None and not holder.robbed:
         known = "" if holder.pid is None else f" (PID {holder.pid})"
         end = (

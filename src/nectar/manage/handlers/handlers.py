@@ -74,7 +74,7 @@ def require_known(home: Home, name: str) -> None:
     """
     registry.refuse_newer(home, name)
     if not turns.is_being_started(home, name):
-        look(home, name)
+        registry.require(home, name)
 
 
 def require_running(home: Home, name: str) -> Record:
