@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 SUPPORTED = ("3.11", "3.12", "3.13")
@@ -36,6 +37,14 @@ def require(version: str) -> Path:
 def path_with(*versions: str) -> str:
     """A value for PATH on which uv, or whoever searches it, finds these versions first; skips the test where one is missing."""
     return os.pathsep.join([*(str(require(version).parent) for version in versions), os.environ.get("PATH", os.defpath)])
+
+
+def path_with_few() -> str:
+    """A value for PATH on which uv finds the Python of the tests and the system's, and no others.
+
+    Where uv has kept nothing of earlier looks it starts each interpreter that it finds, and half a dozen take two seconds.
+    """
+    return os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.defpath])
 
 
 @functools.cache

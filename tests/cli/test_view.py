@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import pythons
+
 if TYPE_CHECKING:
     from tests.world import World
 
@@ -30,7 +32,7 @@ def test_looking_makes_nothing(fresh: World) -> None:
     home = fresh.directory / "me"
     home.mkdir()
     for verb in ("view", "doctor", "gc"):
-        fresh.run_by_default(verb, env={"HOME": str(home)})
+        fresh.run_by_default(verb, env={"HOME": str(home), "PATH": pythons.path_with_few()})
     assert list(home.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.cli.app import VERBS
+from tests import pythons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ def test_a_data_dir_that_was_named_and_is_not_there(fresh: World, verb: str) -> 
 def test_the_one_that_nobody_named_may_be_missing(fresh: World, verb: str, code: int) -> None:
     mine = fresh.directory / "mine"
     mine.mkdir()
-    ended = fresh.run_by_default(*ACTING[verb], env={"HOME": str(mine)})
+    ended = fresh.run_by_default(*ACTING[verb], env={"HOME": str(mine), "PATH": pythons.path_with_few()})
     assert ended.returncode == code, ended.stderr
     assert "data dir." not in ended.stderr
     assert list(mine.iterdir()) == []

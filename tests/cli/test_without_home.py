@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import pythons
+
 if TYPE_CHECKING:
     from tests.world import World
 
@@ -29,7 +31,7 @@ def said(world: World, wrap: list[str], *commands: list[str], code: int = 0, dat
     """What commands say, one after the other: one namespace for all of them, as a container is one."""
     begun = world.command() if data_dir else [sys.executable, "-m", "nectar.cli"]
     script = "\n".join(["set -e", *(shlex.join([*begun, *command]) for command in commands)])
-    whole = [*STRANGER, *wrap, "sh", "-c", script]
+    whole = [*STRANGER, *wrap, f"PATH={pythons.path_with_few()}", "sh", "-c", script]
     ended = subprocess.run(whole, cwd=world.directory, capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr

@@ -161,24 +161,15 @@ def test_a_killed_builder_lets_the_next_one_build(bench: Bench, slow: Path) -> N
     swept(bench)
 
 
-@pytest.mark.parametrize("killed", ["the command", "uv"])
-def test_kills_at_any_moment(bench: Bench, killed: str) -> None:
-    kill_builds(bench, killed, 10)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("killed", ["the command", "uv"])
 def test_two_hundred_kills(bench: Bench, killed: str) -> None:
-    kill_builds(bench, killed, portion(100))
-
-
-def kill_builds(bench: Bench, killed: str, times: int) -> None:
     """Kill builds at different moments; after each the next one must work, and at the end every environment be whole."""
     project = bench.project(dependencies=("click", "six"))
     bench.provide(project)  # its dependencies are resolved and in the cache
     moments = random.Random(4)
-    for count in range(times):
+    for count in range(portion(100)):
         write(project / "src" / "demo" / "__init__.py", f"def answer(c): return {count}\n")
         process = launch(bench, project)
         time.sleep(moments.uniform(0.05, 0.6))  # nothing waits for this

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import pythons
 from tests.environments.workbench import Bench, uv
 from tests.web import serving
 from tests.world import World
@@ -92,6 +93,7 @@ def test_a_requirement_behind_a_password(
     fresh: World, host: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))  # else what was fetched once needs no login
+    monkeypatch.setenv("PATH", pythons.path_with_few())
     monkeypatch.setenv("HOME_OF_SECRET", IN_AN_ADDRESS)
     requirement = f"demo @ {address.format('${HOME_OF_SECRET}@' + host)}"
     wrong = fresh.run("launch", "--requirement", f"demo @ {address.format('eve:wr0ng@' + host)}", "h", code=5)
