@@ -76,7 +76,7 @@ def test_one_handler_per_alias_running_or_stopped(launched: World) -> None:
 
 def test_two_that_want_the_same_alias_at_once(launched: World) -> None:
     launched.run("launch", "h.py", "other")
-    attaching = [launched.begin("attach", name, "alice") for name in ("h", "other")]
+    attaching = [launched.fork("attach", name, "alice") for name in ("h", "other")]
     assert sorted(process.wait(120) for process in attaching) == [0, 4]
     held = [name for name, record in launched.registry().items() if record["attached_aliases"]]
     assert len(held) == 1
@@ -87,7 +87,7 @@ def test_commands_at_once_lose_nothing(launched: World) -> None:
     aliases = [f"node{number}" for number in range(8)]
     for alias in aliases:
         launched.node(alias)
-    attaching = [launched.begin("attach", "h", alias) for alias in aliases]
+    attaching = [launched.fork("attach", "h", alias) for alias in aliases]
     assert [process.wait(120) for process in attaching] == [0] * 8
     assert sorted(launched.registry()["h"]["attached_aliases"]) == aliases
 
@@ -174,9 +174,9 @@ def test_a_detach_that_is_interrupted_changes_nothing(launched: World) -> None:
     pid = launched.registry()["h"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
-        detach = launched.begin("detach", "h", "alice")
+        detach = launched.fork("detach", "h", "alice")
         until(lambda: launched.registry()["h"]["attached_aliases"] == ["bob"], "it has asked")
-        detach.send_signal(signal.SIGINT)
+        os.kill(detach.pid, signal.SIGINT)
         assert detach.wait(120) == 130
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -219,7 +219,7 @@ def test_an_alias_that_has_a_handler_is_told_before_anything_is_built(world: Wor
 def test_of_many_at_once_under_one_name_one_is_launched(world: World) -> None:
     world.file("h.py")
     world.run("test", "h.py")
-    launching = [world.begin("launch", "h.py") for _ in range(4)]
+    launching = [world.fork("launch", "h.py") for _ in range(4)]
     codes = sorted(process.wait(120) for process in launching)
     assert codes == [0, 4, 4, 4]
     record = world.registry()["h"]
@@ -231,7 +231,7 @@ def test_many_names_at_once_are_all_recorded(world: World) -> None:
     world.file("h.py")
     world.run("test", "h.py")
     names = [f"h{number}" for number in range(5)]
-    launching = [world.begin("launch", "h.py", name) for name in names]
+    launching = [world.fork("launch", "h.py", name) for name in names]
     assert [process.wait(120) for process in launching] == [0] * 5
     assert sorted(world.registry()) == names
 
@@ -243,16 +243,16 @@ def test_an_interrupt_while_the_handler_loads_leaves_everything_as_it_was(world:
     world.run("stop", "h")
     before = world.registry()
     world.file("h.py", "import pathlib, time\npathlib.Path(__file__).with_name('loading').touch()\ntime.sleep(600)\n")
-    process = world.begin("launch", "h.py", "h")
+    process = world.fork("launch", "h.py", "h")
     until((world.directory / "loading").exists, "the handler is being loaded")
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert world.registry() == before
 
 
 def test_a_killed_launch_leaves_no_process(world: World) -> None:
     world.file("h.py", "import pathlib, time\npathlib.Path(__file__).with_name('loading').touch()\ntime.sleep(600)\n")
-    process = world.begin("launch", "h.py", "h")
+    process = world.fork("launch", "h.py", "h")
     until((world.directory / "loading").exists, "the handler is being loaded")
     process.kill()
     process.wait(60)
@@ -283,8 +283,8 @@ def test_a_wheel_and_an_sdist(world: World) -> None:
 
 def test_so_does_one_that_is_ended_by_a_signal(world: World) -> None:
     world.file("h.py", "import pathlib, time\npathlib.Path(__file__).with_name('loading').touch()\ntime.sleep(600)\n")
-    process = world.begin("launch", "h.py", "h")
+    process = world.fork("launch", "h.py", "h")
     until((world.directory / "loading").exists, "the handler is being loaded")
-    process.terminate()
+    os.kill(process.pid, signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
     assert not world.home.registry.exists()

@@ -57,9 +57,9 @@ def test_so_does_one_that_cannot_be_built_or_is_interrupted(launched: World) -> 
     launched.file("h.py", '# /// script\n# dependencies = ["nectar-has-no-such-package"]\n# ///\n' + "from nectar import handler\n")
     assert "nectar-has-no-such-package" in launched.run("restart", "h", code=5).stderr
     launched.file("h.py", "import pathlib, time\npathlib.Path(__file__).with_name('loading').touch()\ntime.sleep(600)\n")
-    process = launched.begin("restart", "h")
+    process = launched.fork("restart", "h")
     until((launched.directory / "loading").exists, "the new one is being loaded")
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert launched.registry() == before
     assert launched.run("submit", "alice", "four").stdout == "8\n"
@@ -108,9 +108,8 @@ def test_a_frozen_one_is_replaced(launched: World) -> None:
 def test_several_at_once_come_one_after_the_other(launched: World) -> None:
     for number in range(2):
         launched.file("h.py", textwrap.dedent(TWICE) + f"# {number}\n")
-        processes = [launched.begin("restart", "h") for _ in range(3)]
-        said = [process.communicate(timeout=120)[1] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0, 0], said
+        processes = [launched.fork("restart", "h") for _ in range(3)]
+        assert [process.wait(120) for process in processes] == [0, 0, 0]
         holder = namelock.find_holder(launched.home, "h")
         assert holder is not None
         assert launched.registry()["h"]["pid"] == holder.pid

@@ -206,7 +206,7 @@ def test_a_quicker_stop_hastens_a_slower_one(world: World) -> None:
     world.run("launch", "h.py", "h", "--attach", "alice")
     world.put("long", "60")
     until(lambda: not (world.home.computations("alice") / "long.pending").exists(), "it runs")
-    slow = world.begin("stop", "h", "--timeout", "50")
+    slow = world.fork("stop", "h", "--timeout", "50")
     until(lambda: '"stopped"' in world.home.registry.read_text(), "it has the turn")
     begun = time.monotonic()
     world.run("stop", "h", "--timeout", "0", code=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from typing import TYPE_CHECKING
@@ -147,9 +148,9 @@ def test_an_interrupt_leaves_nothing(world: World) -> None:
         "h.py",
         "import pathlib, time\nfrom nectar import handler\n@handler\ndef h(comp):\n    pathlib.Path(__file__).with_name('running').touch()\n    time.sleep(600)\n",
     )
-    process = world.begin("test", "h.py")
+    process = world.fork("test", "h.py")
     until((world.directory / "running").exists, "it runs")
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
 
 
