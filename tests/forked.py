@@ -20,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-from typing import NoReturn
 
 AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
 """How the variables begin that an interpreter looks at when it starts."""
@@ -162,42 +161,61 @@ def _talk(writing: int, given: bytes, reading: list[int], end: float) -> list[by
 
 def serve(control: socket.socket) -> None:
     """Fork a command for each order, until nobody is left who gives one; then return in a command's process only."""
-    while True:
-        head = control.recv(LENGTH.size, socket.MSG_WAITALL)
-        if not head:
-            os._exit(0)
-        (length,) = LENGTH.unpack(head)
-        arguments, environment, directory, mask = json.loads(control.recv(length, socket.MSG_WAITALL))
-        _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        keeper = os.fork()
-        if keeper == 0:
-            control.close()
+    woken, waking = os.pipe()
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    running: dict[int, int] = {}
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(woken, selectors.EVENT_READ)
+        while True:
+            ready = [key.fd for key, _ in selector.select()]
+            if woken in ready:
+                os.read(woken, 4096)
+                _tell_of_ended(running)
+            if control.fileno() not in ready:
+                continue
+            head = control.recv(LENGTH.size, socket.MSG_WAITALL)
+            if not head:
+                os._exit(0)
+            (length,) = LENGTH.unpack(head)
+            arguments, environment, directory, mask = json.loads(control.recv(length, socket.MSG_WAITALL))
+            _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
             if (command := os.fork()) == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                selector.close()
+                control.close()
+                for descriptor in (woken, waking, *running.values()):
+                    os.close(descriptor)
                 _become(arguments, environment, directory, mask, descriptors)
                 return
-            _keep(command, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        os.waitpid(keeper, os.WNOHANG)
-        _clear()
+            *streams, running[command] = descriptors
+            for descriptor in streams:
+                os.close(descriptor)
+            _tell(running[command], command.to_bytes(4, "big"))
 
 
-def _clear() -> None:
-    """Of those that keep a command, let go of who has ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+def _tell_of_ended(running: dict[int, int]) -> None:
+    """Tell the exit codes of commands that have ended.
 
-
-def _keep(command: int, descriptors: list[int]) -> NoReturn:
-    for descriptor in (0, 1, 2, *descriptors[:3]):
+    :param running: the descriptor of each, to which it is written, by its PID.
+    """
+    while running:
+        command, status = os.waitpid(-1, os.WNOHANG)
+        if command == 0:
+            return
+        descriptor = running.pop(command)
+        _tell(descriptor, b"%d" % os.waitstatus_to_exitcode(status))
         os.close(descriptor)
-    os.write(descriptors[3], command.to_bytes(4, "big"))
-    code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
-    os.write(descriptors[3], b"%d" % code)
-    os._exit(0)
+
+
+def _tell(descriptor: int, what: bytes) -> None:
+    try:
+        os.write(descriptor, what)
+    except BrokenPipeError:  # nobody wants to know any more
+        pass
 
 
 def _become(arguments: list[str], environment: dict[str, str], directory: str, mask: int, descriptors: list[int]) -> None:
@@ -219,10 +237,16 @@ if __name__ == "__main__":
     import importlib
 
     from nectar import cli
-    from nectar.cli import app, boundary  # noqa: F401  (what every command imports)
+    from nectar.cli.app import VERBS, app
 
-    for verb in app.VERBS:
-        importlib.import_module(f"nectar.cli.commands.{verb}")
+    for module in ("nectar.inherited", "nectar.cli.boundary"):
+        importlib.import_module(module)
+    for module in ("nectar.manage.environment.build", "csv", "email.parser", "encodings.utf_8_sig", "uv"):
+        importlib.import_module(module)  # what a command imports only when it needs it
+    for verb in VERBS:
+        # Code that has run once is written to less: a command then copies a tenth less of the pages that it shares with others.
+        app.make_context("nectar", [], resilient_parsing=True)
+        importlib.import_module(f"nectar.cli.commands.{verb}").command.make_context(verb, [], resilient_parsing=True)
     gc.freeze()  # or each collection in a command would copy all of it
     serve(socket.socket(fileno=int(sys.argv[1])))
     try:
