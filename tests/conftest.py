@@ -26,8 +26,6 @@ __all__ = ["pytest_terminal_summary"]  # a hook: where soak tests ran, their tab
 REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 SOAKS = [Path(__file__).parent / name for name in ("soak", "hostile")]
 """Whose tests are marked as soak tests, have all the time that a loaded machine needs, and write a row into the table."""
-COMPILED = "NECTAR_TEST_COMPILED"
-"""The variable by which one process that runs tests tells those that it starts where bytecode is."""
 TEMPORARY_HOME = pytest.StashKey[Path]()
 
 
@@ -50,12 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYENV_ROOT", str(home / ".pyenv"))
     config.stash[TEMPORARY_HOME] = Path(tempfile.mkdtemp(prefix="nectar-tests-home-"))
     os.environ["HOME"] = str(config.stash[TEMPORARY_HOME])
-    # A command is called a thousand times here; it should not be compiled each time, nor by each process that runs tests. Those
-    # processes themselves have their bytecode where it always is.
+    # A command is called a thousand times here, and should not be compiled each time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    compiled = os.environ.setdefault(COMPILED, str(config.stash[TEMPORARY_HOME] / "pycache"))
-    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
-        os.environ["PYTHONPYCACHEPREFIX"] = compiled
     for name in ("NECTAR_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "VIRTUAL_ENV", "NO_COLOR"):
         os.environ.pop(name, None)
 

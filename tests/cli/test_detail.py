@@ -22,12 +22,22 @@ pytestmark = pytest.mark.uv
 
 
 @pytest.fixture
-def launched(fresh: World) -> World:
+def launched(world: World) -> World:
     """A world in which ``h`` runs and answers for alice."""
-    fresh.file("h.py")
-    fresh.node("alice")
-    fresh.run("launch", "h.py", "--attach", "alice", "--env", "KEY=secret")
-    return fresh
+    return launch(world)
+
+
+@pytest.fixture
+def alone(fresh: World) -> World:
+    """The same, where there are no environments of others."""
+    return launch(fresh)
+
+
+def launch(world: World) -> World:
+    world.file("h.py")
+    world.node("alice")
+    world.run("launch", "h.py", "--attach", "alice", "--env", "KEY=secret")
+    return world
 
 
 def test_one_handler_in_detail(launched: World) -> None:
@@ -99,35 +109,35 @@ def test_remove_what_runs_and_all(launched: World) -> None:
     assert launched.registry() == {}
 
 
-def test_gc_leaves_what_is_used(launched: World) -> None:
-    used = launched.registry()["h"]["environment"]
-    launched.file("other.py")
-    launched.run("test", "other.py")
-    unused = {path.name for path in launched.home.envs.iterdir() if not path.name.startswith(".")} - {used}
+def test_gc_leaves_what_is_used(alone: World) -> None:
+    used = alone.registry()["h"]["environment"]
+    alone.file("other.py")
+    alone.run("test", "other.py")
+    unused = {path.name for path in alone.home.envs.iterdir() if not path.name.startswith(".")} - {used}
     assert len(unused) == 1
-    shown = launched.run("gc", "--dry-run").stdout
+    shown = alone.run("gc", "--dry-run").stdout
     assert unused.pop() in shown
     assert used not in shown
     assert "1 would be removed" in shown
-    assert "1 removed" in launched.run("gc").stdout
-    assert launched.run("submit", "alice", "four").stdout == "8\n"
-    launched.run("stop", "h")
-    launched.run("gc")
-    launched.run("start", "h")
+    assert "1 removed" in alone.run("gc").stdout
+    assert alone.run("submit", "alice", "four").stdout == "8\n"
+    alone.run("stop", "h")
+    alone.run("gc")
+    alone.run("start", "h")
 
 
-def test_gc_leaves_what_a_command_runs_in(launched: World) -> None:
-    used = launched.home.envs / launched.registry()["h"]["environment"]
+def test_gc_leaves_what_a_command_runs_in(alone: World) -> None:
+    used = alone.home.envs / alone.registry()["h"]["environment"]
     code = "print(flush=True); input()"
-    process = launched.begin("exec", "h", "--", "python", "-c", code, stdin=subprocess.PIPE)
+    process = alone.begin("exec", "h", "--", "python", "-c", code, stdin=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     assert process.stdout.readline() == "\n"
-    launched.file("h.py", textwrap.dedent(TWICE) + "# changed\n")
-    launched.run("restart", "h")
-    assert used.name not in launched.run("gc").stdout
+    alone.file("h.py", textwrap.dedent(TWICE) + "# changed\n")
+    alone.run("restart", "h")
+    assert used.name not in alone.run("gc").stdout
     assert used.is_dir()
     process.communicate("\n", timeout=60)
-    launched.run("gc")
+    alone.run("gc")
     assert not used.exists()
 
 

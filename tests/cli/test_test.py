@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.uv
 
+WHATEVER = "from nectar import handler\n@handler\ndef h(comp): return eval(comp.query)\n"
+"""A handler that answers with what it is asked for: one environment for all such answers."""
+
 
 @pytest.mark.parametrize("kind", ["file", "package"])
 def test_the_lines_that_scripts_read(world: World, kind: str) -> None:
@@ -100,17 +103,19 @@ def test_as_json(world: World) -> None:
 
 @pytest.mark.parametrize("value", [-1, 2**32, 10**30])
 def test_a_value_that_the_network_changes_gets_a_warning(world: World, value: int) -> None:
-    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
-    ended = world.run("test", "h.py")
+    world.file("h.py", WHATEVER)
+    ended = world.run("test", "h.py", "--query", str(value))
     assert f"✅ Result: {value}\n" in ended.stdout
     assert str(value % 2**32) in ended.stderr
-    assert world.json("test", "h.py")["warnings"]
+    assert world.json("test", "h.py", "--query", str(value))["warnings"]
 
 
 @pytest.mark.parametrize("value", [0, 2**32 - 1])
 def test_one_that_it_does_not_change_gets_none(world: World, value: int) -> None:
-    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
-    assert "⚠️" not in world.run("test", "h.py").stderr
+    world.file("h.py", WHATEVER)
+    ended = world.run("test", "h.py", "--query", str(value))
+    assert f"✅ Result: {value}\n" in ended.stdout
+    assert "⚠️" not in ended.stderr
 
 
 def test_a_handler_that_raises(world: World) -> None:
@@ -124,8 +129,8 @@ def test_a_handler_that_raises(world: World) -> None:
 
 @pytest.mark.parametrize(("value", "kind"), [("1.5", "float"), ("None", "None"), ("'7'", "str"), ("True", "bool")])
 def test_an_answer_that_is_no_integer(world: World, value: str, kind: str) -> None:
-    world.file("h.py", f"from nectar import handler\n@handler\ndef h(comp): return {value}\n")
-    assert kind in world.run("test", "h.py", code=1).stderr
+    world.file("h.py", WHATEVER)
+    assert kind in world.run("test", "h.py", "--query", value, code=1).stderr
 
 
 def test_a_handler_that_ends_its_process_or_never_answers(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,29 @@ RECORDED = json.loads(Path(__file__).with_name("0.1.0.json").read_bytes())
 
 
 @pytest.fixture
-def left(tmp_path: Path) -> Iterator[Left]:
+def left(tmp_path: Path, shared: Path) -> Iterator[Left]:
     """What 0.1.0 left."""
     lay_out(RECORDED["entries"], tmp_path)
-    world = Left(tmp_path, RECORDED["replies"])
-    yield world
-    world.close()
+    with made(tmp_path, shared) as world:
+        yield world
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Left]:
+def bare(tmp_path: Path, shared: Path) -> Iterator[Left]:
     """The same, with its environments gone."""
     lay_out(RECORDED["entries"], tmp_path, environments=False)
-    world = Left(tmp_path, RECORDED["replies"])
+    with made(tmp_path, shared) as world:
+        yield world
+
+
+@contextmanager
+def made(directory: Path, shared: Path) -> Iterator[Left]:
+    """The world in a directory. What rides beside its environments is today's, and the one that other tests have had."""
+    world = Left(directory, RECORDED["replies"])
+    kept = shared / world.home.runtimes.name
+    kept.mkdir(mode=0o700, exist_ok=True)
+    world.home.runtimes.rmdir()  # nothing was recorded of it
+    kept.rename(world.home.runtimes)
     yield world
     world.close()
+    world.home.runtimes.rename(kept)

@@ -31,16 +31,14 @@ UNTOLD = "memory_limit ends no worker here: the system does not tell how much me
 
 
 class Poor(World):
-    """A world whose commands run on such a system."""
+    """A world whose commands run on such a system.
 
-    def __init__(self, directory: Path) -> None:
+    :param path: where nectar lies as it is there.
+    """
+
+    def __init__(self, directory: Path, path: Path) -> None:
         super().__init__(directory)
-        copy = directory / "installed" / "nectar"
-        shutil.copytree(Path(features.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        place = copy / "features.py"
-        if features.has_proc():
-            place.write_text(poorer(place.read_text()))
-        self._path = copy.parent
+        self._path = path
 
     def command(self, *arguments: str | Path) -> list[str]:
         whole = super().command(*arguments)
@@ -49,12 +47,24 @@ class Poor(World):
         return [sys.executable, "-c", code, *whole[3:]]
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where nectar lies as it is on such a system, once for all tests: they would compile it anew for each."""
+    path = tmp_path_factory.mktemp("installed")
+    copy = path / "nectar"
+    shutil.copytree(Path(features.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    place = copy / "features.py"
+    if features.has_proc():
+        place.write_text(poorer(place.read_text()))
+    return path
+
+
 @pytest.fixture
-def poor(tmp_path: Path) -> Iterator[Running]:
+def poor(tmp_path: Path, installed: Path) -> Iterator[Running]:
     """A handler there, with a limit of its memory, in a data dir whose path is longer than a socket's address may be."""
     directory = tmp_path / ("d" * 100)
     directory.mkdir()
-    world = Poor(directory)
+    world = Poor(directory, installed)
     source = directory / "chameleon.py"
     source.write_text(LIMITED + Path(__file__).with_name("chameleon.py").read_text())
     world.node("node1")

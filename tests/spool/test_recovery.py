@@ -118,14 +118,21 @@ def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spoo
 
 
 DYING = """
+# Forks, for each number that it reads, what ends before so many operations, and says with which code it ended.
 import os, sys
 from pathlib import Path
 from nectar.api.computation import ComputationResult
 from nectar.spool.spool import Spool
 from tests.spool.conftest import whole
 
-directory, fatal = Path(sys.argv[1]), int(sys.argv[2])
-made = 0
+directory, fatal, made = Path(sys.argv[1]), 0, 0
+for line in sys.stdin:
+    if (dying := os.fork()) == 0:
+        fatal = int(line)
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(dying, 0)[1]), flush=True)
+else:
+    sys.exit()
 
 def before(event, arguments):
     global made
@@ -147,23 +154,27 @@ os._exit(0)
 
 def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(directory: Path) -> None:
     """A process ends before its n-th file operation, for every n; the next one must come to one right answer, and leave nothing."""
-    for fatal in range(1, 100):
-        put(directory, "a1", "abc")
-        ended = subprocess.run([sys.executable, "-c", DYING, str(directory), str(fatal)], timeout=60, check=False).returncode
-        assert ended in (0, 9)
-        spool = Spool.open(directory, max_bytes=MAX_BYTES)
-        questions = resumed(spool)
-        fresh = spool.claim("a1", 0.0)
-        if isinstance(fresh, Question):
-            questions.append(fresh)
-        assert len(questions) <= 1
-        for question in questions:
-            spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
-        assert spool.settle().problems == []
-        spool.close()
-        assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 6}
-        assert names(directory) == ["a1.complete"]
-        (directory / "a1.complete").unlink()
-        if ended == 0:
-            break
+    command = [sys.executable, "-c", DYING, str(directory)]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+        for fatal in range(1, 100):
+            put(directory, "a1", "abc")
+            print(fatal, file=parent.stdin, flush=True)
+            ended = int(parent.stdout.readline())
+            assert ended in (0, 9)
+            spool = Spool.open(directory, max_bytes=MAX_BYTES)
+            questions = resumed(spool)
+            fresh = spool.claim("a1", 0.0)
+            if isinstance(fresh, Question):
+                questions.append(fresh)
+            assert len(questions) <= 1
+            for question in questions:
+                spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
+            assert spool.settle().problems == []
+            spool.close()
+            assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 6}
+            assert names(directory) == ["a1.complete"]
+            (directory / "a1.complete").unlink()
+            if ended == 0:
+                break
     assert fatal > 8, "it ended before few operations only: is anything still counted?"
