@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
 import nox
-from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent
 REPORTS = ROOT / ".nox" / "reports"
@@ -23,33 +21,24 @@ nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "layers", "tests", "newest", "lowest", "elsewhere", "examples", "package"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "lowest", "elsewhere", "package"]
 
 DEFAULT, MIDDLE, NEWEST = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
-HANDLERS = [str(folder.relative_to(ROOT)) for folder in sorted((ROOT / "examples").iterdir()) if any(folder.iterdir())] + [TEMPLATE]
 BUILT: list[Path] = []
-ANEW = "NECTAR_TEST_ANEW"
-"""Where it is set, each command of a test is started anew, and none forked from an interpreter that has imported it."""
-OF_PYTHON = [
-    *("tests/units", "tests/spool", "tests/manage", "tests/runtime", "tests/examples"),
+OF_VERSIONS = [
+    *("tests/units", "tests/spool", "tests/manage", "tests/runtime"),
     *(
         f"tests/test_{name}.py"
         for name in ("computation", "hookspecs", "isolation", "marking", "processes", "protocol", "settings", "testing")
     ),
-    *(f"tests/cli/test_{name}.py" for name in ("command_line", "launch", "stop", "test", "view")),
-]
-"""Tests of what an interpreter has a part in."""
-OF_LIBRARIES = [
-    *(f"tests/test_{name}.py" for name in ("hookspecs", "testing", "isolation")),
-    *("tests/runtime/test_hooks.py", "tests/runtime/test_answers.py", "tests/units/test_watcher.py"),
-    *(f"tests/cli/test_{name}.py" for name in ("command_line", "new", "test", "view", "logs")),
+    *(f"tests/cli/test_{name}.py" for name in ("command_line", "logs", "new", "test", "view")),
     *(
         f"tests/environments/test_{name}.py"
         for name in ("artifacts", "extras", "packages", "passing", "pythons", "settings_of_uv", "single_files")
     ),
 ]
-"""Tests of what click, pluggy, tomli-w, uv and watchdog have a part in."""
+"""Tests of what an interpreter has a part in, or one of click, pluggy, tomli-w, uv and watchdog."""
 OF_SYSTEM = [
     "tests/soak/test_kills.py::test_kills_at_random_moments",
     *("tests/runtime/test_life.py", "tests/runtime/test_answers.py"),
@@ -112,51 +101,22 @@ def tests(session: nox.Session) -> None:
     run_pytest(session)
 
 
-# Neither end of the bounds is tried with each Python: the oldest and the newest have the newest libraries, the one between the lowest.
-@nox.session(python=NEWEST)
-def newest(session: nox.Session) -> None:
-    """What a Python has a part in, with the newest one. What builds environments with uv is the same on each."""
-    session.install("--group", "test", wheel(session))
-    session.env[ANEW] = "1"
-    run_pytest(session, "-m", "not soak and not uv and not once", *OF_PYTHON)
+# Neither end of the bounds is tried with each Python: the oldest has the newest libraries, the newest the lowest.
+@nox.session(python=NEWEST if pythons.find(NEWEST) else DEFAULT)
+def lowest(session: nox.Session) -> None:
+    """What a Python or a library has a part in, with the newest and the lowest, and the checkout installed as a developer has it."""
+    session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
+    session.run("uv", "pip", "list")
+    run_pytest(session, "-m", "not soak and not once", *OF_VERSIONS)
 
 
 @nox.session(python=MIDDLE if pythons.find(MIDDLE) else DEFAULT)
-def lowest(session: nox.Session) -> None:
-    """What a library has a part in, with the lowest versions that the bounds allow, and the checkout installed as a developer has it."""
-    session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
-    session.run("uv", "pip", "list")
-    run_pytest(session, "-m", "not soak and not once", *OF_LIBRARIES)
-
-
-@nox.session(python=DEFAULT)
 def elsewhere(session: nox.Session) -> None:
     """What the system has a part in, and a tenth of the kills, with nothing that Linux alone has: tests/elsewhere.py says what that is."""
     session.install("--group", "test", wheel(session))
     session.run("python", "-m", "tests.elsewhere")
     session.env["NECTAR_SOAK"] = "0.1"
     run_pytest(session, *OF_SYSTEM)
-
-
-@nox.session(python=DEFAULT)
-@nox.parametrize("handler", HANDLERS, ids=[Path(handler).name for handler in HANDLERS])
-def examples(session: nox.Session, handler: str) -> None:
-    """One handler's own tests, in the environment that its author would have."""
-    session.install(wheel(session))
-    folder = Path(session.create_tmp()) / Path(handler).name
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / handler, folder, ignore=LEFT_OUT)
-    data_dir = folder.with_name("data")
-    if not (folder / "pyproject.toml").exists():
-        for file in folder.glob("*.py"):
-            session.run("nectar", "--data-dir", str(data_dir), "test", str(file))
-        return
-    wanted = SpecifierSet(tomllib.loads((folder / "pyproject.toml").read_text())["project"]["requires-python"])
-    if not any(pythons.find(version) for version in pythons.SUPPORTED if f"{version}.99" in wanted):
-        session.skip(f"no Python here is {wanted}")
-    session.run("nectar", "--data-dir", str(data_dir), "dev", str(folder))
-    without = dict.fromkeys(("VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT"))  # nox's, which are not the author's
-    session.run("uv", "run", "--directory", str(folder), "pytest", *report(session), env=without)
 
 
 @nox.session(python=DEFAULT)

@@ -1,14 +1,18 @@
-"""Every example, launched as an operator would, and asked. Their own tests run in ``nox -s examples``."""
+"""Every example, launched as an operator would, and asked; and its own tests, and the template's, in the environment that an author has."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.manage.uv.uv import find_uv
 from nectar.testing.sample import sample
 from tests import pythons
 from tests.web import serving
@@ -20,7 +24,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+WITH_TESTS = [*(folder.parent for folder in sorted(EXAMPLES.glob("*/tests"))), ROOT / "handlers-template"]
+NEWER = next((version for version in ("3.13", "3.12") if pythons.find(version)), "3.12")
+"""Which Python an example that wants one after 3.11 is given."""
+LEFT_OUT = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache", "uv.lock", "dist")
 
 
 def ask(world: World, query: str, *, alias: str = "alice", **fields: Any) -> dict[str, Any]:
@@ -45,6 +54,21 @@ def service() -> Iterator[str]:
 
     with serving(Service) as place:
         yield f"http://{place}/"
+
+
+@pytest.mark.parametrize("handler", WITH_TESTS, ids=[folder.name for folder in WITH_TESTS])
+def test_its_own_tests_pass(world: World, handler: Path) -> None:
+    folder = world.directory / handler.name
+    shutil.copytree(handler, folder, ignore=LEFT_OUT)
+    path = pythons.path_with(NEWER if handler.name == "pins_new" else "3.11")
+    world.run("dev", folder, env={"PATH": path})
+    # What selects an environment or a Python here is not the author's.
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT"))
+    }
+    command = [str(find_uv()), "run", "--directory", str(folder), "pytest", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env={**variables, "PATH": path}, timeout=100)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("path", ["query_length", "single_file/query_length.py"])
@@ -76,7 +100,7 @@ def test_warm_model_is_loaded_once_and_looks_after_every_answer(world: World) ->
 
 
 def test_opposite_pins_run_side_by_side(world: World) -> None:
-    path = pythons.path_with(next((version for version in ("3.13", "3.12") if pythons.find(version)), "3.12"), "3.11")
+    path = pythons.path_with(NEWER, "3.11")
     for example, alias in (("pins_old", "alice"), ("pins_new", "bob")):
         world.node(alias)
         world.run("launch", EXAMPLES / example, "--attach", alias, env={"PATH": path})
