@@ -33,6 +33,16 @@ def test_version_imports_no_verb_and_no_package_of_a_build(world: World) -> None
     assert not imported & {"tomllib", "tomli_w", "uv", "pluggy", "watchdog", "importlib.metadata", "subprocess", "hashlib"}
 
 
+def test_verbs_that_build_nothing_import_nothing_of_a_build(world: World) -> None:
+    commands = [["view"], ["logs", "a"], ["attach", "a", "alice"], ["detach", "a", "alice"], ["stop", "a"], ["remove", "a"]]
+    program = f"import sys; from nectar.cli.boundary import run; [run(each) for each in {commands}]; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=world.directory)
+    imported = set(ended.stdout.splitlines()[-1].split())
+    assert {f"nectar.cli.commands.{verb}" for verb, *_ in commands} <= imported
+    assert not {name for name in imported if name.startswith(("nectar.manage.environment", "nectar.manage.source"))}
+    assert not imported & {"tomllib", "tomli_w", "uv", "shutil", "tempfile", "subprocess", "hashlib"}
+
+
 def test_help_names_every_verb(world: World) -> None:
     shown = world.run("--help").stdout
     assert all(f"  {verb} " in shown for verb in VERBS)

@@ -8,7 +8,6 @@ import click
 
 from nectar.errors import NectarError, from_system
 from nectar.manage.handlers import handlers
-from nectar.manage.source.extras import check as check_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +17,17 @@ if TYPE_CHECKING:
     from nectar.manage.handlers.registry import Record
 
 
+def _check_extra(name: str) -> str:
+    from nectar.manage.source import extras  # which verbs that build nothing do without
+
+    return extras.check(name)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 extra_option = click.option(
     "--extra",
     "extras",
-    type=check_extra,
+    type=_check_extra,
     multiple=True,
     metavar="NAME",
     help="One of the project's optional dependencies, too; may be repeated.",

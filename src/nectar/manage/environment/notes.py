@@ -11,7 +11,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -136,6 +135,8 @@ def _digest(place: Path, status: os.stat_result) -> str | None:
 
 
 def _part(place: Path) -> None:
+    import shutil  # which commands that build nothing do without
+
     aside = place.with_name(".nectar-part")
     shutil.copy2(place, aside)
     aside.replace(place)

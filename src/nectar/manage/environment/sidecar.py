@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +47,9 @@ def provide_runtime(home: Home, python_minor: str) -> Path:
         return target
     else:
         return target
+    import shutil  # slow to import, and not needed where the directory is there
+    import tempfile
+
     try:
         home.create()
         files = dict(_files(minor))
@@ -121,7 +122,7 @@ def _compiled(minor: str) -> Iterator[tuple[str, bytes]]:
 
 def _metadata() -> Iterator[tuple[str, bytes]]:
     """Our dist-info, as it is installed; a checkout that is only on the path gets the least that makes one."""
-    import importlib.metadata  # which is not needed where the directory is there
+    import importlib.metadata
 
     place = f"{META}/bee_hive_nectar-{nectar.__version__}.dist-info"
     try:

@@ -9,7 +9,6 @@ import codecs
 import errno
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +116,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 
     :raises ValueError: it is not TOML, or nested as nothing is that a person wrote.
     """
+    import tomllib  # which commands that read no project do without, as most do
+
     if sum(found[0].count(".") ** 2 for found in _DOTTED.finditer(text)) > _DOTTED_LIMIT:
         raise ValueError("its dotted keys are too long")
     try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from nectar import namelock
 from nectar.errors import NectarError
 from nectar.manage.daemon import given
-from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, registry
 from nectar.protocol import ask
 from nectar.settings import Settings
@@ -53,6 +52,8 @@ class Detail:
 
 def look(home: Home, name: str) -> Detail:
     """:raises NotFoundError: there is no such handler."""
+    from nectar.manage.environment import drift, generations  # which a list of handlers does without
+
     record = handlers.look(home, name)
     unknown = _unknown(home, name, record)
     built = record.environment != "" and unknown is None
@@ -99,6 +100,8 @@ def find_failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
 def _unknown(home: Home, name: str, record: Record) -> str | None:
     if record.is_newer:
         return registry.newer(home, name).message
+    from nectar.manage.environment import drift, generations
+
     if generations.is_newer(home, record.environment):
         return drift.newer(home, name, record.environment).message
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -106,10 +107,10 @@ def _mark(home: Home, name: str) -> Path:
 def _left(home: Home) -> dict[str, list[Path]]:
     """The files beside those that are read, by the handler's name."""
     found: dict[str, list[Path]] = {}
-    for path in home.handlers.glob("*.env.*"):
-        match = _BESIDE.fullmatch(path.name)
-        if match is not None and NAME_PATTERN.fullmatch(match[1]):
-            found.setdefault(match[1], []).append(path)
+    names = os.listdir(home.handlers) if home.handlers.is_dir() else []
+    for match in filter(None, map(_BESIDE.fullmatch, names)):
+        if NAME_PATTERN.fullmatch(match[1]):
+            found.setdefault(match[1], []).append(home.handlers / match[0])
     return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import subprocess
 from contextlib import suppress
@@ -232,6 +231,8 @@ def _run(*arguments: str, top: Path, more: Mapping[str, str], given: str = "") -
 
     :raises EnvironmentFailedError: there is none, or it takes too long.
     """
+    import shutil  # which a source outside of git's repositories does without
+
     environ = {**select_variables(os.environ), **more}
     binary = shutil.which("git", path=environ["PATH"])
     if binary is None:

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
-
-import tomli_w
 
 from nectar.errors import UsageError
 
@@ -93,6 +89,8 @@ def hand_to_uv(requirement: str, login: str, directory: Path, others: Path, envi
     :param others: where uv keeps the logins that a person gave it, which go on to count.
     :param environ: the variables that uv would get.
     """
+    import tomli_w  # which who only redacts does without
+
     found = re.fullmatch(_ADDRESS, remove(requirement))
     rest = found and re.fullmatch(_REST, found["rest"])
     assert found and rest, "it was parsed before"
@@ -111,6 +109,8 @@ def hand_to_uv(requirement: str, login: str, directory: Path, others: Path, envi
 
 def _to_git(place: str, user: str, password: str, file: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The same for git: a helper for this host alone, and none of the person's own for it."""
+    import shlex
+
     _private(file, place.replace("://", f"://{_quoted(user)}:{_quoted(password)}@") + "\n")
     count = environ.get("GIT_CONFIG_COUNT", "")
     first = int(count) if count.isdigit() else 0
@@ -125,6 +125,8 @@ def _quoted(text: str) -> str:
 
 
 def _stored(directory: Path) -> list[dict[str, object]]:
+    import tomllib
+
     try:
         found = tomllib.loads((directory / "credentials.toml").read_text(encoding="utf-8")).get("credential")
     except (OSError, ValueError):
