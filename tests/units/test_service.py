@@ -257,6 +257,15 @@ def test_what_belongs_to_the_name_is_made_anew_within_a_second(make: Make, what:
     assert served.stops == []
 
 
+def test_what_was_let_go_of_is_not_made_anew(make: Make) -> None:
+    served = make()
+    served.begin()
+    served.service.close()
+    served.stage.go(5)
+    assert served.log()[-1] == "INFO    stopped"
+    assert not served.home.socket("h").exists()
+
+
 @pytest.mark.parametrize(("back", "lost"), [(0.2, False), (0.79, False), (0.81, True), (None, True)])
 def test_a_name_that_is_missed_twice_is_lost(make: Make, back: float | None, lost: bool) -> None:
     """It is looked at each second, and once more 0.3 s after it was missed."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.runtime.daemon.aliases.alias import Alias
     from nectar.runtime.daemon.control import Reply
-    from nectar.runtime.daemon.loop import Loop
+    from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.pool import Pool
     from nectar.settings import Settings
     from nectar.spool.claims import Question
@@ -72,6 +72,7 @@ class Service:
         self._state = state
         self._serving = False
         self._missed = False
+        self._next_look: Timer | None = None
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
         try:
@@ -97,7 +98,7 @@ class Service:
         self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, handler)
         self.printed(early)
         self._loop.later(TICK, self._tick)
-        self._loop.later(TICK, self._keep)
+        self._next_look = self._loop.later(TICK, self._keep)
         self._aliases.sync()
 
     def pump(self) -> None:
@@ -117,6 +118,8 @@ class Service:
 
     def close(self) -> None:
         """Let go of everything but the name, which goes with the process."""
+        if self._next_look is not None:  # it may be due in the same turn of the loop, and would make the socket anew
+            self._next_look.cancel()
         self._aliases.close()
         self._control.close()
         self._journal.info("stopped")
@@ -191,7 +194,7 @@ class Service:
             elif missed:
                 self._robbed(loss)
         finally:
-            self._loop.later(AGAIN if self._missed and not missed else TICK, self._keep)
+            self._next_look = self._loop.later(AGAIN if self._missed and not missed else TICK, self._keep)
 
     def _restore(self, what: str, keep: Callable[[], bool]) -> None:
         try:
