@@ -72,7 +72,7 @@ def test_it_is_rotated_before_the_line_with_which_it_would_have_five_mebibytes(l
 
 
 def test_of_three_files_the_oldest_is_gone_and_no_line_is_in_two(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log.file, "maxBytes", 1000)
+    monkeypatch.setattr(log.file, "most", 1000)
     log.fill(range(200), 100)
     assert texts(log.before) + texts(log.path) == [str(number) for number in range(189, 200)]
     assert sorted(log.path.parent.iterdir()) == [log.path, log.before]
@@ -87,7 +87,7 @@ def test_a_line_that_is_longer_than_a_log_is_one_all_the_same(log: Log) -> None:
 
 
 def test_both_are_for_this_user_alone(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log.file, "maxBytes", 1000)
+    monkeypatch.setattr(log.file, "most", 1000)
     log.fill(range(11), 100)
     assert [path.stat().st_mode & 0o777 for path in (log.path, log.before)] == [0o600, 0o600]
 
@@ -101,18 +101,41 @@ def test_where_no_file_of_so_many_bytes_may_be_written_it_is_rotated_at_half_of_
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (limit, resource.RLIM_INFINITY))
     log = Log(tmp_path / "h.log")
     log.close()
-    assert log.file.maxBytes == most
+    assert log.file.most == most
 
 
 @pytest.mark.parametrize("in_the_way", ["a directory", "a full one"])
 def test_one_that_cannot_be_rotated_goes_on(log: Log, in_the_way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log.file, "maxBytes", 100)
+    monkeypatch.setattr(log.file, "most", 100)
     log.before.mkdir()
     if in_the_way == "a full one":
         (log.before / "file").touch()
     for number in range(20):
         log.say(str(number))
     assert texts(log.path) == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "another's", "a directory"])
+def test_it_is_not_rotated_while_its_name_is_not_its_own(
+    tmp_path: Path, log: Log, in_its_place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log.file, "most", 100)
+    log.say("one")
+    aside = log.path.rename(tmp_path / "aside")
+    if in_its_place == "another's":
+        log.path.write_text("another's\n")
+    elif in_its_place == "a directory":
+        log.path.mkdir()
+    for text in ("two", "three", "four"):
+        log.say(text)
+    assert texts(aside) == ["one", "two", "three", "four"]
+    assert not log.before.exists()
+
+
+def test_what_cannot_be_written_as_a_line_ends_nobody(log: Log) -> None:
+    log.journal.info("%d", "no number")
+    log.say("after")
+    assert texts(log.path) == ["after"]
 
 
 # --- a file that is another
