@@ -72,7 +72,7 @@ def test_a_daemon_that_serves_imports_nothing_more(fresh: World) -> None:
     package.write_text(package.read_text() + SPY.format(file=str(imported)))
     fresh.run("start", running.name)
     before = imported.read_text()
-    assert "watchdog.observers" in before
+    assert "nectar.runtime.daemon.control" in before
     put_through_everything(running, node)
     worker = node.ask("pid")["result"]["value"]
     node.put("dies", "kill")

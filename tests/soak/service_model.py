@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from nectar.runtime.daemon.aliases.watcher import Hint
+    from nectar.runtime.daemon.aliases.hints import Hint
     from nectar.runtime.daemon.job import Failure
 
 ALIASES = ("one", "two", "three")

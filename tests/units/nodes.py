@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.runtime.daemon.aliases.alias import Alias
-    from nectar.runtime.daemon.aliases.watcher import Hint
+    from nectar.runtime.daemon.aliases.hints import Hint
     from nectar.runtime.daemon.loop import Loop
     from nectar.spool.claims import Question
     from nectar.spool.spool import Spool

@@ -15,7 +15,8 @@ from watchdog.events import DirDeletedEvent, DirMovedEvent, FileClosedEvent, Fil
 from watchdog.observers.polling import PollingObserver
 
 from nectar import features
-from nectar.runtime.daemon.aliases import watcher as watcher_module
+from nectar.runtime.daemon.aliases import observed
+from nectar.runtime.daemon.aliases.observed import Observed
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.loop import Loop
 from tests import needs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from nectar.runtime.daemon.aliases.watcher import Hint
+    from nectar.runtime.daemon.aliases.hints import Hint
 
 
 class Backend:
@@ -192,8 +193,8 @@ class Real:
 def real(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
     """With inotify where it is; with what stands in for it; and with that as it is where not even the system tells of files."""
     if request.param == "polling":
-        monkeypatch.setattr(watcher_module, "Observer", lambda: PollingObserver(timeout=0.05))
-    made = Real(None if request.param == "system" else watcher_module._Observed)
+        monkeypatch.setattr(observed, "Observer", lambda: PollingObserver(timeout=0.05))
+    made = Real(None if request.param == "system" else Observed)
     yield made
     made.watcher.close()
 
@@ -252,7 +253,9 @@ def test_where_more_happened_than_the_kernel_keeps_all_is_looked_at(tmp_path: Pa
         slow.wait(60)
         told.append(hint[1])
 
-    backend = watcher_module._Inotify(tell)
+    from nectar.runtime.daemon.aliases.inotify import Inotify
+
+    backend = Inotify(tell)
     try:
         backend.add(1, str(tmp_path))
         here, there = tmp_path / "a.pending", tmp_path / "b.pending"
@@ -289,21 +292,18 @@ def test_where_more_happened_than_the_kernel_keeps_all_is_looked_at(tmp_path: Pa
 )
 def test_what_is_told_of_an_event_of_any_system(event: FileSystemEvent, told: bytes | None) -> None:
     hints: list[Hint] = []
-    watcher_module._Handler(hints.append, 7, "/d").dispatch(event)
+    observed._Handler(hints.append, 7, "/d").dispatch(event)
     assert hints == ([] if told is None else [(7, told)])
 
 
-@pytest.mark.parametrize("backend", ["_Inotify", "_Observed"])
+@pytest.mark.parametrize("begin", [pytest.param(None, marks=needs.inotify), Observed])
 def test_without_a_thread_nothing_is_watched_until_there_is_one(
-    directory: int, monkeypatch: pytest.MonkeyPatch, backend: str
+    directory: int, monkeypatch: pytest.MonkeyPatch, begin: Any
 ) -> None:
-    if backend == "_Inotify" and not watcher_module.INOTIFY:
-        pytest.skip("there is no inotify")
-
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    watcher = Watcher(Loop(Clock(), Looking()), getattr(watcher_module, backend))
+    watcher = Watcher(Loop(Clock(), Looking()), begin)
     with monkeypatch.context() as without:
         without.setattr(threading.Thread, "start", refuse)
         assert watcher.add(directory, lambda _name: None) is None

@@ -1,0 +1,70 @@
+"""Hints where there is no inotify: watchdog's ``Observer`` knows what else there is."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from watchdog.events import (
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from nectar.runtime.daemon.aliases.hints import may_ask, short_of_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.runtime.daemon.aliases.hints import Hint
+
+
+class Observed:
+    """Some systems tell that a file was made, and not that it is whole: the patience with half-written questions covers that."""
+
+    ASKED: ClassVar[list[type[FileSystemEvent]]] = [
+        *(FileCreatedEvent, FileClosedEvent, FileMovedEvent),
+        *(DirDeletedEvent, DirMovedEvent),
+    ]
+
+    def __init__(self, tell: Callable[[Hint], None]) -> None:
+        self._tell = tell
+        with short_of_threads():
+            self._observer = Observer()
+            self._observer.start()
+
+    def add(self, number: int, path: str) -> Any:
+        with short_of_threads():
+            return self._observer.schedule(_Handler(self._tell, number, path), path, event_filter=self.ASKED, follow_symlink=True)
+
+    def remove(self, watch: Any) -> None:
+        self._observer.unschedule(watch)
+
+    def alive(self) -> bool:
+        return self._observer.is_alive()
+
+    def close(self) -> None:
+        self._observer.stop()
+
+
+class _Handler(FileSystemEventHandler):
+    """Of what happens in a directory, our claims, our answers and what a node reads are most: only what may ask is told."""
+
+    def __init__(self, tell: Callable[[Hint], None], number: int, path: str) -> None:
+        self._tell = tell
+        self._number = number
+        self._path = path
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.is_directory:
+            if os.fsdecode(event.src_path) == self._path:  # it is gone
+                self._tell((self._number, b""))
+            return
+        name = os.path.basename(os.fsencode(event.dest_path or event.src_path))
+        if may_ask(name):
+            self._tell((self._number, name))
