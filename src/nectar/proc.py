@@ -72,10 +72,12 @@ def _proc_is_ours() -> bool:
 def read_variables(pid: int) -> dict[str, str]:
     """The variables of a process that are ours; none where it has ended, or is somebody else's."""
     try:
-        pairs = Path(f"{features.PROC}/{pid}/environ").read_bytes().split(b"\0")
+        told = _read(f"{features.PROC}/{pid}/environ")
     except OSError:
         return {}
-    ours = (pair.partition(b"=") for pair in pairs if pair.startswith(b"NECTAR_"))
+    if b"NECTAR_" not in told:  # as of nearly all, when one of ours is looked for among them
+        return {}
+    ours = (pair.partition(b"=") for pair in told.split(b"\0") if pair.startswith(b"NECTAR_"))
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in ours}
 
 
@@ -117,7 +119,12 @@ def read_start(pid: int) -> str:
 def _stat(pid: int) -> list[str]:
     """Its state, its parent and what else the kernel tells of it; nothing where there is none, or only what is left of one."""
     try:
-        fields = Path(f"{features.PROC}/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = _read(f"{features.PROC}/{pid}/stat").decode(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
     return [] if fields[:1] in ([], ["Z"], ["X"]) else fields
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()

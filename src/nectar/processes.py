@@ -6,15 +6,13 @@ A PID alone proves nothing, because it may be somebody else's by now: its start 
 from __future__ import annotations
 
 import os
-import re
 import select
 import signal
 import time
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nectar import features, proc
 
@@ -39,7 +37,6 @@ The daemon is ``{PID}-{start time}-{PID namespace}``; a PID says something in it
 DAEMON = "NECTAR_DAEMON"
 """In the environment of each daemon: what marks its handler."""
 
-_KINDS_WITHOUT_INODES = re.compile(r"overlay|fuse.*")
 _PAUSE = 0.02
 """Seconds between two looks at processes that were killed."""
 
@@ -218,8 +215,7 @@ class Process:
         return bool(poller.poll(seconds * 1000))
 
 
-@dataclass(frozen=True)
-class _Daemon:
+class _Daemon(NamedTuple):
     """Whom a mark names.
 
     :ivar namespace: the PID namespace in which it has that PID; empty where 0.1.0 wrote the mark, or it could not be read.
@@ -249,7 +245,8 @@ def _identity(data_dir: str | Path) -> bytes:
         status = os.stat(path)
     except OSError:
         return path
-    lasting = not _KINDS_WITHOUT_INODES.fullmatch(_kind_of_file_system(status.st_dev))
+    kind = _kind_of_file_system(status.st_dev)
+    lasting = kind != "overlay" and not kind.startswith("fuse")
     return b"%d:%b" % (status.st_dev, b"%d" % status.st_ino if lasting else path)
 
 
