@@ -87,7 +87,7 @@ def test_an_assignment_is_read_back_from_json() -> None:
         name="n",
         data_dir="/d",
         loading=Loading(
-            python="/p", entry=EntryPoint("h", "m:f"), directory="/s", plugins=[EntryPoint("a", "b:c")], variables={"PATH": "/bin"}
+            python="/p", entry=EntryPoint("h", "m:f"), directory="/s", plugins=(EntryPoint("a", "b:c"),), variables={"PATH": "/bin"}
         ),
         settings={"workers": 2},
     )

@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import ownership
 from nectar.errors import NotFoundError, UsageError
@@ -92,8 +91,7 @@ def find_user_home(environ: Mapping[str, str]) -> Path | None:
         return None
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(NamedTuple):
     """One data dir.
 
     :ivar data_dir: absolute.

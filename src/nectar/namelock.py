@@ -12,8 +12,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import nectar
 from nectar import ownership, proc, processes
@@ -32,8 +31,7 @@ NAMED = 0.3
 """Seconds for a daemon that holds the lock to end, where it is about to."""
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(NamedTuple):
     """The daemon that holds a name's lock.
 
     :ivar pid: as it wrote into the lock's file; None where it has not done so, or it cannot be read.

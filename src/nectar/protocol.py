@@ -28,16 +28,15 @@ After that a request on the socket is one line, ``{"schema": 1, "do": "status" |
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import socket
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import address
 from nectar.errors import UnresponsiveError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SCHEMA = 1
@@ -52,8 +51,7 @@ class EntryPoint(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loading:
+class Loading(NamedTuple):
     """All that a worker needs to load a handler.
 
     :ivar python: the environment's interpreter.
@@ -67,13 +65,12 @@ class Loading:
     python: str
     entry: EntryPoint
     directory: str
-    plugins: list[EntryPoint] = field(default_factory=list)
+    plugins: Sequence[EntryPoint] = ()
     snapshot: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     """All that a daemon is told at its start.
 
     :ivar name: the handler's.
@@ -84,19 +81,19 @@ class Assignment:
     name: str
     data_dir: str
     loading: Loading
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = {}
 
     def to_mapping(self) -> dict[str, Any]:
         """The fields by name. In ``loading``, ``entry`` is the entry point's value and ``handler`` its name, and ``plugins`` are pairs."""
-        fields = dataclasses.asdict(self)
-        return {**fields, "loading": {**fields["loading"], "entry": self.loading.entry.value, "handler": self.loading.entry.name}}
+        entry = {"entry": self.loading.entry.value, "handler": self.loading.entry.name}
+        return {**self._asdict(), "loading": {**self.loading._asdict(), **entry}}
 
     @classmethod
     def from_mapping(cls, fields: dict[str, Any]) -> Assignment:
         """:raises KeyError, TypeError: the fields are not those of an assignment of this version."""
         loading = dict(fields["loading"])
         loading["entry"] = EntryPoint(loading.pop("handler"), loading["entry"])
-        loading["plugins"] = [EntryPoint(name, value) for name, value in loading["plugins"]]
+        loading["plugins"] = tuple(EntryPoint(name, value) for name, value in loading["plugins"])
         return cls(name=fields["name"], data_dir=fields["data_dir"], loading=Loading(**loading), settings=fields["settings"])
 
 
@@ -115,7 +112,7 @@ def decode(line: bytes) -> dict[str, Any]:
     :raises NewerMessageError: it is one of a newer nectar.
     :raises ValueError: it is none, or of another schema.
     """
-    message = json.loads(line)
+    message = json.loads(line.decode())
     if not isinstance(message, dict) or type(message.get("schema")) is not int or message["schema"] < SCHEMA:
         raise ValueError("it is not a message of this version")
     if message["schema"] > SCHEMA:

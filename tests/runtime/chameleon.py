@@ -1,6 +1,7 @@
 """A handler that does what its question says, for tests of what stands around a handler."""
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -21,6 +22,10 @@ def chameleon(comp: Computation) -> int:
 
 def number(text: str) -> int:
     return int(text)
+
+
+def collects(_text: str) -> int:
+    return int(gc.isenabled())
 
 
 def sleep(text: str) -> int:
@@ -160,6 +165,7 @@ def where(_text: str) -> int:
 
 WAYS = {
     "number": number,
+    "collects": collects,
     "sleep": sleep,
     "spin": spin,
     "native": native,

@@ -33,6 +33,10 @@ def test_a_question_that_was_there_before_is_answered_at_the_attach(chameleon: R
     assert node.answer("early")["result"] == {"value": 5}
 
 
+def test_the_garbage_of_a_handler_is_collected(chameleon: Running) -> None:
+    assert chameleon.attached().ask("collects")["result"] == {"value": True}
+
+
 def test_twenty_aliases_at_once(chameleon: Running) -> None:
     nodes = [chameleon.node() for _ in range(20)]
     chameleon.attach(*nodes)

@@ -108,14 +108,14 @@ class Reader:
         return header, body
 
 
-def receive(recv: Callable[[int], bytes], reader: Reader) -> tuple[dict[str, Any], bytes] | None:
+def receive(read: Callable[[int], bytes], reader: Reader) -> tuple[dict[str, Any], bytes] | None:
     """Wait for a frame, and return its header and body; None when the other side has closed the channel.
 
-    :param recv: the method of a socket; what it raises comes out.
+    :param read: gives some bytes, as many as it is given at most; what it raises comes out.
     :raises FrameError: what came is none.
     """
     while (whole := reader.next()) is None:
-        piece = recv(1 << 16)
+        piece = read(1 << 16)
         if not piece:
             return None
         reader.feed(piece)

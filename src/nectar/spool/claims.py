@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from nectar.api.computation import Computation
@@ -18,8 +17,7 @@ def make_token() -> str:
     return os.urandom(8).hex()
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A question that this process has taken."""
 
     comp_id: str
@@ -38,8 +36,7 @@ class Claim:
         return f"{self.comp_id}.{self.attempt}.{self.token}"
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is inside a claim.
 
     :ivar raw: the file's bytes; empty where it was too large to be read.
@@ -59,8 +56,7 @@ class Question:
     late: bool = False
 
 
-@dataclass(frozen=True)
-class Later:
+class Later(NamedTuple):
     """A file that is not whole yet.
 
     :ivar seconds: when to look again.

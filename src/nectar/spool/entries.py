@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nectar.regular import NotRegularError, open_regular, read_up_to
 
@@ -22,8 +22,7 @@ class NotAQuestionError(Exception):
     """A link, a directory, a device, a name that is too long: left alone. The message says which."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """A file's bytes, as far as they are of interest.
 
     :ivar too_large: whether there are more than a question may have; none are kept then.

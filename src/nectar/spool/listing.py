@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import heapq
 import os
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.api.computation import ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, no_question, read
@@ -23,8 +22,7 @@ LOOKED_AT_ONCE = 32
 """Answers that may be read and removed in one go."""
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """What a directory was found to have.
 
     :ivar questions: the oldest, by id, oldest first, each with when its inode was changed last, in nanoseconds.

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.spool.claims import make_token
 from nectar.spool.entries import COMPLETE
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from nectar.spool.place import Place
 
 
-@dataclass
-class Settled:
+class Settled(NamedTuple):
     """What became of answers that were owed.
 
     :ivar published: claims that are no more, each with the status of its answer.
@@ -33,13 +31,12 @@ class Settled:
     :ivar problems: why others are still owed.
     """
 
-    published: list[tuple[Claim, str]] = field(default_factory=list)
-    lost: list[tuple[Claim, str]] = field(default_factory=list)
-    problems: list[OSError] = field(default_factory=list)
+    published: list[tuple[Claim, str]]
+    lost: list[tuple[Claim, str]]
+    problems: list[OSError]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What is to be in a claim, and then to be published.
 
     :ivar mode: permission bits of the question's file, and ``group`` its group: those of the answer's follow them.
@@ -51,15 +48,13 @@ class Answer:
     group: int
 
 
-@dataclass(frozen=True)
-class Unwritten:
+class Unwritten(NamedTuple):
     """An answer that is nowhere on disk."""
 
     answer: Answer
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """An answer that is in its claim.
 
     :ivar doubtful: whether it may have been published though the system said that it was not.
@@ -115,7 +110,7 @@ class Answers:
         :param held: all claims that are held: they are lost with ``.nectar``, and their answers are not.
         :param last: whether what is not on disk after this never will be.
         """
-        settled = Settled(lost=self._lost)
+        settled = Settled([], self._lost, [])
         self._lost = []
         claims = [*islice(self._owed, limit)] if only is None else [only] if only in self._owed else []
         if not claims:

@@ -16,6 +16,7 @@ Any step may be followed by the last one: a failure is told to who started it un
 from __future__ import annotations
 
 import enum
+import gc
 import os
 import signal
 import sys
@@ -71,6 +72,8 @@ def main() -> None:
     from nectar.runtime.daemon import foreseen
 
     foreseen.rehearse()
+    gc.freeze()
+    gc.enable()
     try:
         loop.run(daemon.pump)
     except BaseException as error:
@@ -166,7 +169,7 @@ class Daemon:
 
     def _give_up(self, kind: str, failure: Failure) -> None:
         printed = [line[:TOLD_CHARACTERS] for line in list(self._early)[-TOLD_LINES:]]
-        self._starter.say({"state": "failed", "kind": kind, **vars(failure), "printed": printed})
+        self._starter.say({"state": "failed", "kind": kind, **failure._asdict(), "printed": printed})
         self._stop(0)
 
     def _stop(self, timeout: float) -> None:

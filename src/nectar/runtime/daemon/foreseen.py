@@ -10,8 +10,8 @@ import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 import warnings  # noqa: F401 - for threads
 
-CODECS = ("ascii", "latin-1", "unicode_escape", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le", "utf-8-sig")
-"""What text is shown in, and what ``json`` may take bytes for. One that cannot be imported is unknown for good."""
+CODECS = ("ascii", "latin-1", "unicode_escape")
+"""What text is shown in. One that cannot be imported is unknown for good."""
 
 
 def rehearse() -> None:

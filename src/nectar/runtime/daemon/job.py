@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
@@ -16,8 +15,7 @@ LONGEST = 1e12
 """Seconds of a run, beyond which somebody has made them up."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a run.
 
     :ivar seconds: that the function ran; None where it is not known to have run.
@@ -31,8 +29,7 @@ class Outcome:
     traceback: str | None = None
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One run to be done.
 
     :ivar alias: whose question it is.
@@ -50,8 +47,7 @@ class Job:
     key: object = None
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a worker could not be made ready: the parts of a :class:`nectar.errors.NectarError`."""
 
     message: str

@@ -6,7 +6,6 @@ import heapq
 import itertools
 import selectors
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ LONGEST_WAIT = 3600.0
 """Seconds; the system takes no time of more than some weeks."""
 
 
-@dataclass(eq=False)
 class Timer:
     """A call that is to come."""
 
-    at: float
-    call: Callable[[], None]
-    cancelled: bool = False
+    def __init__(self, at: float, call: Callable[[], None]) -> None:
+        self.at = at
+        self.call = call
+        self.cancelled = False
 
     def cancel(self) -> None:
         self.cancelled = True

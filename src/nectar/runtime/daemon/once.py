@@ -15,6 +15,7 @@ One line of JSON comes on standard input: ``assignment``, ``computations`` (each
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -38,6 +39,8 @@ STOP_TIME = 1.0
 
 def main() -> None:
     """Run what standard input says, and end when it has closed or all is answered."""
+    gc.freeze()
+    gc.enable()
     inherited.settle_signals()
     order = decode(sys.stdin.buffer.readline())
     loop = Loop()
@@ -75,7 +78,7 @@ class Once:
         self._next()
 
     def failed(self, failure: Failure) -> None:
-        _tell("failed", kind="failed", **vars(failure))
+        _tell("failed", kind="failed", **failure._asdict())
         self._end()
 
     def printed(self, lines: list[str]) -> None:

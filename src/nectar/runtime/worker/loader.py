@@ -7,8 +7,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.api import hookspecs
 from nectar.api.decorator import is_handler
@@ -24,8 +23,7 @@ PRIVATE_PLUGGY = "_nectar_pluggy"
 """The name under which pluggy is loaded in a worker: ``pluggy`` is left to the handler's own environment."""
 
 
-@dataclass
-class Handler:
+class Handler(NamedTuple):
     """What was loaded.
 
     :ivar compute: from a computation to whatever the author's code returned.
@@ -33,9 +31,9 @@ class Handler:
     """
 
     compute: Callable[[Computation], object]
+    warnings: list[str]
     started: Callable[[], object] = lambda: None
     stopping: Callable[[], object] = lambda: None
-    warnings: list[str] = field(default_factory=list)
 
 
 def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
@@ -50,7 +48,7 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
     function, target = _find(entry)
     plugged, warnings = _import_plugins(plugins)
     if function is not None and target is None and not plugged:
-        return Handler(_direct(function), warnings=warnings)
+        return Handler(_direct(function), warnings)
     manager = _manager(pluggy)
     if function is not None:
         manager.register(_FunctionPlugin(_direct(function)), f"{entry} @handler")
@@ -67,7 +65,7 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
             f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl."
         )
     compute = hook.nectar_compute
-    return Handler(lambda comp: compute(computation=comp), hook.nectar_worker_started, hook.nectar_worker_stopping, warnings)
+    return Handler(lambda comp: compute(computation=comp), warnings, hook.nectar_worker_started, hook.nectar_worker_stopping)
 
 
 def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any]], list[str]]:

@@ -7,9 +7,9 @@ code prints goes to descriptors 1 and 2, which the daemon drains. Whatever the c
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,10 +33,12 @@ MAX_RAISED = 1000
 
 def main() -> NoReturn:
     """Serve the socket whose descriptor is the second argument, until the other side closes it."""
+    gc.freeze()
+    gc.enable()
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
     end = os._exit  # before the code can replace it
-    channel = Channel(socket.socket(fileno=descriptor), end)
+    channel = Channel(descriptor, end)
     status = 1
     try:
         status = Worker(channel).run()

@@ -269,7 +269,7 @@ class Aliases:
     def _wanted(self) -> list[str] | None:
         """The aliases that the registry gives this handler; None where it cannot be read, or has no record of it."""
         try:
-            record = json.loads(self._home.registry.read_bytes())[self._name]
+            record = json.loads(self._home.registry.read_bytes().decode())[self._name]
             return [name for name in record["attached_aliases"] if isinstance(name, str) and self._home.computations(name)]
         except (OSError, ValueError, KeyError, TypeError, RecursionError, NectarError):
             return None

@@ -6,7 +6,6 @@ minute it is listed regardless.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -136,7 +135,7 @@ class Waiting:
     def _judged(self, question: Question, arrived: float | None) -> Question:
         deadline = None if question.computation is None else question.computation.deadline
         late = deadline is not None and self._arrivals.waited(arrived, question.written, deadline)
-        return dataclasses.replace(question, late=late)
+        return question._replace(late=late)
 
     def _try(self, item: str | Claim, arrived: float | None) -> Question | None:
         now = self._loop.now()

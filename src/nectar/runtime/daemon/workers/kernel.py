@@ -8,8 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nectar import features, processes
 
@@ -27,8 +26,7 @@ BREATH = 0.05
 """Seconds until a descriptor is read again that could not be read for want of something."""
 
 
-@dataclass(frozen=True)
-class Spawned:
+class Spawned(NamedTuple):
     """A worker's process, and the daemon's ends of what leads to it.
 
     :ivar channel: a descriptor for frames both ways.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.workers.channel import Channel
@@ -37,7 +36,6 @@ class State(enum.Enum):
     DEAD = "dead"
 
 
-@dataclass(eq=False)
 class Worker:
     """One process.
 
@@ -51,21 +49,23 @@ class Worker:
     :ivar gone: whether it has ended: what still comes from it was sent before.
     """
 
-    kernel: Kernel
-    pid: int
-    token: str
-    channel: Channel = field(init=False)
-    printed: Printed = field(init=False)
-    state: State = State.LOADING
-    loaded: bool = False
-    job: Job | None = None
-    number: int = 0
-    started: float = 0.0
-    answered: int = 0
-    timer: Timer | None = None
-    cause: Cause = Cause.ITSELF
-    failure: Failure | None = None
-    gone: bool = False
+    channel: Channel
+    printed: Printed
+
+    def __init__(self, kernel: Kernel, pid: int, token: str, started: float) -> None:
+        self.kernel = kernel
+        self.pid = pid
+        self.token = token
+        self.state = State.LOADING
+        self.loaded = False
+        self.job: Job | None = None
+        self.number = 0
+        self.started = started
+        self.answered = 0
+        self.timer: Timer | None = None
+        self.cause = Cause.ITSELF
+        self.failure: Failure | None = None
+        self.gone = False
 
     def kill(self, cause: Cause) -> None:
         """End it and its group. It is our child and not waited for yet, so that its PID is its own."""
@@ -109,7 +109,7 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
     token = f"{owner}/{make_token()}"
     spawned = kernel.spawn(loading, script, token)
     try:
-        return _connected(Worker(kernel, spawned.pid, token, started=loop.now()), loop, spawned, listener, received)
+        return _connected(Worker(kernel, spawned.pid, token, loop.now()), loop, spawned, listener, received)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
