@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,53 @@ LONG = 300.0
 LAUNCH = ("launch", "h.py", "h", "--attach", "alice", "--env", f"TOKEN={SECRET}")
 
 
+class Said:
+    """A command that has been begun: it is forked, because how it is started is not what is tried here.
+
+    :ivar returncode: None until it is known to have ended.
+    """
+
+    def __init__(self, world: World, *arguments: str) -> None:
+        self.returncode: int | None = None
+        reading, writing = os.pipe()
+        self._command = world.fork(*arguments, stderr=writing)
+        os.close(writing)
+        self._errors = os.fdopen(reading, encoding="utf-8")
+        self._answer = ""
+
+    @property
+    def pid(self) -> int:
+        return self._command.pid
+
+    def wait(self, seconds: float) -> int:
+        """:raises TimeoutError: it has not ended by then."""
+        if self.returncode is None:
+            self.returncode = self._command.wait(seconds)
+            with self._errors as errors:
+                self._answer = errors.read()
+        return self.returncode
+
+    def answer(self) -> str:
+        """Wait for its end, and return what it said on standard error."""
+        self.wait(LONG)
+        return self._answer
+
+    def has_ended(self, seconds: float = 0) -> bool:
+        """Whether it ends within a while."""
+        try:
+            self.wait(seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 class Words:
     """At first ``h`` runs, and answers for alice.
 
@@ -67,8 +114,8 @@ class Words:
         world.run(*LAUNCH)
         self.key: str = world.registry()["h"]["environment"]
 
-    def begin(self, starter: str) -> subprocess.Popen[str]:
-        return self.world.begin(*(LAUNCH if starter == "launch" else (starter, "h")))
+    def begin(self, starter: str) -> Said:
+        return Said(self.world, *(LAUNCH if starter == "launch" else (starter, "h")))
 
     def prepare(self, starter: str) -> dict[str, Any] | None:
         """Have what the command finds, and return the record."""
@@ -84,7 +131,7 @@ class Words:
         return self.record()
 
     @contextmanager
-    def at(self, phase: str, starter: str) -> Iterator[subprocess.Popen[str]]:
+    def at(self, phase: str, starter: str) -> Iterator[Said]:
         """A command that starts ``h`` and stays at a phase until the block ends."""
         directory = self.world.directory
         for name in ("loading", "loaded"):
@@ -123,9 +170,8 @@ class Words:
         before = self.prepare(starter)
         with self.at(phase, starter) as first:
             second = self.say(word, first)
-            in_time = second is not None and second.poll() is not None  # else it may have come only when the first had ended
-        _, said = first.communicate(timeout=LONG)
-        answer = "" if second is None else second.communicate(timeout=LONG)[1]
+            in_time = second is not None and second.has_ended()  # else it may have come only when the first had ended
+        said, answer = first.answer(), "" if second is None else second.answer()
         began, ended = first.returncode, None if second is None else second.returncode
         codes = f"{began} {said} {ended} {answer}"
         done: dict[str, Any] = {"running": True, "desired": "running", "aliases": ("alice",)}
@@ -168,23 +214,20 @@ class Words:
                     return "running" if running else "stopped"
         return "running"
 
-    def say(self, word: str, to: subprocess.Popen[str]) -> subprocess.Popen[str] | None:
+    def say(self, word: str, to: Said) -> Said | None:
         """Say a later word, and give it a while: it may be done, or have to wait until the phase is over."""
         said = WORDS[word]
         if isinstance(said, signal.Signals):
             to.send_signal(said)
             return None
-        process = self.begin_word(word)
-        try:
-            process.wait(1)
-        except subprocess.TimeoutExpired:
-            pass
-        return process
+        second = self.begin_word(word)
+        second.has_ended(1)
+        return second
 
-    def begin_word(self, word: str) -> subprocess.Popen[str]:
+    def begin_word(self, word: str) -> Said:
         said = WORDS[word]
         assert not isinstance(said, signal.Signals)
-        return self.world.begin(*said)
+        return Said(self.world, *said)
 
     def record(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.world.registry().get("h")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 
 from nectar.locks import hold
 from nectar.manage.handlers import registry
-from tests.words import GATED, LONG, Words
+from tests.words import GATED, LONG, Said, Words
 from tests.world import until
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ def words(world: World) -> Words:
     return Words(world)
 
 
-def said_by(process: subprocess.Popen[str], code: int) -> str:
+def said_by(process: Said, code: int) -> str:
     """What a command says on standard error, once it has ended with this code."""
-    _, said = process.communicate(timeout=LONG)
+    said = process.answer()
     assert process.returncode == code, said
     return said
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import signal
-import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -60,18 +59,15 @@ def test_commands_that_meet_and_are_killed(world: World, row: Row) -> None:
         for _ in range(3):
             said = "launch" if words.record() is None else chance.choice(SAID)
             begun.append((said, words.begin_word(said)))
-            try:
-                begun[-1][1].wait(chance.uniform(0, 0.6))
-            except subprocess.TimeoutExpired:
-                pass
+            begun[-1][1].has_ended(chance.uniform(0, 0.6))
         hit = []
         for _, process in chance.sample(begun, 2):
-            if process.poll() is None:
+            if not process.has_ended():
                 process.send_signal(chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)))
                 hit.append(process)
         kills += len(hit)
         for said, process in begun:
-            _, answer = process.communicate(timeout=LONG)
+            answer = process.answer()
             if process not in hit:
                 codes[f"{said} {process.returncode}"] += 1
                 if process.returncode not in (0, 3, 4):
