@@ -86,7 +86,9 @@ class Files:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(os, name)
-        return self._failing(name, call) if name in CALLS else call
+        made = self._failing(name, call) if name in CALLS else call
+        setattr(self, name, made)  # found as it is from here on
+        return made
 
     def _failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def failing(*arguments: Any, **more: Any) -> Any:
@@ -159,8 +161,9 @@ class ServiceModel:
         self.random = Random(seed)
         self.home = Home(directory)
         self.home.create()
-        for alias in ALIASES:
-            self.home.computations(alias).mkdir(parents=True)
+        self._directories = {alias: self.home.computations(alias) for alias in ALIASES}
+        for computations in self._directories.values():
+            computations.mkdir(parents=True)
         self.home.computations(SHARED).chmod(0o2770)
         self.attached = [*ALIASES]
         self.register()
@@ -337,10 +340,13 @@ class ServiceModel:
 
     def _read(self) -> None:
         for alias in ALIASES:
-            for path in self.home.computations(alias).glob("*.complete"):
-                fields = json.loads(path.read_bytes())
-                path.unlink()
-                self._look_at(self.asked[path.stem], fields)
+            directory = self._directories[alias]
+            for name in os.listdir(directory):
+                if name.endswith(".complete"):
+                    path = directory / name
+                    fields = json.loads(path.read_bytes())
+                    path.unlink()
+                    self._look_at(self.asked[path.stem], fields)
 
     def _look_at(self, asked: Asked, fields: dict[str, Any]) -> None:
         asked.answers.append(fields)
