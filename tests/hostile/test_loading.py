@@ -79,6 +79,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     while len(stage.noted("load")) < 1 + loads and time.monotonic() < end:
         assert honest.ask(f"number {others}").value == others
         others += 1
+        time.sleep(0.1)
     tries = stage.noted("load")[1:]
     gaps = [later - earlier for earlier, later in pairwise(tries)]
     until(lambda: WHY[way] in (stage.status()["failing"] or ""), "it says why")

@@ -29,6 +29,8 @@ LONG = 300.0
 """Seconds after which what has not happened never will, however loaded the machine is."""
 HELD_UP = STILL - 0.2
 """Seconds in which a question was half-written, after which its writer may be taken for dead: the machine was too busy."""
+SOON = 0.002
+"""Seconds between two looks at a directory in which answers come, or are awaited."""
 LATE = 30.0
 """Seconds within which a thing is asserted that is promised within two: the number that was reached is in the table."""
 
@@ -139,7 +141,7 @@ class Reader:
         self.leave: set[str] = set()
         self.at: dict[str, float] = {}
         self._directories = directories
-        self._ending = False
+        self._ending = self._awaited = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -153,25 +155,27 @@ class Reader:
     def until(self, ids: set[str] | list[str], *, seconds: float = LONG) -> set[str]:
         """Wait until there is an answer to each of these, and return those to which there is none in time."""
         end = time.monotonic() + seconds
-        wanted = set(ids)
-        while missing := wanted.difference(self.answers):
-            if time.monotonic() > end:
-                return missing
+        missing = set(ids)
+        self._awaited = True
+        while (missing := missing.difference(self.answers)) and time.monotonic() < end:
             time.sleep(0.02)
-        return set()
+        self._awaited = False
+        return missing
 
     def _run(self) -> None:
         while not self._ending:
             begun = time.monotonic()
-            for directory in self._directories:
-                self._look(directory)
-            time.sleep(min(0.2, max(0.002, 2 * (time.monotonic() - begun))))
+            found = sum(self._look(directory) for directory in self._directories)
+            # Looks as frequent as that are a twentieth of a processor.
+            pause = SOON if found or self._awaited else 5 * SOON
+            time.sleep(min(0.2, max(pause, 2 * (time.monotonic() - begun))))
 
-    def _look(self, directory: Path) -> None:
+    def _look(self, directory: Path) -> int:
+        """Read what there is, and return how much that was."""
         try:
             names = [name for name in os.listdir(directory) if name.endswith(".complete") and name not in self.leave]
         except OSError:
-            return
+            return 0
         for name in names:
             try:
                 raw = (directory / name).read_bytes()
@@ -188,6 +192,7 @@ class Reader:
                 continue
             self.at.setdefault(comp_id, time.monotonic())
             self.answers[comp_id].append(answer)
+        return len(names)
 
     def twice(self) -> list[str]:
         return [comp_id for comp_id, answers in self.answers.items() if len(answers) > 1]

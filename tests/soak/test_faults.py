@@ -134,9 +134,10 @@ def test_many_orphans_that_spin(ground: Ground, row: Row) -> None:
     """What one question left, however much it is, holds no other question up."""
     ground.launch("--workers", "2")
     busy, other = ground.nodes(2)
-    count = portion(120, least=30)
+    count = portion(120)
+    deadline = 1 + count / 120  # the more there are, the longer it takes to begin them all
     begun = time.monotonic()
-    put(busy, "many", f"spinners {count}", deadline=2)
+    put(busy, "many", f"spinners {count}", deadline=deadline)
     slowest, number = 0.0, 0
     while not (busy / "many.complete").exists():
         asked = time.monotonic()
@@ -149,7 +150,7 @@ def test_many_orphans_that_spin(ground: Ground, row: Row) -> None:
     row(
         "processes that a question left and that spin in sessions of their own: its timeout comes in time, and others are answered",
         processes=count,
-        seconds_to_a_timeout_of_2=f"{took:.1f}",
+        seconds_to_a_timeout=f"{took:.1f} of {deadline:.1f}",
         slowest_meanwhile_ms=round(1000 * slowest),
     )
     assert took < LATE

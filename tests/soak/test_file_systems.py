@@ -146,7 +146,7 @@ def test_renames_that_are_done_and_reported_as_failed(ground: Ground, row: Row, 
         latest = 0.0
         with Reader(directory) as reader:
             told(ways, late=reported, share=4)  # of three that a question needs, each in turn
-            for _ in range(portion(20, least=4)):
+            for _ in range(portion(20)):
                 asking.ask(10)
                 begun = time.monotonic()
                 missing = reader.until(set(asking.asked))
@@ -154,7 +154,7 @@ def test_renames_that_are_done_and_reported_as_failed(ground: Ground, row: Row, 
             runs = ground.noted()
             again = sum(runs[comp_id] > 1 for comp_id in asking.asked)
             counted = ground.status()["counts"]
-            for _ in range(portion(10, least=2)):
+            for _ in range(portion(10)):
                 asking.ask(10)
                 kill(ground.daemon)
                 until(lambda: not ground.marked(), "nothing of it is left", seconds=LONG)

@@ -13,16 +13,15 @@ from tests.world import until
 if TYPE_CHECKING:
     from tests.soak.table import Row
 
-WARM = 3000
 AHEAD = 300
 
 
 def test_nothing_leaks(ground: Ground, row: Row) -> None:
     ground.launch(noted=False)
     directory = ground.node()
-    count = portion(100_000)
+    warm, count = portion(3000, least=300), portion(100_000)
     with Reader(directory) as reader:
-        _ask(directory, reader, "w", WARM)
+        _ask(directory, reader, "w", warm)
         before = _state(ground)
         _ask(directory, reader, "q", count)
         until(lambda: len(ground.workers(ground.daemon)) == 1, "the worker is there")
@@ -33,7 +32,7 @@ def test_nothing_leaks(ground: Ground, row: Row) -> None:
         answers=", ".join(f"{statuses.count(status)} {status}" for status in ("success", "error", "timeout")),
         **{name: f"{before[name]} to {after[name]}" for name in before},
     )
-    assert len(reader.answers) == WARM + count
+    assert len(reader.answers) == warm + count
     assert (reader.torn, reader.twice()) == ([], [])
     for name in ("descriptors", "threads", "processes"):
         assert after[name] <= before[name] + 1, name

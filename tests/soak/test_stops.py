@@ -132,7 +132,7 @@ def test_ends_in_order_are_no_tries(ground: Ground, row: Row) -> None:
     put(directory, "dead", "work 7 600000", deadline=900)
     (directory / "dead.pending").rename(directory / ".nectar" / f"dead.1.{16 * 'a'}")
     ground.world.run("start", ground.name)
-    ends = portion(30, least=2 * len(WAYS))
+    ends = portion(30, least=len(WAYS))
     _until_more_runs(ground, 2)
     for number in range(ends):
         before = ground.noted().total()
