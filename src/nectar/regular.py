@@ -55,12 +55,19 @@ def open_regular(path: str | os.PathLike[str], *, directory: int | None = None, 
     return descriptor, status
 
 
-def read_up_to(descriptor: int, limit: int) -> bytes:
-    """What is left in a file, whatever size it says it has, and at most so many bytes of it."""
+def read_up_to(descriptor: int, limit: int, *, told: int = 0) -> bytes:
+    """What is left in a file, whatever size it says it has, and at most so many bytes of it.
+
+    :param told: bytes that it said it has. When just these have been read, it is not asked whether there are more by now.
+    """
     pieces = []
-    while limit and (piece := os.read(descriptor, min(limit, 1 << 20))):
+    left = limit
+    # Room for a megabyte would be mapped and unmapped each time.
+    while left and (piece := os.read(descriptor, min(left, max(told + 1, 1 << 16)))):
         pieces.append(piece)
-        limit -= len(piece)
+        left -= len(piece)
+        if limit - left == told:
+            break
     return b"".join(pieces)
 
 

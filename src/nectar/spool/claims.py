@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"(?P<comp_id>.+)\.(?P<attempt>[1-9])\.(?P<token>[0-9a-f]{16})", re.DOTALL)
 
 
+TOKENS = 64
+"""How many the system is asked for at once, and not twice for each question."""
+_tokens: list[str] = []
+os.register_at_fork(after_in_child=_tokens.clear)  # or a process and its child would have the same
+
+
 def make_token() -> str:
     """What nobody can guess: 16 hexadecimal digits. The module secrets would bring OpenSSL along, as hashlib does."""
-    return os.urandom(8).hex()
+    if not _tokens:
+        drawn = os.urandom(8 * TOKENS).hex()
+        _tokens.extend(drawn[at : at + 16] for at in range(0, len(drawn), 16))
+    return _tokens.pop()
 
 
 class Claim(NamedTuple):

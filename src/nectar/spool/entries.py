@@ -81,7 +81,8 @@ def read(name: str, directory: int, limit: int) -> Content:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         return Content(b"", status, closed=f"it cannot be opened ({error.strerror})")
     try:
-        raw = read_up_to(descriptor, limit + 1) if status.st_size <= limit else b""
+        # What is written to it meanwhile is noticed when it has been claimed.
+        raw = read_up_to(descriptor, limit + 1, told=status.st_size) if status.st_size <= limit else b""
     finally:
         os.close(descriptor)
     return Content(raw, status, max(status.st_size, len(raw)) > limit).within(limit)

@@ -57,6 +57,7 @@ class Place:
         self._path = path
         self.directory = directory
         self.claims = claims
+        self._claimed = _identity(os.fstat(claims))
 
     @classmethod
     def take(cls, path: Path) -> Place:
@@ -90,6 +91,7 @@ class Place:
         claims = _take_claims(self._path, self.directory)
         os.dup2(claims, self.claims, inheritable=False)
         os.close(claims)
+        self._claimed = _identity(os.fstat(self.claims))
 
     def close(self) -> None:
         os.close(self.claims)
@@ -112,15 +114,21 @@ class Place:
 
     def standing(self) -> Standing:
         """Whether ``.nectar`` is where it was; removed is only what was removed from a directory that is at its path."""
+        try:
+            # Asked twice for each question: one call, and the others only where this one does not tell. While it is open here, no
+            # other directory can be the one that it is.
+            if _identity(os.stat(CLAIMS, dir_fd=self.directory, follow_symlinks=False)) == self._claimed:
+                return Standing.THERE
+        except OSError:
+            pass
         if self.robbed:
             return Standing.REMOVED if not self.gone and self._is_at_its_path() else Standing.AWAY
         try:
             there = os.stat(CLAIMS, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
             return Standing.AWAY
-        claims = os.fstat(self.claims)
         # What is mounted over it is in no descriptor's way.
-        same = _identity(there) == _identity(claims) or there.st_dev != claims.st_dev
+        same = _identity(there) == self._claimed or there.st_dev != self._claimed[0]
         return Standing.THERE if same else Standing.AWAY
 
     def is_at(self, path: Path) -> bool:
@@ -131,7 +139,7 @@ class Place:
         try:
             there = look(path)
             claims = os.stat(CLAIMS, dir_fd=self.directory, follow_symlinks=False)
-            return self.identity == _identity(there) and _identity(os.fstat(self.claims)) == _identity(claims)
+            return self.identity == _identity(there) and self._claimed == _identity(claims)
         except StrangeLinkError:
             return False
         except OSError as error:

@@ -339,7 +339,7 @@ class Spool:
         They may have it open, and would learn the token by that.
         """
         status = content.status
-        if status.st_uid == os.geteuid() and status.st_mode & 0o022 and content.raw and self.place.shared:
+        if status.st_mode & 0o022 and content.raw and status.st_uid == os.geteuid() and self.place.shared:
             copy_onto(self._claims, claim, content)
 
     @staticmethod
