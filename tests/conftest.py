@@ -27,6 +27,7 @@ REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 SOAKS = [Path(__file__).parent / name for name in ("soak", "hostile")]
 """Whose tests are marked as soak tests, have all the time that a loaded machine needs, and write a row into the table."""
 TEMPORARY_HOME = pytest.StashKey[Path]()
+WORLD = "world"
 
 
 # How fast this machine is at the moment is nothing that a test decides.
@@ -92,17 +93,25 @@ def _own_home(pytestconfig: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where environments and runtimes are kept for all worlds of a run."""
+    """Where what is named by its content is kept for all worlds of a run, and where each of them is while its test runs."""
     return tmp_path_factory.mktemp("shared")
 
 
 @pytest.fixture
 def world(tmp_path: Path, shared: Path) -> Iterator[World]:
-    """A data dir with ``nectar`` to work on it. Its environments are shared with other tests: they are named by their content."""
-    made = World(tmp_path)
+    """A data dir with ``nectar`` to work on it. Its environments are shared with other tests: they are named by their content.
+
+    A part of that is where a single file lies: hence all worlds are at one place, one after the other.
+    """
+    place = shared / WORLD
+    place.mkdir()
+    made = World(place)
     made.share(shared)
     yield made
-    made.close()
+    try:
+        made.close()
+    finally:
+        place.rename(tmp_path / WORLD)
 
 
 @pytest.fixture
@@ -130,10 +139,12 @@ def row(request: pytest.FixtureRequest) -> Row:
 def _no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a process which knows its temporary directory."""
     # Only tests that have one can.
-    directory: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    directories = [request.getfixturevalue("tmp_path")] if "tmp_path" in request.fixturenames else []
+    if "world" in request.fixturenames:
+        directories.append(request.getfixturevalue("shared") / WORLD)
     # What was there before knows nothing of it, and to ask all of /proc after each test takes longer than most tests do.
-    older = pids() if directory is not None else ()
+    older = pids() if directories else ()
     yield
-    if directory is not None:
+    for directory in directories:
         left = reap(directory, older=older)
         assert not left, "processes were left behind:\n" + "\n".join(left)

@@ -42,13 +42,14 @@ class World:
         self.directory = directory
         self.home = Home(directory / "bee-hive")
         self._started: list[subprocess.Popen[str]] = []
+        self._named_by_content = (self.home.envs, self.home.resolutions, self.home.runtimes)
         self._shared: Path | None = None
 
     def share(self, directory: Path) -> None:
         """Have what is named by its content from a directory that other worlds had it from, until this one is closed."""
         self._shared = directory
         self.home.nectar.mkdir(mode=0o700, parents=True)
-        for path in (self.home.envs, self.home.runtimes):
+        for path in self._named_by_content:
             (directory / path.name).mkdir(mode=0o700, exist_ok=True)
             (directory / path.name).rename(path)
 
@@ -139,7 +140,7 @@ class World:
                     stream.close()
         if self.home.registry.exists():
             self.run("stop", "--all", "--timeout", "0", code=None)
-        for path in (self.home.envs, self.home.runtimes):
+        for path in self._named_by_content:
             if self._shared is not None and path.is_dir():
                 path.rename(self._shared / path.name)
 

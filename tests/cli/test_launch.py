@@ -206,7 +206,7 @@ def test_a_project_that_lacks_something_is_told_which_lines(world: World, missin
 def test_an_alias_that_has_a_handler_is_told_before_anything_is_built(world: World) -> None:
     world.node()
     world.file("one.py")
-    world.file("two.py", TWICE.replace("* 2", "* 3"))
+    world.file("two.py", TWICE.replace("* 2", "* 222"))  # no other test has built it
     world.run("launch", "one.py", "--attach", "alice")
     built = set(world.home.envs.iterdir())
     ended = world.run("launch", "two.py", "--attach", "alice", code=4)

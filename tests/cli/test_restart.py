@@ -172,12 +172,13 @@ def test_all_are_those_that_run(launched: World) -> None:
 
 def test_a_vanished_environment_is_mended_by_start(launched: World) -> None:
     launched.run("stop", "h")
-    path = launched.home.envs / launched.registry()["h"]["environment"]
-    (path / "bin" / "python").unlink()
+    python = launched.home.envs / launched.registry()["h"]["environment"] / "bin" / "python"
+    aside = python.rename(python.with_name("aside"))
     launched.file("h.py", THRICE)
     ended = launched.run("start", "h")
     assert "is gone" in ended.stderr
     assert launched.run("submit", "alice", "four").stdout == "12\n"
+    aside.rename(python)  # other tests have this environment, too
 
 
 def test_what_its_shell_has_otherwise_than_that_of_launch_is_told(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.testing.sample import sample
-from tests.world import until
+from tests.world import TWICE, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -40,12 +40,17 @@ def test_the_lines_that_scripts_read(world: World, kind: str) -> None:
 
 
 def test_it_uses_the_environment_that_launch_uses(world: World) -> None:
-    world.file("h.py")
+    before = environments(world)
+    world.file("h.py", TWICE.replace("* 2", "* 333"))  # no other test has built it
     world.run("test", "h.py")
-    built = {path.name for path in world.home.envs.iterdir()}
+    (built,) = environments(world) - before
     world.run("launch", "h.py")
-    assert {path.name for path in world.home.envs.iterdir()} == built
-    assert world.registry()["h"]["environment"] in built
+    assert environments(world) - before == {built}
+    assert world.registry()["h"]["environment"] == built
+
+
+def environments(world: World) -> set[str]:
+    return {path.name for path in world.home.envs.glob("[!.]*")}
 
 
 def test_every_field_of_the_mock_computation_is_there(world: World) -> None:
