@@ -241,7 +241,7 @@ if __name__ == "__main__":
 
     for module in ("nectar.inherited", "nectar.cli.boundary"):
         importlib.import_module(module)
-    for module in ("nectar.manage.environment.build", "csv", "email.parser", "encodings.utf_8_sig", "uv"):
+    for module in ("nectar.manage.environment.build", "csv", "email.message", "email.parser", "encodings.utf_8_sig", "uv"):
         importlib.import_module(module)  # what a command imports only when it needs it
     for verb in VERBS:
         # Code that has run once is written to less: a command then copies a tenth less of the pages that it shares with others.
