@@ -9,7 +9,7 @@ import pytest
 from tests.hostile.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.world import World
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 def stage(world: World) -> Stage:
     """A world for the villain, which the test launches."""
     return Stage(world)
+
+
+@pytest.fixture
+def in_memory(stage: Stage) -> Iterator[None]:
+    """The directory of the stage's node is in memory."""
+    with stage.in_memory():
+        yield
 
 
 @pytest.fixture

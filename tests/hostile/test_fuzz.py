@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.hostile.questions import broken, made, verdict
 from tests.hostile.stage import resident
 from tests.soak.ground import LONG
@@ -22,6 +24,7 @@ BATCH = 2500
 LENGTH = "from nectar import handler\n\n@handler\ndef length(comp):\n    return len(comp.query)\n"
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_fuzzed_questions(stage: Stage, row: Row) -> None:
     """Hypothesis and a byte-level mutator. The answers are what our own reader of the bytes says they must be."""
     asker = stage.play(text=LENGTH)
@@ -78,7 +81,7 @@ def _take(path: Path) -> dict[str, Any]:
             break
         except FileNotFoundError:
             assert time.monotonic() < end, f"{path.name} never came"
-            time.sleep(0.005)
+            time.sleep(0.02)
     path.unlink()
     fields: dict[str, Any] = json.loads(raw, parse_constant=_refuse)
     return fields

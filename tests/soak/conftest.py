@@ -9,7 +9,7 @@ import pytest
 from tests.soak.ground import Ground
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.world import World
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 def ground(world: World) -> Ground:
     """A world for the handler of the soak tests, which the test launches."""
     return Ground(world)
+
+
+@pytest.fixture
+def in_memory(ground: Ground) -> Iterator[None]:
+    """The directories of the ground's nodes are in memory."""
+    with ground.in_memory():
+        yield
 
 
 @pytest.fixture

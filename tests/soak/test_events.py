@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.soak.table import Row
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_questions_of_four_writers(ground: Ground, row: Row) -> None:
     """Four writers ask as fast as they can, while the directory of one of them is moved away and back all the time."""
     ground.launch(noted=False)

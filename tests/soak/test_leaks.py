@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.soak.ground import LONG, Ground, Reader, descriptors_of, put
 from tests.soak.table import portion
 from tests.world import until
@@ -16,16 +18,17 @@ if TYPE_CHECKING:
 AHEAD = 300
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_nothing_leaks(ground: Ground, row: Row) -> None:
     ground.launch(noted=False)
     directory = ground.node()
     warm, count = portion(3000, least=300), portion(100_000)
     with Reader(directory) as reader:
         _ask(directory, reader, "w", warm)
-        before = _state(ground)
+        before = _state(ground, directory)
         _ask(directory, reader, "q", count)
         until(lambda: len(ground.workers(ground.daemon)) == 1, "the worker is there")
-        after = _state(ground)
+        after = _state(ground, directory)
     statuses = [answers[0]["status"] for answers in reader.answers.values()]
     row(
         "many questions: descriptors, threads, processes and files are as before, memory within 5 %",
@@ -58,13 +61,13 @@ def _until(reader: Reader, count: int) -> None:
     until(lambda: len(reader.answers) > count, "answers come", seconds=LONG)
 
 
-def _state(ground: Ground) -> dict[str, int]:
+def _state(ground: Ground, directory: Path) -> dict[str, int]:
     daemon = ground.daemon
     status = Path(f"/proc/{daemon}/status").read_text().splitlines()
     return {
         "descriptors": descriptors_of(daemon),
         "threads": len(os.listdir(f"/proc/{daemon}/task")),
         "processes": len(ground.marked()),
-        "files": sum(len(files) for path, _, files in os.walk(ground.home.data_dir)),
+        "files": sum(len(files) for top in (ground.home.data_dir, directory) for _, _, files in os.walk(top)),
         "daemon_KiB": next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")),
     }

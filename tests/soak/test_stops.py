@@ -171,7 +171,7 @@ def test_a_run_that_kills_its_daemon_ends_though_others_end_in_order(ground: Gro
     with Reader(directory) as reader:
         for number in range(rounds):
             comp_id = f"q{number}"
-            put(directory, comp_id, "spin", deadline=900)
+            put(directory, comp_id, "work 1 600000", deadline=900)
             for attempt in range(3):
                 ground.until_begun(comp_id, 2 * attempt + 1)
                 ground.world.run("restart", ground.name)
@@ -199,7 +199,7 @@ def test_a_stop_ends_in_time_whatever_happens(ground: Ground, row: Row) -> None:
     for number in range(portion(8)):
         for place in ("idle", "deaf", "native", "family", "frozen", "frozen at work", "no socket"):
             comp_id = f"{place.replace(' ', '-')}-{number}"
-            query = {"frozen at work": "spin", "no socket": "spin"}.get(place, place)
+            query = {"frozen at work": "work 1 600000", "no socket": "work 1 600000"}.get(place, place)
             if query not in ("idle", "frozen"):
                 put(directory, comp_id, query)
                 ground.until_begun(comp_id)
