@@ -308,14 +308,17 @@ def unmount(directory: Path) -> None:
 
 
 @contextmanager
-def injected(pid: int, *expressions: str, output: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
+def injected(
+    pid: int, *expressions: str, only: str | None = None, output: Path = Path(os.devnull)
+) -> Iterator[subprocess.Popen[bytes]]:
     """strace at one thread, with injections; skips where that is not possible.
 
+    :param only: what a descriptor leads to: other calls are left alone.
     :param output: where it writes what it sees.
     """
     if shutil.which("strace") is None:
         pytest.skip("there is no strace")
-    flags = [part for expression in expressions for part in ("-e", expression)]
+    flags = [part for expression in expressions for part in ("-e", expression)] + (["-P", only] if only else [])
     strace = subprocess.Popen(
         ["strace", "-o", str(output), *flags, "-p", str(pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )

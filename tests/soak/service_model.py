@@ -248,7 +248,7 @@ class ServiceModel:
         self.service.serve("b", [])
         self.stopped = False
 
-    def _watch(self, tell: Callable[[Hint], None]) -> Events:
+    def _watch(self, _loop: Loop, tell: Callable[[Hint], None]) -> Events:
         self.backend = Events(tell)
         return self.backend
 

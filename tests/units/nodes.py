@@ -201,7 +201,7 @@ class Directories:
     def claimed(self, alias: str) -> set[str]:
         return {name.split(".")[0] for name in os.listdir(self.home.computations(alias) / ".nectar")}
 
-    def _watch(self, tell: Callable[[Hint], None]) -> Hints:
+    def _watch(self, _loop: Loop, tell: Callable[[Hint], None]) -> Hints:
         self.hints = Hints(tell, self)
         return self.hints
 

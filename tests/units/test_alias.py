@@ -146,7 +146,6 @@ def test_4096_are_kept_in_mind_and_the_others_are_found_when_these_are_done(make
     nodes.go(0)
     assert nodes.take_all() == [*(f"one/{name}" for name in names[BATCH:]), "one/new"]
     nodes.hint("one", "next")  # is not put off any more
-    nodes.watcher._deliver(0)
     assert nodes.aliases.waiting == 1
 
 

@@ -144,7 +144,6 @@ def test_nothing_is_claimed_before_what_a_dead_daemon_left_has_been_found(nodes:
     following = make_nodes("one", "two")
     following.aliases.sync()
     following.hint("one", "a")
-    following.watcher._deliver(0)
     assert following.aliases.waiting == 1
     assert following.take() is None
     following.go(0)
@@ -193,7 +192,6 @@ def test_that_a_claim_will_count_as_tried_is_told(nodes: Nodes) -> None:
 def test_a_listing_that_goes_on_ends_with_whoever_pauses(nodes: Nodes, close: bool) -> None:
     """Its descriptor may be another file's by then."""
     nodes.hints.tell((nodes.hints.watches["one"], b""))
-    nodes.watcher._deliver(0)
     scans = nodes.aliases._scans
     assert scans.goes_on(("one", "listed"))
     if close:

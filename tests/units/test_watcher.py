@@ -16,9 +16,9 @@ from watchdog.observers.polling import PollingObserver
 
 from nectar import features
 from nectar.runtime.daemon.aliases import observed
-from nectar.runtime.daemon.aliases.observed import Observed
+from nectar.runtime.daemon.aliases.observed import Handover, Observed
 from nectar.runtime.daemon.aliases.watcher import Watcher
-from nectar.runtime.daemon.loop import Loop
+from nectar.runtime.daemon.loop import READ, Loop
 from tests import needs
 from tests.units.machines import Clock, Looking
 
@@ -65,7 +65,8 @@ class Watched:
         self.watcher = Watcher(self.loop, self._begin)
         self.hints: list[tuple[str, bytes]] = []
 
-    def _begin(self, tell: Callable[[Hint], None]) -> Backend:
+    def _begin(self, loop: Loop, tell: Callable[[Hint], None]) -> Backend:
+        assert loop is self.loop
         if self.refusal is not None:
             raise OSError(self.refusal, os.strerror(self.refusal))
         self.backends.append(Backend(tell))
@@ -87,40 +88,61 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_each_hint_goes_to_whose_it_is_in_order_and_in_the_loop(watched: Watched, directory: int) -> None:
+def test_each_hint_goes_to_whose_it_is(watched: Watched, directory: int) -> None:
     one, two = watched.add("one", directory), watched.add("two", directory)
     assert (one, two) == (1, 2)
     tell = watched.backends[0].tell
     for hint in ((1, b"a"), (2, b"b"), (1, b""), (3, b"nobody's"), (1, b"a")):
         tell(hint)
-    assert watched.hints == []
-    watched.loop.turn()
     assert watched.hints == [("one", b"a"), ("two", b"b"), ("one", b""), ("one", b"a")]
-    watched.loop.turn()
-    assert len(watched.hints) == 4
+
+
+@pytest.fixture
+def told() -> list[Hint]:
+    return []
+
+
+@pytest.fixture
+def handover(told: list[Hint]) -> Iterator[tuple[Loop, Handover]]:
+    loop = Loop(Clock(), Looking())
+    made = Handover(loop, told.append)
+    yield loop, made
+    made.close()
+
+
+def test_what_another_thread_gives_is_told_in_order_and_in_the_loop(handover: tuple[Loop, Handover], told: list[Hint]) -> None:
+    loop, given = handover
+    hints = [(1, b"a"), (2, b"b"), (1, b"")]
+    thread = threading.Thread(target=lambda: any(map(given.give, hints)))
+    thread.start()
+    thread.join()
+    assert told == []
+    loop.turn()
+    assert told == hints
+    loop.turn()
+    assert told == hints
 
 
 @pytest.mark.parametrize("count", [65536, 70_000])
-def test_more_hints_than_the_pipe_holds_are_all_delivered(watched: Watched, directory: int, count: int) -> None:
-    watched.add("one", directory)
+def test_more_hints_than_the_pipe_holds_are_all_told(handover: tuple[Loop, Handover], told: list[Hint], count: int) -> None:
+    loop, given = handover
     for _ in range(count):
-        watched.backends[0].tell((1, b"a"))
-    watched.loop.turn()
-    assert len(watched.hints) == count
-    watched.backends[0].tell((1, b"last"))
-    watched.loop.turn()
-    assert watched.hints[-1] == ("one", b"last")
+        given.give((1, b"a"))
+    loop.turn()
+    assert len(told) == count
+    given.give((1, b"last"))
+    loop.turn()
+    assert told[-1] == (1, b"last")
 
 
-def test_what_is_removed_gets_no_hint_that_is_on_its_way(watched: Watched, directory: int) -> None:
+def test_what_is_removed_gets_no_further_hint(watched: Watched, directory: int) -> None:
     one, two = watched.add("one", directory), watched.add("two", directory)
-    watched.backends[0].tell((1, b"a"))
-    watched.backends[0].tell((2, b"b"))
     watched.watcher.remove(one)
     watched.watcher.remove(one)
     watched.watcher.remove(None)
     watched.watcher.remove(99)
-    watched.loop.turn()
+    watched.backends[0].tell((1, b"a"))
+    watched.backends[0].tell((2, b"b"))
     assert watched.hints == [("two", b"b")]
     assert watched.backends[0].removed == [-1]
     assert not watched.watcher.watching(one)
@@ -137,7 +159,6 @@ def test_one_that_removes_itself_at_a_hint_gets_no_further_one(watched: Watched,
     watched.watcher.add(directory, once)
     watched.backends[0].tell((1, b"a"))
     watched.backends[0].tell((1, b"b"))
-    watched.loop.turn()
     assert came == [b"a"]
 
 
@@ -165,7 +186,6 @@ def test_a_backend_that_died_is_replaced_and_its_watches_are_none_any_more(watch
     assert watched.watcher.watching(two)
     watched.backends[0].tell((1, b"late"))
     watched.backends[1].tell((2, b"a"))
-    watched.loop.turn()
     assert watched.hints == [("two", b"a")]
     watched.watcher.remove(one)
     assert watched.backends[1].removed == []
@@ -246,32 +266,41 @@ def test_where_more_happened_than_the_kernel_keeps_all_is_looked_at(tmp_path: Pa
     most = features.kernel_limit("fs/inotify/max_queued_events")
     if most is None or most > 100_000:
         pytest.skip("the kernel keeps too many events, or does not say how many")
-    told: list[bytes] = []
-    slow = threading.Event()
-
-    def tell(hint: Hint) -> None:
-        slow.wait(60)
-        told.append(hint[1])
-
-    from nectar.runtime.daemon.aliases.inotify import Inotify
-
-    backend = Inotify(tell)
+    real = Real()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
-        backend.add(1, str(tmp_path))
+        real.watcher.add(descriptor, real.hints.append)
         here, there = tmp_path / "a.pending", tmp_path / "b.pending"
         here.touch()
         for _ in range(most // 2 + 1000):
             os.rename(here, there)
             os.rename(there, here)
-        assert b"" not in told
-        slow.set()
-        end = time.monotonic() + 60
-        while b"" not in told and time.monotonic() < end:
-            time.sleep(0.002)
-        assert b"" in told
+        real.until(b"")
+        (tmp_path / "c.pending").touch()
+        real.until(b"c.pending")
     finally:
-        slow.set()
-        backend.close()
+        os.close(descriptor)
+        real.watcher.close()
+
+
+@needs.inotify
+def test_one_that_cannot_be_read_any_more_is_replaced(directory: int, tmp_path: Path) -> None:
+    real = Real()
+    number = real.watcher.add(directory, real.hints.append)
+    backend: Any = real.watcher._backend
+    nothing = os.open(tmp_path, os.O_RDONLY)  # reading a directory is an error
+    os.dup2(nothing, backend._descriptor)
+    os.close(nothing)
+    backend._read(READ)
+    assert not real.watcher.watching(number)
+    before = set(os.listdir("/dev/fd"))
+    number = real.watcher.add(directory, real.hints.append)
+    assert real.watcher.watching(number)
+    assert len(set(os.listdir("/dev/fd"))) == len(before)
+    (tmp_path / "a.pending").touch()
+    real.until(b"a.pending")
+    real.watcher.close()
+    assert len(set(os.listdir("/dev/fd"))) < len(before)
 
 
 @pytest.mark.parametrize(
@@ -296,16 +325,22 @@ def test_what_is_told_of_an_event_of_any_system(event: FileSystemEvent, told: by
     assert hints == ([] if told is None else [(7, told)])
 
 
-@pytest.mark.parametrize("begin", [pytest.param(None, marks=needs.inotify), Observed])
-def test_without_a_thread_nothing_is_watched_until_there_is_one(
-    directory: int, monkeypatch: pytest.MonkeyPatch, begin: Any
-) -> None:
+def test_without_a_thread_nothing_is_watched_until_there_is_one(directory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    watcher = Watcher(Loop(Clock(), Looking()), begin)
+    watcher = Watcher(Loop(Clock(), Looking()), Observed)
     with monkeypatch.context() as without:
         without.setattr(threading.Thread, "start", refuse)
         assert watcher.add(directory, lambda _name: None) is None
     assert watcher.watching(watcher.add(directory, lambda _name: None))
+    watcher.close()
+
+
+@needs.inotify
+def test_where_there_is_inotify_no_thread_is_needed(directory: int) -> None:
+    threads = threading.active_count()
+    watcher = Watcher(Loop(Clock(), Looking()))
+    assert watcher.watching(watcher.add(directory, lambda _name: None))
+    assert threading.active_count() == threads
     watcher.close()

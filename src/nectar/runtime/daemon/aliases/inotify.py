@@ -2,6 +2,9 @@
 
 That is: files closed after writing, files renamed into the directory, and the directory itself going away. watchdog's ``Observer`` would
 hold up later events by half a second when a file is moved out of its directory, which is what a claim does.
+
+Its descriptor is read in the loop, and its thread is never started: that one would be woken by each of our own publications as well,
+which is two changes of threads for each question, and time spent waiting for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import watchdog
 
-from nectar.runtime.daemon.aliases.hints import may_ask, short_of_threads
+from nectar.runtime.daemon.aliases.hints import may_ask
+from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from watchdog.observers import inotify_c
 
     from nectar.runtime.daemon.aliases.hints import Hint
+    from nectar.runtime.daemon.loop import Loop
 
 
 def _load(name: str) -> Any:
@@ -49,7 +54,8 @@ if not TYPE_CHECKING:
 
 
 class Inotify:
-    def __init__(self, tell: Callable[[Hint], None]) -> None:
+    def __init__(self, loop: Loop, tell: Callable[[Hint], None]) -> None:
+        self._loop = loop
         self._tell = tell
         self._mask = (
             inotify_c.InotifyConstants.IN_CLOSE_WRITE
@@ -59,12 +65,9 @@ class Inotify:
             | inotify_c.InotifyConstants.IN_ONLYDIR
         )
         self._inotify = inotify_c.InotifyFD()
-        try:
-            with short_of_threads():
-                self._inotify.start()
-        except OSError:
-            self._inotify._close_resources()  # noqa: SLF001
-            raise
+        self._descriptor = self._inotify._inotify_fd  # noqa: SLF001 - it gives it in no other way
+        self._failed = False
+        loop.watch(self._descriptor, READ, self._read)
 
     def add(self, number: int, path: str) -> tuple[Any, Any]:
         identifier = inotify_c.CallbackId(number)
@@ -80,15 +83,26 @@ class Inotify:
             pass
 
     def alive(self) -> bool:
-        return self._inotify.is_alive()
+        return not self._failed
 
     def close(self) -> None:
+        self._loop.forget(self._descriptor)
         inotify = self._inotify
-        # A thread that died while it read can no longer do what it is asked to do at its end: let go of its descriptors.
-        died = not inotify.is_alive() and inotify._is_reading and not inotify._closed  # noqa: SLF001
-        inotify.stop()
-        if died:
+        # As long as nothing was read it leaves its descriptors to a thread that reads.
+        reading = inotify._is_reading  # noqa: SLF001
+        inotify.close()
+        if reading:
             inotify._close_resources()  # noqa: SLF001
+
+    def _read(self, _events: int) -> None:
+        try:
+            events = self._inotify.read_events()  # it would wait, but there are some
+        except OSError:
+            self._failed = True
+            self._loop.forget(self._descriptor)
+            return
+        for event in events:
+            self._inotify.handle_event(event)
 
 
 class _Callback:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from watchdog.events import (
@@ -17,11 +18,13 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from nectar.runtime.daemon.aliases.hints import may_ask, short_of_threads
+from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.runtime.daemon.aliases.hints import Hint
+    from nectar.runtime.daemon.loop import Loop
 
 
 class Observed:
@@ -32,15 +35,21 @@ class Observed:
         *(DirDeletedEvent, DirMovedEvent),
     ]
 
-    def __init__(self, tell: Callable[[Hint], None]) -> None:
-        self._tell = tell
-        with short_of_threads():
-            self._observer = Observer()
-            self._observer.start()
+    def __init__(self, loop: Loop, tell: Callable[[Hint], None]) -> None:
+        self._handover = Handover(loop, tell)
+        try:
+            with short_of_threads():
+                self._observer = Observer()
+                self._observer.start()
+        except BaseException:
+            self._handover.close()
+            raise
 
     def add(self, number: int, path: str) -> Any:
         with short_of_threads():
-            return self._observer.schedule(_Handler(self._tell, number, path), path, event_filter=self.ASKED, follow_symlink=True)
+            return self._observer.schedule(
+                _Handler(self._handover.give, number, path), path, event_filter=self.ASKED, follow_symlink=True
+            )
 
     def remove(self, watch: Any) -> None:
         self._observer.unschedule(watch)
@@ -49,7 +58,41 @@ class Observed:
         return self._observer.is_alive()
 
     def close(self) -> None:
+        died = not self._observer.is_alive()
         self._observer.stop()
+        if died:  # or its thread may still give something
+            self._handover.close()
+
+
+class Handover:
+    """Hints that are given in another thread, and told in the loop."""
+
+    def __init__(self, loop: Loop, tell: Callable[[Hint], None]) -> None:
+        self._loop = loop
+        self._tell = tell
+        self._hints: deque[Hint] = deque()
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        loop.watch(self._reading, READ, self._deliver)
+
+    def give(self, hint: Hint) -> None:
+        """To be called in the other thread, which an exception would end for good."""
+        self._hints.append(hint)
+        try:
+            os.write(self._writing, b"!")
+        except OSError:  # full: the loop has been told already
+            pass
+
+    def close(self) -> None:
+        self._loop.forget(self._reading)
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def _deliver(self, _events: int) -> None:
+        os.read(self._reading, 65536)
+        while self._hints:
+            self._tell(self._hints.popleft())
 
 
 class _Handler(FileSystemEventHandler):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections import deque
 from typing import TYPE_CHECKING
 
 from watchdog.utils import UnsupportedLibcError
 
 from nectar import features
-from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.aliases.hints import Backend, Hint
     from nectar.runtime.daemon.loop import Loop
 
-_ask: Callable[[Callable[[Hint], None]], Backend]
+_ask: Callable[[Loop, Callable[[Hint], None]], Backend]
 try:
     from nectar.runtime.daemon.aliases.inotify import Inotify
 except UnsupportedLibcError:
@@ -32,18 +29,14 @@ else:
 class Watcher:
     """Where there are no events, because the system gives no more of them, rescans find everything meanwhile.
 
-    :param begin: begins to give hints, to what it is given, from a thread of its own or not; None asks the operating system.
+    :param begin: begins to give hints, in the loop, to what it is given; None asks the operating system.
     """
 
-    def __init__(self, loop: Loop, begin: Callable[[Callable[[Hint], None]], Backend] | None = None) -> None:
+    def __init__(self, loop: Loop, begin: Callable[[Loop, Callable[[Hint], None]], Backend] | None = None) -> None:
+        self._loop = loop
         self._begin = begin or _ask
-        self._hints: deque[Hint] = deque()
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[object, Callable[[bytes], None]]] = {}
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._reading, False)
-        os.set_blocking(self._writing, False)
-        loop.watch(self._reading, READ, self._deliver)
         self._backend: Backend | None = None
 
     def add(self, directory: int, hinted: Callable[[bytes], None]) -> int | None:
@@ -60,7 +53,7 @@ class Watcher:
         number = next(self._numbers)
         try:
             if self._backend is None:
-                self._backend = self._begin(self._tell)
+                self._backend = self._begin(self._loop, self._tell)
             self._watches[number] = self._backend.add(number, features.path_of(directory)), hinted
         except OSError:
             return None
@@ -80,16 +73,6 @@ class Watcher:
             self._backend.close()
 
     def _tell(self, hint: Hint) -> None:
-        """Called in the backend's thread, which an exception would end for good."""
-        self._hints.append(hint)
-        try:
-            os.write(self._writing, b"!")
-        except OSError:  # full: the loop has been told already
-            pass
-
-    def _deliver(self, _events: int) -> None:
-        os.read(self._reading, 65536)
-        while self._hints:
-            number, name = self._hints.popleft()
-            if number in self._watches:
-                self._watches[number][1](name)
+        number, name = hint
+        if number in self._watches:
+            self._watches[number][1](name)
