@@ -150,7 +150,7 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
     session.install(wheel(session))
-    session.run("python", "benchmarks/environments.py")
+    session.run("python", "benchmarks/bench.py", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
