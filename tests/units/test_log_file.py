@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.daemon.log import PRINTED, LogFile, open_journal
+from nectar.runtime.daemon.log import MAX_OWED, PRINTED, LogFile, open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +137,52 @@ def test_what_cannot_be_written_as_a_line_ends_nobody(log: Log) -> None:
     log.journal.info("%d", "no number")
     log.say("after")
     assert texts(log.path) == ["after"]
+
+
+@pytest.mark.parametrize("room", [0, 10, BEGIN + 4])
+def test_of_a_line_that_a_full_disk_took_half_of_the_other_half_comes_first(
+    log: Log, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.say("before")
+    write, left = os.write, [room]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(descriptor, data[: left[0]])
+        left[0] -= written
+        return written
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        for text in ("one", "two"):
+            log.say(text)
+    log.say("three")
+    assert texts(log.path) == ["before", "one", "two", "three"]
+
+
+def test_of_what_cannot_be_written_for_long_no_more_is_kept_than_the_line_that_was_begun(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        log.fill(range(3), 1000)
+        log.fill(range(3, 4), MAX_OWED)
+        assert len(log.file._owed) == 1000
+    log.say("after")
+    assert texts(log.path) == ["0", "after"]
+
+
+def test_a_line_is_one_system_call(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.say("the first of its second")
+    with monkeypatch.context() as without:
+        for name in ("stat", "fstat", "lseek"):
+            without.setattr(os, name, None)
+        log.say("the second")
+    assert texts(log.path)[-1] == "the second"
 
 
 # --- a file that is another

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import TextIOWrapper
     from pathlib import Path
 
 MAX_BYTES = 5 * 1024 * 1024
+MAX_OWED = 1 << 16
+"""Bytes that are kept in mind of lines which cannot be written now."""
 MAX_REMEMBERED = 10_000
 """Things that are remembered as said; of what is to be said once, nothing more is said when there are so many."""
 PRINTED = logging.INFO + 1
@@ -30,9 +31,17 @@ class _Formatter(logging.Formatter):
     A further line of the same event has ``| `` before its text, so that no text that came from outside can look like an event.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = -1
+        self._written = ("", "")
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
-        local = time.localtime(record.created)
-        return time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{record.msecs:03.0f}" + time.strftime("%z", local)
+        if self._second != int(record.created):  # many lines are of the same second
+            self._second = int(record.created)
+            local = time.localtime(self._second)
+            self._written = time.strftime("%Y-%m-%dT%H:%M:%S", local), time.strftime("%z", local)
+        return f"{self._written[0]}.{record.msecs:03.0f}{self._written[1]}"
 
     def format(self, record: logging.LogRecord) -> str:
         begin = f"{self.formatTime(record)} {record.levelname:<7} "
@@ -46,31 +55,32 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
-class LogFile(logging.FileHandler):
+class LogFile(logging.Handler):
     """The file that a handler's log is written to, mode 0600, and its one predecessor.
 
-    The library's own that rotates imports pickle and more: 4 ms and 0.4 MB of each daemon.
+    A line is one system call. The library's own handlers take four or more, which was a sixth of the daemon's time for a question, and
+    the one that rotates imports pickle and more: 4 ms and 0.4 MB of each daemon.
 
     :ivar most: bytes of a file that is not rotated.
+    :raises OSError: there cannot be one.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        super().__init__()
         self.setFormatter(_Formatter())
         self.most = _most()
+        self._path = os.fspath(path)
+        self._descriptor, self._size = self._open()
+        self._owed = b""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Something may have the predecessor's name: a log that is too long is better than one that ends.
+        # What cannot be written as a line, or not now, must end nobody.
         with contextlib.suppress(Exception):
-            self._make_room(len(f"{self.format(record)}\n".encode(errors="backslashreplace")))
-        super().emit(record)
-
-    def _make_room(self, size: int) -> None:
-        """Rotate the file before it has too many bytes by a line of so many."""
-        if self.stream is None or os.fstat(self.stream.fileno()).st_size + size < self.most or not self._has_its_name():
-            return
-        os.replace(self.baseFilename, f"{self.baseFilename}.1")
-        self._open_anew()
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            # Something may have the predecessor's name: a log that is too long is better than one that ends.
+            with contextlib.suppress(OSError):
+                self._make_room(len(line))
+            self._write(line)
 
     def keep(self) -> bool:
         """Where somebody moved the file away, or removed it, go on in the one that has its name, which is made if need be.
@@ -82,31 +92,59 @@ class LogFile(logging.FileHandler):
         try:
             if self._has_its_name():
                 return False
-            os.makedirs(os.path.dirname(self.baseFilename), 0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             self._open_anew()
             return True
         finally:
             self.release()
 
+    def close(self) -> None:
+        self.acquire()
+        try:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+        finally:
+            self.release()
+        super().close()
+
+    def _write(self, line: bytes) -> None:
+        left = self._owed + line
+        try:
+            while left:
+                written = os.write(self._descriptor, left)
+                self._size += written
+                left = left[written:]
+        except OSError:
+            # The disk is full, and may have taken half of a line: at least the other half comes first when there is room.
+            self._owed = left if len(left) <= MAX_OWED else left[: left.find(b"\n") + 1]
+        else:
+            self._owed = b""
+
+    def _make_room(self, size: int) -> None:
+        """Rotate the file before it has too many bytes by a line of so many."""
+        if self._size + size < self.most or not self._has_its_name():
+            return
+        os.replace(self._path, f"{self._path}.1")
+        self._open_anew()
+
     def _open_anew(self) -> None:
-        left, self.stream = self.stream, self._open()
-        if left is not None:
-            left.close()
+        left = self._descriptor
+        self._descriptor, self._size = self._open()
+        os.close(left)
 
     def _has_its_name(self) -> bool:
-        if self.stream is None:
-            return False
         try:
-            return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def _open(self) -> TextIOWrapper:
+    def _open(self) -> tuple[int, int]:
+        """A descriptor of the file, and its size."""
         # What lies there may be a pipe that nobody reads: that is not waited for.
-        descriptor = os.open(
-            self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
-        )
-        return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o600)
+        return descriptor, os.fstat(descriptor).st_size
 
 
 def _most() -> int:
