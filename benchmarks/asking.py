@@ -36,11 +36,6 @@ class Client:
         self.query = query
         self._notices, self._directories = watch([str(directory) for directory in directories], self.events)
         os.set_blocking(self._notices, False)
-        self._asides = {
-            number: f"{directory.parent}/aside" for number, directory in zip(self._directories, directories, strict=True)
-        }
-        for aside in self._asides.values():
-            os.makedirs(aside, exist_ok=True)
         self._answered: list[str] = []
 
     def close(self) -> None:
@@ -49,12 +44,12 @@ class Client:
     def ask(self, query: str | None = None, *, deadline: int = 30) -> str:
         """Ask once, at the first node, and return the path at which the answer will be."""
         number, directory = next(iter(self._directories.items()))
-        name = self._make(number, query, deadline)
-        os.rename(f"{self._asides[number]}/{name}{self.pending}", f"{directory}/{name}{self.pending}")
+        name = self.choose_name()
+        self._write(number, name, self.question(name, query, deadline))
         return f"{directory}/{name}{self.complete}"
 
     def ask_in_turn(self, count: int) -> list[float]:
-        """Ask so many questions; each node asks the next one, in place as nodes do, when it has the answer to the last.
+        """Ask so many questions; each node asks the next one when it has the answer to the last.
 
         :return: for each, the seconds from before it is written until its answer has been read.
         """
@@ -82,7 +77,7 @@ class Client:
         return took
 
     def ask_at_once(self, count: int) -> float:
-        """Rename so many questions into place, and return the seconds until the last answer is there.
+        """Ask so many questions one after the other, and return the seconds from the first until the last answer is there.
 
         Whoever calls this calls :meth:`collect` afterwards.
         """
@@ -91,16 +86,14 @@ class Client:
         return time.perf_counter() - begun
 
     def put(self, count: int) -> float:
-        """Rename so many questions into place, in turns between nodes, and return when that began."""
-        places = []
-        for number in itertools.islice(itertools.cycle(self._directories), count):
-            name = self._make(number, None, 30) + self.pending
-            places.append((f"{self._asides[number]}/{name}", f"{self._directories[number]}/{name}"))
+        """Write so many questions, in turns between nodes, and return when that began."""
+        numbers = itertools.islice(itertools.cycle(self._directories), count)
+        questions = [(number, name, self.question(name)) for number in numbers for name in [self.choose_name()]]
         self._note_answers()
         begun = time.perf_counter()
-        for written, (aside, place) in enumerate(places, 1):
-            os.rename(aside, place)
-            if written % 4000 == 0:  # the kernel keeps 16,384 events
+        for written, question in enumerate(questions, 1):
+            self._write(*question)
+            if written % 1000 == 0:  # the kernel keeps 16,384 events
                 self._note_answers()
         return begun
 
@@ -142,13 +135,6 @@ class Client:
         """Write a question in place, as nodes do."""
         with open(f"{self._directories[number]}/{name}{self.pending}", "wb", buffering=0) as file:
             file.write(content)
-
-    def _make(self, number: int, query: str | None, deadline: int) -> str:
-        """Write a question aside and return its name."""
-        name = self.choose_name()
-        with open(f"{self._asides[number]}/{name}{self.pending}", "wb", buffering=0) as file:
-            file.write(self.question(name, query, deadline))
-        return name
 
     def _wait(self) -> Iterator[tuple[int, str]]:
         ready, _, _ = select.select([self._notices], [], [], PATIENCE)

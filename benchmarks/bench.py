@@ -76,6 +76,7 @@ def main() -> None:
         computer = {"nectar": nectar.__version__, **describe_computer(world.directory.parent)}
         rows = list(measure(chosen, world))
         peers = rows_peers.compare(world) if options.peers else []
+        rows += [rows_peers.beside_the_fastest(peers)] if peers else []
     computer |= {"date": datetime.now(tz=UTC).isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begun)}
     if options.json:
         mappings = {"rows": [row.to_mapping() for row in rows], "peers": [peer.to_mapping() for peer in peers]}
@@ -99,4 +100,7 @@ def read_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asking import QUERY, Client
-from floor import IN_CLOSE_WRITE, IN_MOVED_TO
+from floor import IN_CLOSE_WRITE
 
 HERE = Path(__file__).parent
 OWNER, ASKER = "bench@example.org", "node@example.org"
@@ -22,7 +22,7 @@ class SyftClient(Client):
     """Asks as syft-event is asked: a question is a message of its own kind, renamed into place, and its answer is written in place."""
 
     pending, complete = ".request", ".response"
-    events = IN_CLOSE_WRITE | IN_MOVED_TO
+    events = IN_CLOSE_WRITE
 
     def choose_name(self) -> str:
         return str(uuid.uuid4())
@@ -47,10 +47,10 @@ class SyftClient(Client):
             raise RuntimeError(f"This is no answer to the question: {answer!r}")
 
     def _write(self, number: int, name: str, content: bytes) -> None:
-        aside = f"{self._asides[number]}/{name}{self.pending}"
-        with open(aside, "wb", buffering=0) as file:
+        place = f"{self._directories[number]}/{name}"
+        with open(f"{place}.aside", "wb", buffering=0) as file:
             file.write(content)
-        os.rename(aside, f"{self._directories[number]}/{name}{self.pending}")
+        os.rename(f"{place}.aside", f"{place}{self.pending}")
 
     def _read(self, path: str) -> bytes:
         content = super()._read(path)

@@ -15,7 +15,7 @@ from measuring import proportional_size
 from peers_asking import ASKER, OWNER, HueyClient, SyftClient
 from rows_answers import AHEAD, AT_ONCE, ask_at_once_in_turns, percentile
 from systems import HERE, Floor, Nectar, Process, World, warm
-from table import Figure
+from table import Figure, Row
 
 from nectar.manage.uv.uv import find_uv
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HEADS = ["system", "first answer after", "p50", "p99", f"{AT_ONCE:,} at once", "CPU a question", "idle memory (PSS)"]
+BURST = f"{AT_ONCE:,} at once"
+HEADS = ["system", "first answer after", "p50", "p99", BURST, "CPU a question", "idle memory (PSS)"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ def compare(world: World) -> list[Peer]:
         for name, values in taken.items()
     ]
     return [*measured, *missing]
+
+
+def beside_the_fastest(peers: list[Peer]) -> Row:
+    """Nectar's burst beside that of whichever peer answers one fastest."""
+    speeds = {peer.name: peer.figures[BURST] for peer in peers if peer.figures and not peer.name.startswith("floor")}
+    ours = speeds.pop("nectar")
+    if not speeds:
+        return Row(f"{BURST}, beside the fastest peer", None, least=1, note="none could be measured")
+    name = max(speeds, key=lambda name: speeds[name].median)
+    return Row(f"{BURST}, beside the fastest peer", ours, speeds[name], name, least=1)
 
 
 def measure(system: Nectar | Process) -> tuple[float, ...]:
