@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rows_peers
-from measuring import BUSY, describe_computer, measure_others
+from measuring import BUSY, describe_computer, watch_others
 from rows_answers import at_once, calls, large, one_at_a_time, side_by_side, under_load
 from rows_commands import commands
 from rows_launches import launches
 from rows_life import idle, overstaying, restart
 from rows_many import aliases, backlog, handlers
+from rows_peers import HEADS as HEADS_OF_PEERS
+from rows_peers import Peer, beside_the_fastest, compare
 from systems import World
 from table import Row, draw
 
@@ -50,14 +51,21 @@ SHARED_MEMORY = Path("/dev/shm")
 
 def measure(groups: list[Group], world: World) -> Iterator[Row]:
     """The rows of these groups; those that others worked beside have it in ``busy``."""
-    others = measure_others()
     for group in groups:
         print(f"{group.__name__.replace('_', ' ')} …", file=sys.stderr, flush=True)
+        world.others.clear()
+        look_around(world)
         rows = list(group(world))
-        before, others = others, measure_others()
+        look_around(world)
         for row in rows:
-            row.busy.extend(share for share in (before, others) if share > BUSY)
+            row.busy.extend(share for share in world.others if share > BUSY)
         yield from rows
+
+
+def look_around(world: World) -> None:
+    """Look what others do while nothing of ours does anything."""
+    with watch_others([], world.others):
+        time.sleep(0.3)
 
 
 def choose_directory() -> str:
@@ -74,9 +82,13 @@ def main() -> None:
     made = tempfile.TemporaryDirectory(prefix="nectar-bench-", dir=choose_directory())
     with made as directory, World(Path(directory), options.rounds) as world:
         computer = {"nectar": nectar.__version__, **describe_computer(world.directory.parent)}
-        rows = list(measure(chosen, world))
-        peers = rows_peers.compare(world) if options.peers else []
-        rows += [rows_peers.beside_the_fastest(peers)] if peers else []
+        peers: list[Peer] = []
+
+        def beside_peers(world: World) -> Iterator[Row]:
+            peers.extend(compare(world))
+            yield beside_the_fastest(peers)
+
+        rows = list(measure([*chosen, *[beside_peers] * options.peers], world))
     computer |= {"date": datetime.now(tz=UTC).isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begun)}
     if options.json:
         mappings = {"rows": [row.to_mapping() for row in rows], "peers": [peer.to_mapping() for peer in peers]}
@@ -85,7 +97,7 @@ def main() -> None:
     print(*(f"{name}: {value}" for name, value in computer.items()), sep=", ")
     print(draw(HEADS, [row.to_cells() for row in rows]))
     if peers:
-        print(draw(rows_peers.HEADS, [peer.to_cells() for peer in peers]))
+        print(draw(HEADS_OF_PEERS, [peer.to_cells() for peer in peers]))
 
 
 def read_options() -> argparse.Namespace:

@@ -82,27 +82,29 @@ def count_calls(pids: Sequence[int], act: Callable[[], object]) -> int | None:
 
 
 @contextmanager
-def hogs(count: int) -> Iterator[None]:
-    """So many processes that take what they get of the processors."""
+def hogs(count: int) -> Iterator[list[int]]:
+    """So many processes that take what they get of the processors; gives their PIDs."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        yield
+        yield [process.pid for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
 
 
-def measure_others(seconds: float = 0.2) -> float:
-    """How many processors others keep busy, looked at while nothing of ours does anything."""
-    before = _busy_ticks()
-    time.sleep(seconds)
-    return (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
+@contextmanager
+def watch_others(ours: Sequence[int], shares: list[float]) -> Iterator[None]:
+    """Add to a list how many processors others than this process and these kept busy meanwhile."""
+    begun, before = time.perf_counter(), _seconds_of_others(ours)
+    yield
+    shares.append((_seconds_of_others(ours) - before) / (time.perf_counter() - begun))
 
 
-def _busy_ticks() -> int:
+def _seconds_of_others(ours: Sequence[int]) -> float:
     user, nice, system, _idle, _waiting, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return user + nice + system + interrupts + soft + stolen
+    busy = (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+    return busy - time.process_time() - cpu_seconds(ours)
 
 
 def describe_computer(directory: Path) -> dict[str, object]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from measuring import bytes_written, count_calls, cpu_seconds, hogs
+from measuring import bytes_written, count_calls, cpu_seconds, hogs, watch_others
 from systems import Floor, Nectar, Process, World, warm
 from table import Figure, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 AT_ONCE = 2000
 AHEAD = 64
@@ -40,7 +40,7 @@ def analyze(comp: Computation) -> int:
 def one_at_a_time(world: World) -> Iterator[Row]:
     with Nectar(world) as ours, Floor(world, ours.python) as floor:
         warm(ours, floor)
-        times = ask_in_turns(world.rounds, 400, ours, floor)
+        times = ask_in_turns(world, 1000, ours, floor)
         yield Row("one at a time: p50", *of_rounds(times, 0.50), most=1.3)
         yield Row("one at a time: p99", *of_rounds(times, 0.99), most=1.5)
 
@@ -49,7 +49,7 @@ def at_once(world: World) -> Iterator[Row]:
     """The speed of a burst, and what it takes of the processors."""
     with Nectar(world) as ours, Floor(world, ours.python, ahead=AHEAD) as floor:
         warm(ours, floor, count=AT_ONCE // 2)
-        speeds, costs = ask_at_once_in_turns(world.rounds, AT_ONCE, ours, floor)
+        speeds, costs = ask_at_once_in_turns(world, AT_ONCE, ours, floor)
         yield Row(f"{AT_ONCE:,} at once, one worker", *figures(speeds, "/s"), "floor, pipelined", least=0.6)
         yield Row("CPU a question, at once", *figures(costs, "ms"), "floor, pipelined", most=2.5)
 
@@ -80,9 +80,9 @@ def count_calls_each(system: Nectar | Process, pids: list[int], count: int) -> F
 
 
 def under_load(world: World) -> Iterator[Row]:
-    with Nectar(world, nodes=5) as ours, Floor(world, ours.python, nodes=5) as floor, hogs(2):
+    with Nectar(world, nodes=5) as ours, Floor(world, ours.python, nodes=5) as floor, hogs(2) as hogging:
         warm(ours, floor, count=100)
-        times = ask_in_turns(world.rounds, 400, ours, floor)
+        times = ask_in_turns(world, 400, ours, floor, beside=hogging)
         yield Row("five nodes at once, beside two hogs: p99", *of_rounds(times, 0.99), most=2)
 
 
@@ -90,7 +90,7 @@ def large(world: World) -> Iterator[Row]:
     query = "?" * 200_000
     with Nectar(world, query=query) as ours, Floor(world, ours.python, query=query) as floor:
         warm(ours, floor, count=30)
-        times = ask_in_turns(world.rounds, 100, ours, floor)
+        times = ask_in_turns(world, 100, ours, floor)
         yield Row("queries of 200 KB: p99", *of_rounds(times, 0.99), most=2)
 
 
@@ -106,30 +106,41 @@ def side_by_side(world: World) -> Iterator[Row]:
 
 def _compare(world: World, what: str, text: str, *options: str, count: int, least: float) -> Row:
     with Nectar(world, "several", *options, text=text) as ours, Nectar(world, "single", text=text) as single:
-        speeds, _ = ask_at_once_in_turns(min(world.rounds, 3), count, ours, single)
+        speeds, _ = ask_at_once_in_turns(world, count, ours, single, rounds=3)
         return Row(what, *figures(speeds, "/s"), "one at a time", least=least)
 
 
-def ask_in_turns(rounds: int, count: int, *systems: Nectar | Process) -> list[list[list[float]]]:
-    """Have all of them answer, one after the other, and again; return the seconds of each question, by round, for each system."""
+def ask_in_turns(world: World, count: int, *systems: Nectar | Process, beside: Sequence[int] = ()) -> list[list[list[float]]]:
+    """Have all of them answer, one after the other, and again; return the seconds of each question, by round, for each system.
+
+    :param beside: PIDs of what we have running besides.
+    """
     times: list[list[list[float]]] = [[] for _ in systems]
-    for _ in range(rounds):
-        for system, of_system in zip(systems, times, strict=True):
-            of_system.append(system.client.ask_in_turn(count))
+    for _ in range(world.rounds):
+        with watch_others([*find_pids(systems), *beside], world.others):
+            for system, of_system in zip(systems, times, strict=True):
+                of_system.append(system.client.ask_in_turn(count))
     return times
 
 
-def ask_at_once_in_turns(rounds: int, count: int, *systems: Nectar | Process) -> tuple[list[list[float]], list[list[float]]]:
+def ask_at_once_in_turns(
+    world: World, count: int, *systems: Nectar | Process, rounds: int | None = None
+) -> tuple[list[list[float]], list[list[float]]]:
     """The same for bursts; return for each system and round how many a second were answered, and the milliseconds of processor for each."""
     speeds: list[list[float]] = [[] for _ in systems]
     costs: list[list[float]] = [[] for _ in systems]
-    for _ in range(rounds):
-        for system, speed, cost in zip(systems, speeds, costs, strict=True):
-            before = cpu_seconds(system.pids)
-            speed.append(count / system.client.ask_at_once(count))
-            cost.append((cpu_seconds(system.pids) - before) / count * 1000)
-            system.client.collect()
+    for _ in range(rounds or world.rounds):
+        with watch_others(find_pids(systems), world.others):
+            for system, speed, cost in zip(systems, speeds, costs, strict=True):
+                before = cpu_seconds(system.pids)
+                speed.append(count / system.client.ask_at_once(count))
+                cost.append((cpu_seconds(system.pids) - before) / count * 1000)
+                system.client.collect()
     return speeds, costs
+
+
+def find_pids(systems: Iterable[Nectar | Process]) -> list[int]:
+    return [pid for system in systems for pid in system.pids]
 
 
 def of_rounds(times: list[list[list[float]]], part: float) -> list[Figure]:

@@ -29,12 +29,16 @@ def analyze(comp: Computation) -> int:
 
 
 class World:
-    """A data dir for nectar, and all that is made beside it; what runs in it is stopped at the end."""
+    """A data dir for nectar, and all that is made beside it; what runs in it is stopped at the end.
+
+    :ivar others: how many processors others kept busy, each time that it was looked at.
+    """
 
     def __init__(self, directory: Path, rounds: int) -> None:
         self.directory = directory
         self.rounds = rounds
         self.home = Home(directory / "bee-hive")
+        self.others: list[float] = []
 
     def __enter__(self) -> Self:
         return self

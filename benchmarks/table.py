@@ -79,7 +79,7 @@ class Row:
 
     @property
     def _of_ours(self) -> bool:
-        return self.absolute or self.beside is None
+        return self.absolute or (self.ours is not None and self.beside is None)
 
     def to_cells(self) -> list[str]:
         beside = "" if self.beside is None else f"{self.beside} {self.than}".strip()

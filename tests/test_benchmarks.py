@@ -37,5 +37,5 @@ def test_a_row_says_whether_its_goal_is_reached() -> None:
         "| what  | ours                   | beside        | ratio  | goal  | reached |\n"
         "| ----- | ---------------------- | ------------- | ------ | ----- | ------- |\n"
         "| quick | 2.00 ms (1.00 to 3.00) | 1.00 ms floor | 2.00 x | ≤ 2 x | yes     |\n"
-        "| none  | not built              |               |        | ≤ 1   |         |"
+        "| none  | not built              |               |        | ≤ 1 x |         |"
     )
