@@ -21,8 +21,6 @@ from tests.forked import Forked, Forks
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-ANEW = "NECTAR_TEST_ANEW"
-"""The variable with which each command is started anew, and none is forked."""
 PATIENCE = 60.0
 """Seconds after which a condition that has not come true never will; the machine may be busy."""
 
@@ -156,12 +154,7 @@ class World:
     def _forked(self, arguments: tuple[str | Path, ...], options: dict[str, Any]) -> subprocess.CompletedProcess[str] | None:
         """The same as :meth:`run`, forked; None where it has to be started."""
         command, environment = self.command(*arguments), {**os.environ, **options.get("env", {})}
-        if (
-            ANEW in os.environ
-            or options.keys() - {"env", "cwd", "input"}
-            or command[1:3] != ["-m", "nectar.cli"]
-            or not forks().can(environment)
-        ):
+        if options.keys() - {"env", "cwd", "input"} or command[1:3] != ["-m", "nectar.cli"] or not forks().can(environment):
             return None
         directory, given = os.fspath(options.get("cwd", self.directory)), options.get("input", "").encode()
         code, *said = forks().run(command[3:], environment, directory, given, 2 * PATIENCE)
