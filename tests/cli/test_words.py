@@ -108,6 +108,7 @@ def test_a_restart_that_was_killed_in_between_is_told(words: Words) -> None:
     for verb in ("start", "restart", "remove"):
         with words.at("taken", "restart") as restart:
             restart.kill()
+            restart.wait(LONG)
         until(lambda: not words.daemons(), "the one in standby ends by itself")
         world = words.world
         assert "  ⚫ stopped  h\n" in world.run("view").stdout
