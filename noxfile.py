@@ -154,9 +154,9 @@ def bench(session: nox.Session) -> None:
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
-    """Run the project's tests: five at a time on two cores, because many wait."""
+    """Run the project's tests: six at a time on two cores, because many wait."""
     session.env[pythons.VARIABLE] = os.pathsep.join(pythons.directories())
-    session.run("python", "-m", "pytest", "-n", "5", "--dist", "worksteal", *report(session), *arguments, *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "6", "--dist", "worksteal", *report(session), *arguments, *session.posargs)
 
 
 def report(session: nox.Session) -> list[str]:
