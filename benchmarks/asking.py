@@ -27,8 +27,10 @@ class Client:
     """
     :param directories: where it asks, one for each node.
     :param query: what it asks; the answer that it expects is how long that is.
+    :ivar pids: processes that ask in its place.
     """
 
+    pids: tuple[int, ...] = ()
     pending, complete = ".pending", ".complete"
     events = IN_MOVED_TO
 

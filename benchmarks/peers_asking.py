@@ -74,6 +74,7 @@ class HueyClient(Client):
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.pids = (self._process.pid,)
 
     def close(self) -> None:
         self._process.kill()

@@ -140,7 +140,8 @@ def ask_at_once_in_turns(
 
 
 def find_pids(systems: Iterable[Nectar | Process]) -> list[int]:
-    return [pid for system in systems for pid in system.pids]
+    """All that work when these are asked."""
+    return [pid for system in systems for pid in (*system.pids, *system.client.pids)]
 
 
 def of_rounds(times: list[list[list[float]]], part: float) -> list[Figure]:
