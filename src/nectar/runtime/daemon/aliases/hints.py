@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from nectar.spool.entries import PENDING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Hint = tuple[int, bytes]
 """A watch's number and the name of a file, which is empty where all of the directory is to be looked at."""
@@ -26,12 +21,3 @@ class Backend(Protocol):
 
 def may_ask(name: bytes) -> bool:
     return name.endswith(_PENDING)
-
-
-@contextmanager
-def short_of_threads() -> Iterator[None]:
-    """:raises OSError: a thread cannot be started."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(errno.EAGAIN, str(error)) from None

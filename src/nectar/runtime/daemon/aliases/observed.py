@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from watchdog.events import (
@@ -17,11 +19,11 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from nectar.runtime.daemon.aliases.hints import may_ask, short_of_threads
+from nectar.runtime.daemon.aliases.hints import may_ask
 from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from nectar.runtime.daemon.aliases.hints import Hint
     from nectar.runtime.daemon.loop import Loop
@@ -38,7 +40,7 @@ class Observed:
     def __init__(self, loop: Loop, tell: Callable[[Hint], None]) -> None:
         self._handover = Handover(loop, tell)
         try:
-            with short_of_threads():
+            with _short_of_threads():
                 self._observer = Observer()
                 self._observer.start()
         except BaseException:
@@ -46,7 +48,7 @@ class Observed:
             raise
 
     def add(self, number: int, path: str) -> Any:
-        with short_of_threads():
+        with _short_of_threads():
             return self._observer.schedule(
                 _Handler(self._handover.give, number, path), path, event_filter=self.ASKED, follow_symlink=True
             )
@@ -111,3 +113,12 @@ class _Handler(FileSystemEventHandler):
         name = os.path.basename(os.fsencode(event.dest_path or event.src_path))
         if may_ask(name):
             self._tell((self._number, name))
+
+
+@contextmanager
+def _short_of_threads() -> Iterator[None]:
+    """:raises OSError: a thread cannot be started."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from None
