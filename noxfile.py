@@ -58,6 +58,8 @@ LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "u
 
 # Version managers hide their interpreters behind stand-ins; uv, wherever a session calls it, finds them like this.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *pythons.directories()])
+# Where this is set, each of six processes that run tests would compile pytest, nectar and the tests by itself: 40 s of processor time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @nox.session(python=DEFAULT)
