@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from nectar.runtime.daemon.loop import LONGEST_WAIT, READ, WRITE, Loop
+from nectar.runtime.daemon.loop import BEAT, LONGEST_WAIT, READ, WRITE, Loop
 from tests.units.machines import Clock
 
 Call = Callable[[], None]
@@ -116,6 +116,33 @@ def test_a_round_waits_for_what_comes_first_and_an_hour_at_most(
         stage.loop.later(each, stage.say("due"))
     assert stage.wait() == wait
     assert stage.made == []
+
+
+@pytest.mark.parametrize(("after", "beat"), [(0, 1), (0.49, 1), (0.51, 2), (1, 2), (1.3, 2), (7.4, 8), (7.6, 9)])
+def test_a_beat_is_a_second_after_another_and_half_of_one_away_at_least(stage: Stage, after: float, beat: int) -> None:
+    assert BEAT == 1.0
+    stage.clock.now += after
+    stage.loop.at_beat(stage.say("due"))
+    stage.clock.now = 1024 + beat - 0.001
+    assert stage.turn() == []
+    stage.clock.now = 1024 + beat
+    assert stage.turn() == ["due"]
+
+
+def test_all_that_wait_for_a_beat_are_called_in_one_round_in_the_order_in_which_they_asked(stage: Stage) -> None:
+    def again(text: str) -> None:
+        stage.made.append(text)
+        stage.clock.now += 0.1  # it takes its time
+        stage.loop.at_beat(lambda: again(text))
+
+    for text in ("first", "second", "third"):
+        stage.loop.at_beat(lambda text=text: again(text))  # type: ignore[misc]
+        stage.clock.now += 0.07
+    stage.loop.at_beat(stage.say("never")).cancel()
+    for second in range(1, 5):
+        stage.clock.now = 1024.0 + second
+        assert stage.turn() == ["first", "second", "third"]
+        assert stage.wait() == pytest.approx(0.7)
 
 
 def test_no_time_is_less_than_none(stage: Stage) -> None:
@@ -334,8 +361,11 @@ def test_whose_call_it_was_mends_it(stage: Stage) -> None:
     assert stage.turn() == ["second"]
     assert stage.turn(3) == ["second"]
     second.guarded(fail)()
-    assert stage.made == ["first", "second", "second", "second"]
-    assert len(stage.told) == 4
+    second.at_beat(fail)
+    stage.clock.now += 1
+    assert stage.turn() == ["second"]
+    assert stage.made == ["first", "second", "second", "second", "second"]
+    assert len(stage.told) == 5
 
 
 def test_what_is_well_mends_nothing_and_is_the_same_loop(stage: Stage) -> None:

@@ -13,7 +13,8 @@ from nectar.errors import ConflictError
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.job import Failure, Outcome
-from nectar.runtime.daemon.service import AGAIN, ROUND, TICK, Service
+from nectar.runtime.daemon.loop import BEAT
+from nectar.runtime.daemon.service import AGAIN, ROUND, Service
 from nectar.settings import Settings
 from tests.units.machines import Stage, near
 from tests.units.nodes import Directories
@@ -238,7 +239,7 @@ def test_what_no_event_tells_is_looked_for_a_second_after_the_last_look_ended(ma
 
     monkeypatch.setattr(served.service._aliases, "tick", look)
     served.go(8.5)
-    assert TICK == 1.0
+    assert BEAT == 1.0
     assert looks == [1, 2, 6, 7, 8]
     assert [str(fault) for fault in served.faults] == ["no"]
 
@@ -292,7 +293,7 @@ def test_a_name_that_another_daemon_has_is_left_to_it_at_once_also_by_one_that_i
     assert served.stops == [(near(1.3), 7)]
     another = NameLock(path, 1.0)
     served.go(2)
-    assert served.stops[1:] == [(near(3.3), 0), (near(4.3), 0)]
+    assert served.stops[1:] == [(near(4), 0), (near(5), 0)]
     assert len([line for line in served.log() if "so it stops" in line]) == 1
     os.close(another._descriptor)
 
@@ -301,7 +302,7 @@ def test_a_name_that_was_missed_once_may_be_missed_again_later(make: Make) -> No
     served = make("one").begin()
     path = served.home.lock("h")
     aside = path.with_name("aside")
-    for until_just_before_a_look in (0.9, 1.1, 1.1):
+    for until_just_before_a_look in (0.9, 0.8, 0.8):
         served.go(until_just_before_a_look)
         path.rename(aside)
         served.go(0.2)

@@ -16,6 +16,8 @@ WRITE = selectors.EVENT_WRITE
 P = ParamSpec("P")
 LONGEST_WAIT = 3600.0
 """Seconds; the system takes no time of more than some weeks."""
+BEAT = 1.0
+"""Seconds between two of the moments at which all that no event tells is looked for."""
 
 
 class Timer:
@@ -43,6 +45,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._full = 64
+        self._begun = clock()
         self._running = False
 
     def watch(self, descriptor: int, events: int, call: Callable[[int], None]) -> None:
@@ -60,12 +63,21 @@ class Loop:
             pass
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        return self._at(self.now() + max(0.0, seconds), call)
+
+    def at_beat(self, call: Callable[[], None]) -> Timer:
+        """Call at the next beat, which is half of one away at least: who looks for something again and again wakes the process with
+        all others who do, and not by himself.
+        """
+        return self._at(self._begun + BEAT * round((self.now() - self._begun) / BEAT + 1), call)
+
+    def _at(self, at: float, call: Callable[[], None]) -> Timer:
         if len(self._timers) > self._full:
             # Most are deadlines that were cancelled long before their time.
             self._timers = [entry for entry in self._timers if not entry[2].cancelled]
             heapq.heapify(self._timers)
             self._full = max(64, 2 * len(self._timers))
-        timer = Timer(self.now() + max(0.0, seconds), call)
+        timer = Timer(at, call)
         heapq.heappush(self._timers, (timer.at, next(self._order), timer))
         return timer
 
@@ -147,6 +159,9 @@ class _Within(Loop):
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         return self._whole.later(seconds, self.guarded(call))
+
+    def at_beat(self, call: Callable[[], None]) -> Timer:
+        return self._whole.at_beat(self.guarded(call))
 
     def fault(self, error: Exception) -> None:
         self._whole.fault(error)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from nectar.settings import Settings
     from nectar.spool.claims import Question
 
-TICK = 1.0
-"""Seconds between two looks at what no event tells."""
 AGAIN = 0.3
 """Seconds after which a lock that was missed is missed for good: who replaces a directory by a link has it away for a moment."""
 ROUND = 100
@@ -97,8 +95,8 @@ class Service:
         python = ".".join(map(str, sys.version_info[:3]))
         self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, handler)
         self.printed(early)
-        self._loop.later(TICK, self._tick)
-        self._next_look = self._loop.later(TICK, self._keep)
+        self._loop.at_beat(self._tick)
+        self._next_look = self._loop.at_beat(self._keep)
         self._aliases.sync()
 
     def pump(self) -> None:
@@ -173,7 +171,7 @@ class Service:
             self._aliases.tick()
             self._find_strays()
         finally:
-            self._loop.later(TICK, self._tick)  # only now, so that a tick which takes long leaves time for all else
+            self._loop.at_beat(self._tick)  # only now, so that a tick which takes long leaves time for all else
 
     def _find_strays(self) -> None:
         """See that each question which was claimed is run, or waits to be; where one does not, nectar has a bug that costs no answer."""
@@ -194,7 +192,8 @@ class Service:
             elif missed:
                 self._robbed(loss)
         finally:
-            self._next_look = self._loop.later(AGAIN if self._missed and not missed else TICK, self._keep)
+            again = self._missed and not missed
+            self._next_look = self._loop.later(AGAIN, self._keep) if again else self._loop.at_beat(self._keep)
 
     def _restore(self, what: str, keep: Callable[[], bool]) -> None:
         try:

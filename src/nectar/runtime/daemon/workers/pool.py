@@ -32,8 +32,6 @@ MEMORY_ROUND = 0.1
 MEMORY_GRACE = 0.2
 """Seconds of a run before its memory is looked at: a worker that has grown over many runs is replaced between two of them."""
 MAX_WARNINGS = 20
-LOOK = 1.0
-"""Seconds between two looks at what no signal told."""
 LAST_WORDS = 1.0
 """Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
 
@@ -76,7 +74,7 @@ class Pool:
         self._pauses = Pauses(loop, listener, self.start)
         self._left = Leftovers(loop, self._kernel, listener, self._go_on)
         self._ended = False
-        loop.later(LOOK, self._look)
+        loop.at_beat(self._look)
         if self._memory is not None:
             loop.later(MEMORY_ROUND, self._watch_memory)
 
@@ -174,7 +172,7 @@ class Pool:
     def _look(self) -> None:
         """Once a second: notice what nobody told."""
         if self._stopped is None or self._workers or self._left:
-            self._loop.later(LOOK, self._look)
+            self._loop.at_beat(self._look)
         self.reap()
         self._go_on()
 
