@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
+import itertools
+import os
+import subprocess
+import sys
+import types
 from typing import Any
 
 import pytest
 
+import nectar
 from nectar import Computation, handler
-from nectar.api.decorator import is_handler
+from nectar.api.decorator import MARK, is_async, is_handler
+
+SOURCE = os.path.dirname(os.path.dirname(nectar.__file__))
 
 
 def test_the_function_stays_as_it_is() -> None:
@@ -78,3 +88,125 @@ def test_an_attribute_that_is_made_up_is_no_mark() -> None:
     assert not is_handler(Anything())
     assert not is_handler(len)
     assert not is_handler(None)
+
+
+PARTS = [
+    ["", "a, /", "a, b=1, /"],
+    ["", "c", "c=1", "c, d", "c=1, d=2"],
+    ["*", "*rest", ""],
+    ["", "e", "e=1", "e, f=2", "e=1, f"],
+    ["", "**more"],
+]
+
+
+def signatures() -> list[str]:
+    """Of every kind that there is, those that Python takes."""
+    found = {", ".join(filter(None, parts)) for parts in itertools.product(*PARTS)}
+    return sorted(each for each in found if _compiles(f"def f({each}): pass"))
+
+
+def _compiles(text: str) -> bool:
+    try:
+        compile(text, "", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def test_what_can_be_called_with_one_is_what_inspect_says() -> None:
+    seen = set()
+    for each in signatures():
+        made: dict[str, Any] = {}
+        exec(f"def f({each}): pass", made)
+        try:
+            inspect.signature(made["f"]).bind(object())
+            fits = True
+        except TypeError:
+            fits = False
+        try:
+            handler(made["f"])
+            taken = True
+        except TypeError:
+            taken = False
+        assert taken is fits, each
+        seen.add(taken)
+    assert seen == {True, False}
+
+
+def analyze(comp: Computation) -> int:
+    return len(comp.query)
+
+
+def nothing() -> int:
+    return 1
+
+
+def coroutine() -> Any:
+    async def inner(_comp: Computation) -> int:
+        return 1
+
+    return inner
+
+
+class Object:
+    def method(*given: Any) -> int:
+        return len(given)
+
+    @staticmethod
+    async def later(comp: Computation) -> int:
+        return len(comp.query)
+
+
+def test_what_was_put_on_a_function_counts() -> None:
+    @functools.wraps(analyze)
+    def anything() -> int:
+        return 1
+
+    @functools.wraps(nothing)
+    def one(_comp: Computation) -> int:
+        return 1
+
+    signed = types.FunctionType(nothing.__code__, {})
+    signed.__signature__ = inspect.signature(analyze)  # type: ignore[attr-defined]
+    assert is_handler(handler(anything))
+    assert is_handler(handler(signed))
+    with pytest.raises(TypeError, match="cannot be called with one"):
+        handler(one)
+
+
+def test_a_method_of_what_is_marked_is_marked_and_what_only_has_the_attribute_is_not() -> None:
+    handler(Object.method)
+    assert is_handler(Object().method)
+    thing = Object()
+    thing.__dict__[MARK] = True
+    partial = functools.partial(analyze)
+    partial.__dict__[MARK] = True
+    assert not is_handler(thing)
+    assert is_handler(partial) is inspect.isroutine(partial)
+    assert not is_handler(Object)
+
+
+@pytest.mark.parametrize("made", [analyze, coroutine(), functools.partial(coroutine()), Object().method, Object().later, len])
+def test_what_is_a_coroutine_function_is_what_inspect_says(made: Any) -> None:
+    assert is_async(made) is inspect.iscoroutinefunction(made)
+    if hasattr(inspect, "markcoroutinefunction") and isinstance(made, types.FunctionType):
+        copied = types.FunctionType(made.__code__, {})
+        assert is_async(inspect.markcoroutinefunction(copied))
+
+
+def test_a_handler_as_most_are_has_nothing_imported_that_takes_long() -> None:
+    program = """
+import json, signal, sys, traceback  # a worker cannot do without these, which bring more along in newer versions
+before = {*sys.modules}
+import nectar.runtime.worker.worker, nectar.runtime.worker.loader, nectar.runtime.worker.snapshot
+from nectar import Computation, handler
+from nectar.api.decorator import is_async, is_handler
+@handler
+def analyze(comp: Computation) -> int:
+    return 1
+assert is_handler(analyze) and not is_async(analyze) and not is_handler(Computation) and not is_handler(sys)
+Computation.from_json(b'{"query": "", "proposer": "", "aggregators": [], "targets": [], "deadline": 1}', comp_id="")
+print(*{"ast", "asyncio", "dataclasses", "inspect", "pathlib", "random", "socket", "subprocess", "typing"} & {*sys.modules} - before)
+"""
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({SOURCE!r}){program}"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"

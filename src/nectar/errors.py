@@ -7,7 +7,10 @@ code; nothing else prints it.
 from __future__ import annotations
 
 import errno
-from typing import ClassVar
+
+TYPE_CHECKING = False  # typing is not imported in a worker
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class NectarError(Exception):

@@ -11,8 +11,8 @@ import errno
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import socket
 

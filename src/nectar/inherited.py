@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UsageError
+from nectar.frozen import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,12 +60,11 @@ class Settings:
         :param where: what to call the place in an error.
         :raises UsageError: a key is unknown (the nearest known one is named), or a value is wrong.
         """
-        known = {item.name for item in dataclasses.fields(cls)}
         for key in table:
             if key in NOT_BUILT:
                 raise UsageError(f"The setting {key!r} is not supported yet.", where=where, hint=f"Leave {key!r} out.")
-            if key not in known:
-                raise UsageError(f"There is no setting {_shown(key)}.", where=where, hint=_nearest(key, known))
+            if key not in _CHECKS:
+                raise UsageError(f"There is no setting {_shown(key)}.", where=where, hint=_nearest(key))
         for key, value in table.items():
             problem = _CHECKS[key](value)
             if problem:
@@ -81,11 +79,8 @@ class Settings:
 
     def to_mapping(self) -> dict[str, Any]:
         """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
-        return {
-            item.name: getattr(self, item.name)
-            for item in dataclasses.fields(self)
-            if getattr(self, item.name) != getattr(Settings(), item.name)
-        }
+        defaults = vars(Settings())
+        return {name: value for name, value in vars(self).items() if value != defaults[name]}
 
 
 def to_bytes(size: int | str) -> int | None:
@@ -102,11 +97,11 @@ def _shown(value: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
-def _nearest(key: str, known: set[str]) -> str:
+def _nearest(key: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(sorted(known))}."
+    near = difflib.get_close_matches(key, sorted(_CHECKS), n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(sorted(_CHECKS))}."
 
 
 def _count(low: int, high: int) -> Any:

@@ -9,10 +9,16 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
 
-Status = Literal["success", "error", "timeout"]
+from nectar.frozen import dataclass, field
+
+TYPE_CHECKING = False  # typing is not imported in a worker
+if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn
+
+    Status = Literal["success", "error", "timeout"]
+else:  # for who asks for the fields' types at run time
+    Any, Status = object, str
 
 SHARE_MODULUS = 2**32
 """The node splits a value into shares modulo this: a value outside 0 … 2**32 - 1 comes out of the network changed."""

@@ -7,18 +7,18 @@ without having pluggy among its dependencies.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
-
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar, overload
 
     from nectar.api.computation import Computation
+
+    _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 PROJECT = "nectar"
 SPEC_ATTRIBUTE = f"{PROJECT}_spec"
 IMPL_ATTRIBUTE = f"{PROJECT}_impl"
-
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 def _hookspec(*, firstresult: bool = False) -> Callable[[_Function], _Function]:
@@ -33,18 +33,20 @@ def _hookspec(*, firstresult: bool = False) -> Callable[[_Function], _Function]:
     return mark
 
 
-@overload
-def hookimpl(function: _Function) -> _Function: ...
-@overload
-def hookimpl(
-    function: None = None,
-    *,
-    wrapper: bool = ...,
-    optionalhook: bool = ...,
-    tryfirst: bool = ...,
-    trylast: bool = ...,
-    specname: str | None = ...,
-) -> Callable[[_Function], _Function]: ...
+if TYPE_CHECKING:
+
+    @overload
+    def hookimpl(function: _Function) -> _Function: ...
+    @overload
+    def hookimpl(
+        function: None = None,
+        *,
+        wrapper: bool = ...,
+        optionalhook: bool = ...,
+        tryfirst: bool = ...,
+        trylast: bool = ...,
+        specname: str | None = ...,
+    ) -> Callable[[_Function], _Function]: ...
 
 
 def hookimpl(

@@ -32,12 +32,13 @@ its code may have written it. All that it holds is bounded by whoever reads it (
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
 
 from nectar.api.computation import Decoder, Encoder
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 MAX_HEADER = 1024 * 1024
 MAX_BODY = 1 << 30

@@ -16,7 +16,6 @@ All access goes through the descriptors of a :class:`~nectar.spool.place.Place`.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import stat
@@ -272,7 +271,7 @@ class Spool:
 
     def answer(self, question: Question, result: ComputationResult) -> None:
         """Note the answer to a question; :meth:`settle` writes and publishes it."""
-        ours = dataclasses.replace(result, claim=question.claim.token)
+        ours = ComputationResult(**{**vars(result), "claim": question.claim.token})
         self._owed.owe(Unwritten(Answer(question.claim, ours, question.mode, question.group)))
 
     def settle(self, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> Settled:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import ModuleType
 
 from nectar.api import hookspecs
-from nectar.api.decorator import is_handler
+from nectar.api.decorator import is_async, is_handler
 from nectar.errors import NectarError
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
-    import types
     from collections.abc import Callable
+    from typing import Any
 
     from nectar.api.computation import Computation
 
@@ -23,17 +23,24 @@ PRIVATE_PLUGGY = "_nectar_pluggy"
 """The name under which pluggy is loaded in a worker: ``pluggy`` is left to the handler's own environment."""
 
 
-class Handler(NamedTuple):
+class Handler:
     """What was loaded.
 
     :ivar compute: from a computation to whatever the author's code returned.
     :ivar warnings: plugins that could not be loaded, each in one sentence; they stop nobody else.
     """
 
-    compute: Callable[[Computation], object]
-    warnings: list[str]
-    started: Callable[[], object] = lambda: None
-    stopping: Callable[[], object] = lambda: None
+    def __init__(
+        self,
+        compute: Callable[[Computation], object],
+        warnings: list[str],
+        started: Callable[[], object] = lambda: None,
+        stopping: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.compute = compute
+        self.warnings = warnings
+        self.started = started
+        self.stopping = stopping
 
 
 def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
@@ -82,7 +89,7 @@ def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any
 
 def _register(manager: Any, name: str, plugin: Any) -> None:
     """:raises Exception: a class could not be made an object of, or what it implements is no hook of ours."""
-    manager.register(plugin() if inspect.isclass(plugin) else plugin, name)
+    manager.register(plugin() if isinstance(plugin, type) else plugin, name)
 
 
 def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:
@@ -91,7 +98,7 @@ def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:
     if is_handler(target):
         return target, None
     hooks = target if _has_hooks(target) else None
-    found = {id(value): name for name, value in vars(target).items() if is_handler(value)} if inspect.ismodule(target) else {}
+    found = {id(value): name for name, value in vars(target).items() if is_handler(value)} if isinstance(target, ModuleType) else {}
     where = getattr(target, "__file__", None)
     if len(found) > 1:
         raise NectarError(
@@ -102,6 +109,8 @@ def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:
     if found:
         return getattr(target, *found.values()), hooks
     if hooks is None:
+        import inspect
+
         what = "is a function without @handler" if inspect.isroutine(target) else "has neither a @handler function nor a hook"
         raise NectarError(
             f"{entry} {what}.",
@@ -145,7 +154,7 @@ class _FunctionPlugin:
 
 
 def _direct(function: Callable[[Computation], Any]) -> Callable[[Computation], object]:
-    if not inspect.iscoroutinefunction(function):
+    if not is_async(function):
         return function
     import asyncio
 
@@ -161,7 +170,7 @@ def _manager(directory: str) -> Any:
     return manager
 
 
-def _private_pluggy(directory: str) -> types.ModuleType:
+def _private_pluggy(directory: str) -> ModuleType:
     if PRIVATE_PLUGGY in sys.modules:
         return sys.modules[PRIVATE_PLUGGY]
     spec = importlib.util.spec_from_file_location(

@@ -13,13 +13,14 @@ import os
 import sys
 import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
-from typing import TYPE_CHECKING, Any
 
 from nectar.runtime import frames
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _NOT_THE_AUTHORS = (os.path.dirname(os.path.dirname(os.path.dirname(__file__))), importlib.__file__, "<frozen importlib")
 """How the names of files begin whose lines are no author's."""

@@ -11,8 +11,8 @@ import json
 import os
 import sys
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import types
     from collections.abc import Sequence

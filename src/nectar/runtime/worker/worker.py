@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from nectar import features, inherited
 from nectar.api.answers import as_integer
@@ -20,7 +19,10 @@ from nectar.api.computation import Computation
 from nectar.errors import NectarError
 from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, trace
 
+TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from nectar.runtime.worker.loader import Handler
 
 MEMORY_FACTOR = 2

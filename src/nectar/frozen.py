@@ -1,0 +1,133 @@
+"""What ``dataclass(frozen=True, kw_only=True)`` of the library makes of a class, without the library's module.
+
+That one imports ``inspect``, ``ast`` and ``dis``: 8 ms and more than 1 MB of each daemon and of each worker. Who asks for what only the
+library can tell (``dataclasses.fields``, ``replace``, ``asdict``, ``inspect.signature``) has it imported then, and is answered with what it
+makes of the same fields.
+"""
+
+from __future__ import annotations
+
+import functools
+
+TYPE_CHECKING = False  # typing is not imported in a worker
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import dataclass, field
+    from typing import Any
+
+    __all__ = ["dataclass", "field"]
+
+
+class _Field:
+    """A field of which each object gets a default of its own."""
+
+    def __init__(self, *, default_factory: Callable[[], Any]) -> None:
+        self.default_factory = default_factory
+
+
+def _dataclass(*, frozen: bool, kw_only: bool) -> Callable[[type], type]:
+    assert frozen and kw_only, "there is no other kind of it here"
+    return _make
+
+
+if not TYPE_CHECKING:
+    dataclass, field = _dataclass, _Field
+
+
+def _make(cls: Any) -> Any:
+    names = tuple(cls.__annotations__)
+    defaults = {name: vars(cls)[name] for name in names if name in vars(cls)}
+    for name, default in defaults.items():
+        if isinstance(default, _Field):
+            delattr(cls, name)
+    library = functools.cache(lambda: _make_by_library(cls, names, defaults))
+    asked = ("__dataclass_fields__", "__dataclass_params__", "__replace__", "__signature__")
+    made: dict[str, Any] = {
+        method.__name__: method for method in (_initializer(cls.__name__, names, defaults), *_methods(cls, names))
+    }
+    made |= {name: _Asked(cls, name, library) for name in asked}
+    made["__match_args__"] = ()
+    for name, value in made.items():
+        setattr(cls, name, value)
+    return cls
+
+
+def _initializer(called: str, names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:
+    def __init__(self: object, **given: Any) -> None:  # noqa: N807
+        fields = vars(self)
+        for name in names:
+            if name in given:
+                fields[name] = given.pop(name)
+            elif name in defaults:
+                default = defaults[name]
+                fields[name] = default.default_factory() if type(default) is _Field else default
+            else:
+                raise TypeError(f"{called}.__init__() missing a required keyword-only argument: {name!r}")
+        if given:
+            raise TypeError(f"{called}.__init__() got an unexpected keyword argument {next(iter(given))!r}")
+
+    return __init__
+
+
+def _methods(cls: type, names: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
+    """What the library gives such a class beside ``__init__``."""
+
+    def values(self: object) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in names)
+
+    def __repr__(self: object) -> str:  # noqa: N807
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def __eq__(self: object, other: object) -> bool:  # noqa: N807
+        return values(self) == values(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self: object) -> int:  # noqa: N807
+        return hash(values(self))
+
+    def __setattr__(self: object, name: str, value: object) -> None:  # noqa: N807
+        _refuse(self, name, "assign to")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self: object, name: str) -> None:  # noqa: N807
+        _refuse(self, name, "delete")
+        object.__delattr__(self, name)
+
+    def _refuse(self: object, name: str, what: str) -> None:
+        """What is added by a class that was made of this one, is its own."""
+        if type(self) is cls or name in names:
+            from dataclasses import FrozenInstanceError
+
+            raise FrozenInstanceError(f"cannot {what} field {name!r}")
+
+    return __repr__, __eq__, __hash__, __setattr__, __delattr__
+
+
+def _make_by_library(cls: type, names: tuple[str, ...], defaults: dict[str, Any]) -> type:
+    import dataclasses
+
+    def described(name: str) -> Any:
+        if name not in defaults:
+            return dataclasses.field()
+        default = defaults[name]
+        return dataclasses.field(default_factory=default.default_factory) if isinstance(default, _Field) else default
+
+    fields = [(name, cls.__annotations__[name], described(name)) for name in names]
+    return dataclasses.make_dataclass(cls.__name__, fields, frozen=True, kw_only=True)
+
+
+class _Asked:
+    """An attribute of a class that the library tells, when it is asked for."""
+
+    def __init__(self, cls: type, name: str, library: Callable[[], type]) -> None:
+        self._cls = cls
+        self._name = name
+        self._library = library
+
+    def __get__(self, _one: object, owner: type) -> Any:
+        if self._name != "__signature__":
+            return getattr(self._library(), self._name)
+        if owner is not self._cls:  # one that was made of it has its own
+            raise AttributeError(self._name)
+        import inspect
+
+        return inspect.signature(self._library())
