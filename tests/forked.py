@@ -232,7 +232,6 @@ def _become(arguments: list[str], environment: dict[str, str], directory: str, m
 
 if __name__ == "__main__":
     del sys.path[0]  # this file's directory
-    import atexit
     import gc
     import importlib
 
@@ -249,9 +248,4 @@ if __name__ == "__main__":
         importlib.import_module(f"nectar.cli.commands.{verb}").command.make_context(verb, [], resilient_parsing=True)
     gc.freeze()  # or each collection in a command would copy all of it
     serve(socket.socket(fileno=int(sys.argv[1])))
-    try:
-        cli.main()
-    except SystemExit as ended:
-        # What an interpreter does after its last words would copy each page that is shared with the other commands.
-        atexit._run_exitfuncs()
-        os._exit(ended.code if isinstance(ended.code, int) else 0)
+    cli.main()

@@ -197,9 +197,14 @@ def test_an_interrupt_at_the_very_end_says_nothing(three: World) -> None:
     stub = three.file(
         "stub.py",
         """
-        import atexit, os, signal
+        import os, signal
         from nectar.cli import main
-        atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+        end = os._exit
+        def interrupted(code):
+            os._exit = end
+            os.kill(os.getpid(), signal.SIGINT)
+            end(code)
+        os._exit = interrupted
         main()
         """,
     )
