@@ -38,6 +38,7 @@ from nectar.errors import UnresponsiveError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Self
 
 SCHEMA = 1
 MAX_LINE = 1024 * 1024
@@ -127,33 +128,70 @@ def ask(path: Path, request: dict[str, Any], *, timeout: float) -> dict[str, Any
     :raises UnresponsiveError: nobody is there, or does not answer in time, or answers nonsense, or as only a newer nectar
         understands; the reply's own ``message`` when it is not ``ok``.
     """
-    import time
+    with Asked(path, request, timeout=timeout) as asked:
+        return asked.reply()
 
-    end = time.monotonic() + timeout
-    received = b""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(timeout)
-            _connect(client, path, end)
-            client.sendall(encode(request))
-            while not received.endswith(b"\n"):
-                client.settimeout(max(0.001, end - time.monotonic()))
-                piece = client.recv(65536)
-                if not piece or len(received) > MAX_LINE:
-                    break
-                received += piece
-        reply = decode(received)
-    except NewerMessageError:
-        raise UnresponsiveError(
-            "The daemon was started by a newer nectar than this one, and answers in its language.",
-            where=str(path),
-            hint="Update nectar, or use the version that started it.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UnresponsiveError(f"The daemon does not answer ({error or type(error).__name__}).", where=str(path)) from None
-    if reply.get("ok") is not True:
-        raise UnresponsiveError(str(reply.get("message", "The daemon refuses.")), where=str(path))
-    return reply
+
+class Asked:
+    """A request on its way: others can be sent to other daemons before its reply is waited for. Use it in a ``with`` block.
+
+    :param timeout: seconds for all of it, the reply included.
+    """
+
+    def __init__(self, path: Path, request: dict[str, Any], *, timeout: float) -> None:
+        import time
+
+        self._path = path
+        self._end = time.monotonic() + timeout
+        self._client: socket.socket | None = None
+        self._lost: OSError | None = None
+        try:
+            self._client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._client.settimeout(timeout)
+            _connect(self._client, path, self._end)
+            self._client.sendall(encode(request))
+        except OSError as error:
+            self._lost = error
+
+    def reply(self) -> dict[str, Any]:
+        """:raises UnresponsiveError: as of :func:`ask`."""
+        try:
+            reply = decode(self._receive())
+        except NewerMessageError:
+            raise UnresponsiveError(
+                "The daemon was started by a newer nectar than this one, and answers in its language.",
+                where=str(self._path),
+                hint="Update nectar, or use the version that started it.",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UnresponsiveError(
+                f"The daemon does not answer ({error or type(error).__name__}).", where=str(self._path)
+            ) from None
+        if reply.get("ok") is not True:
+            raise UnresponsiveError(str(reply.get("message", "The daemon refuses.")), where=str(self._path))
+        return reply
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _receive(self) -> bytes:
+        import time
+
+        if self._lost is not None:
+            raise self._lost
+        assert self._client is not None, "it was opened, or else that is what was lost"
+        received = b""
+        while not received.endswith(b"\n"):
+            self._client.settimeout(max(0.001, self._end - time.monotonic()))
+            piece = self._client.recv(65536)
+            if not piece or len(received) > MAX_LINE:
+                break
+            received += piece
+        return received
 
 
 def _connect(client: socket.socket, path: Path, end: float) -> None:

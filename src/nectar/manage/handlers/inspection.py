@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ from nectar import namelock
 from nectar.errors import NectarError
 from nectar.manage.daemon import given
 from nectar.manage.handlers import handlers, registry
-from nectar.protocol import ask
+from nectar.protocol import Asked, ask
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nectar.home import Home
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 ROBBED = "Its lock was removed, or is another file by now. It stops by itself, because no command would find it."
 STATUS_TIMEOUT = 5.0
 TABLE_TIMEOUT = 2.0
+AT_ONCE = 20
+"""How many daemons are asked at once. Each takes a descriptor, of which there may be few."""
+STATUS = {"do": "status"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,23 +83,32 @@ def look(home: Home, name: str) -> Detail:
 
 def find_failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
     """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
-    found = {}
+    found, asked = {}, []
     for name, record in records.items():
         if record.is_newer:
             found[name] = registry.newer(home, name).message
-            continue
-        if record.status == "running" and _robbed(home, name):
+        elif record.status == "running" and _robbed(home, name):
             found[name] = ROBBED
-            continue
-        daemon = _ask(home, name, timeout=TABLE_TIMEOUT)[0] if record.status == "running" else None
-        if daemon is None:
-            continue
+        elif record.status == "running":
+            asked.append(name)
+    for name, daemon in _ask_all(home, asked):
         reasons = [daemon["failing"]] if isinstance(daemon.get("failing"), str) else []
         aliases = daemon.get("aliases", {}).items()
         reasons += [f"it cannot answer for {alias}: {served['problem']}" for alias, served in aliases if served.get("problem")]
         if reasons:
             found[name] = "; ".join(reasons)
     return found
+
+
+def _ask_all(home: Home, names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What daemons reply to ``status``, without those that do not answer: many at once, since each waits to be woken."""
+    for first in range(0, len(names), AT_ONCE):
+        with ExitStack() as stack:
+            some = names[first : first + AT_ONCE]
+            asked = [stack.enter_context(Asked(home.socket(name), STATUS, timeout=TABLE_TIMEOUT)) for name in some]
+            for name, each in zip(some, asked, strict=True):
+                with suppress(NectarError):
+                    yield name, each.reply()
 
 
 def _unknown(home: Home, name: str, record: Record) -> str | None:
@@ -114,9 +128,9 @@ def _robbed(home: Home, name: str) -> bool:
     return holder is not None and holder.robbed
 
 
-def _ask(home: Home, name: str, *, timeout: float = STATUS_TIMEOUT) -> tuple[dict[str, Any] | None, str | None]:
+def _ask(home: Home, name: str) -> tuple[dict[str, Any] | None, str | None]:
     try:
-        reply = ask(home.socket(name), {"do": "status"}, timeout=timeout)
+        reply = ask(home.socket(name), STATUS, timeout=STATUS_TIMEOUT)
     except NectarError as error:
         return None, error.message
     return {key: value for key, value in reply.items() if key not in ("ok", "schema")}, None
