@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 PROC = "/proc"
 """Where the kernel tells of processes, if anywhere."""
@@ -34,12 +35,39 @@ def set_prctl(option: int, value: int) -> bool:
     :param option: :data:`DIES_WITH` a signal when its parent ends, or :data:`ADOPTS` (1) descendants whose own parent ends.
     :returns: whether it can.
     """
+    prctl = _c_function("prctl")
+    return prctl is not None and prctl(option, value, 0, 0, 0) == 0
+
+
+def has_inotify() -> bool:
+    """Whether the kernel can be asked for events of directories."""
+    return _c_function("inotify_init1") is not None
+
+
+def call_inotify(call: str, *arguments: int | bytes) -> int:
+    """Call one of the functions of inotify(7), by its name there without ``inotify_``; only where there is inotify.
+
+    :raises OSError: what the kernel refuses.
+    """
+    import ctypes
+
+    function = _c_function(f"inotify_{call}")
+    assert function is not None
+    result = function(*arguments)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library; None where it has none of that name, or cannot be called."""
     try:
         import ctypes
 
-        return ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0  # type: ignore[no-any-return]
+        return getattr(ctypes.CDLL(None, use_errno=True), name)  # type: ignore[no-any-return]
     except (ImportError, OSError, AttributeError):
-        return False
+        return None
 
 
 def open_process(pid: int) -> int | None:

@@ -68,8 +68,8 @@ def test_a_daemon_that_serves_imports_nothing_more(fresh: World) -> None:
     running, node = launch(fresh)
     fresh.run("stop", running.name)
     imported = fresh.directory / "imported"
-    (package,) = fresh.home.runtimes.glob("*/deps/watchdog/__init__.py")
-    package.write_text(package.read_text() + SPY.format(file=str(imported)))
+    (watcher,) = fresh.home.runtimes.glob("*/api/nectar/runtime/daemon/aliases/watcher.py")
+    watcher.write_text(watcher.read_text() + SPY.format(file=str(imported)))
     fresh.run("start", running.name)
     before = imported.read_text()
     assert "nectar.runtime.daemon.control" in before

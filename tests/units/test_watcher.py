@@ -15,7 +15,7 @@ from watchdog.events import DirDeletedEvent, DirMovedEvent, FileClosedEvent, Fil
 from watchdog.observers.polling import PollingObserver
 
 from nectar import features
-from nectar.runtime.daemon.aliases import observed
+from nectar.runtime.daemon.aliases import inotify, observed
 from nectar.runtime.daemon.aliases.observed import Handover, Observed
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.loop import READ, Loop
@@ -254,11 +254,67 @@ def test_a_directory_that_the_kernel_watches_no_more_is_looked_at_whole(tmp_path
         assert number is not None
         backend: Any = real.watcher._backend
         watch: Any = real.watcher._watches[number][0]
-        assert ctypes.CDLL(None).inotify_rm_watch(backend._inotify._inotify_fd, watch[0]) == 0
+        assert ctypes.CDLL(None).inotify_rm_watch(backend._descriptor, watch[0]) == 0
         real.until(b"")
     finally:
         os.close(descriptor)
         real.watcher.close()
+
+
+@needs.inotify
+def test_two_of_one_directory_are_told_each_as_long_as_it_is_there(directory: int, tmp_path: Path) -> None:
+    real = Real()
+    told: list[tuple[str, bytes]] = []
+    one = real.watcher.add(directory, lambda name: told.append(("one", name)))
+    two = real.watcher.add(directory, lambda name: told.append(("two", name)))
+    three = real.watcher.add(directory, real.hints.append)
+    (tmp_path / "a.pending").touch()
+    real.until(b"a.pending")
+    assert told == [("one", b"a.pending"), ("two", b"a.pending")]
+    real.watcher.remove(one)
+    (tmp_path / "b.pending").touch()
+    real.until(b"b.pending")
+    assert told[2:] == [("two", b"b.pending")]
+    real.watcher.remove(two)
+    real.watcher.remove(three)
+    (tmp_path / "c.pending").touch()  # nobody is told of it, nor of the end of the watch
+    real.watcher.add(directory, real.hints.append)
+    (tmp_path / "d.pending").touch()
+    real.until(b"d.pending")
+    assert real.hints == [b"a.pending", b"b.pending", b"d.pending"]
+    assert told[3:] == []
+    real.watcher.close()
+
+
+@needs.inotify
+def test_what_was_written_of_the_kernels_is_as_it_is_in_watchdog() -> None:
+    from watchdog.observers.inotify_c import InotifyConstants as Theirs
+
+    wanted = Theirs.IN_CLOSE_WRITE | Theirs.IN_MOVED_TO | Theirs.IN_DELETE_SELF | Theirs.IN_MOVE_SELF | Theirs.IN_ONLYDIR
+    assert (wanted, Theirs.IN_Q_OVERFLOW, Theirs.IN_IGNORED) == (inotify._ASKED, inotify._OVERFLOW, inotify._IGNORED)
+
+
+@needs.inotify
+def test_more_than_is_read_at_once_is_all_told(directory: int, tmp_path: Path) -> None:
+    real = Real()
+    real.watcher.add(directory, real.hints.append)
+    names = [f"{number:04}.{'x' * 200}.pending" for number in range(1000)]
+    for name in names:
+        (tmp_path / name).touch()
+    real.until(names[-1].encode())
+    assert real.hints == [name.encode() for name in names]
+    real.watcher.close()
+
+
+@needs.inotify
+@pytest.mark.parametrize(("what", "error"), [("there is none", errno.ENOENT), ("file", errno.ENOTDIR)])
+def test_what_cannot_be_watched_is_refused_by_the_kernel_itself(tmp_path: Path, what: str, error: int) -> None:
+    (tmp_path / "file").touch()
+    made = inotify.Inotify(Loop(Clock(), Looking()), lambda _hint: None)
+    with pytest.raises(OSError, match=os.strerror(error)) as raised:
+        made.add(1, str(tmp_path / what))
+    assert raised.value.errno == error
+    made.close()
 
 
 @needs.inotify

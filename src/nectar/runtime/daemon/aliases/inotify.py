@@ -1,124 +1,95 @@
-"""Hints where there is inotify: watchdog's class for it is asked directly, with a mask of our own.
+"""Hints where there is inotify, which is asked directly, and read in the loop.
 
-That is: files closed after writing, files renamed into the directory, and the directory itself going away. watchdog's ``Observer`` would
-hold up later events by half a second when a file is moved out of its directory, which is what a claim does.
-
-Its descriptor is read in the loop, and its thread is never started: that one would be woken by each of our own publications as well,
-which is two changes of threads for each question, and time spent waiting for the interpreter's lock.
+Of a directory it tells which files were closed after writing or renamed into it, and that it has gone away itself. watchdog, which gives
+the hints elsewhere, would do here, too; but what it imports for it, to find a C library on any system, is 6 ms of a daemon's start and
+1 MB, and its ``Observer`` holds up later events by half a second when a file is moved out of its directory, which is what a claim does.
 """
 
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
-import sys
-from typing import TYPE_CHECKING, Any
+import struct
+from typing import TYPE_CHECKING
 
-import watchdog
-
+from nectar import features
 from nectar.runtime.daemon.aliases.hints import may_ask
 from nectar.runtime.daemon.loop import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from watchdog.observers import inotify_c
-
     from nectar.runtime.daemon.aliases.hints import Hint
     from nectar.runtime.daemon.loop import Loop
 
-
-def _load(name: str) -> Any:
-    """A module of watchdog's by itself: the package that it lies in imports the ``Observer``, with 5 ms and 0.6 MB of each daemon.
-
-    :raises UnsupportedLibcError: there is no inotify.
-    """
-    if name in sys.modules:
-        return sys.modules[name]
-    place = os.path.join(*watchdog.__path__, *name.split(".")[1:])
-    spec = importlib.util.spec_from_file_location(name, f"{place}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-if not TYPE_CHECKING:
-    inotify_c = _load("watchdog.observers.inotify_c")
+# As in inotify(7).
+_CLOSE_WRITE, _MOVED_TO, _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x8, 0x80, 0x400, 0x800, 0x1000000
+_OVERFLOW, _IGNORED = 0x4000, 0x8000
+_ASKED = _CLOSE_WRITE | _MOVED_TO | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+_EVENT = struct.Struct("iIII")  # the watch, what happened, what it belongs to, and how long the name is that follows
+_PIECE = 1 << 16
 
 
 class Inotify:
+    """:raises OSError: the system has no more of them."""
+
     def __init__(self, loop: Loop, tell: Callable[[Hint], None]) -> None:
         self._loop = loop
         self._tell = tell
-        self._mask = (
-            inotify_c.InotifyConstants.IN_CLOSE_WRITE
-            | inotify_c.InotifyConstants.IN_MOVED_TO
-            | inotify_c.InotifyConstants.IN_DELETE_SELF
-            | inotify_c.InotifyConstants.IN_MOVE_SELF
-            | inotify_c.InotifyConstants.IN_ONLYDIR
-        )
-        self._inotify = inotify_c.InotifyFD()
-        self._descriptor = self._inotify._inotify_fd  # noqa: SLF001 - it gives it in no other way
+        self._numbers: dict[int, list[int]] = {}
+        """Whose each of the kernel's watches is: two of the same directory are one."""
         self._failed = False
+        self._descriptor = features.call_inotify("init1", os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._descriptor, READ, self._read)
 
-    def add(self, number: int, path: str) -> tuple[Any, Any]:
-        identifier = inotify_c.CallbackId(number)
-        watch = self._inotify.add_callback(os.fsencode(path), inotify_c.Mask(self._mask), _Callback(self._tell, number), identifier)
-        if watch < 0:  # it says nothing where the directory cannot be read
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return watch, identifier
+    def add(self, number: int, path: str) -> tuple[int, int]:
+        watch = features.call_inotify("add_watch", self._descriptor, os.fsencode(path), _ASKED)
+        self._numbers.setdefault(watch, []).append(number)
+        return watch, number
 
-    def remove(self, watch: tuple[Any, Any]) -> None:
-        try:
-            self._inotify.remove_callbacks([watch])
-        except OSError:  # the directory is gone, and the watch with it
-            pass
+    def remove(self, watch: tuple[int, int]) -> None:
+        which, number = watch
+        numbers = self._numbers.get(which, [])
+        if number in numbers:
+            numbers.remove(number)
+            if not numbers:
+                del self._numbers[which]
+                try:
+                    features.call_inotify("rm_watch", self._descriptor, which)
+                except OSError as error:
+                    if error.errno != errno.EINVAL:  # the directory is gone, and the watch with it
+                        raise
 
     def alive(self) -> bool:
         return not self._failed
 
     def close(self) -> None:
         self._loop.forget(self._descriptor)
-        inotify = self._inotify
-        # As long as nothing was read it leaves its descriptors to a thread that reads.
-        reading = inotify._is_reading  # noqa: SLF001
-        inotify.close()
-        if reading:
-            inotify._close_resources()  # noqa: SLF001
+        os.close(self._descriptor)
 
     def _read(self, _events: int) -> None:
         try:
-            events = self._inotify.read_events()  # it would wait, but there are some
+            told = os.read(self._descriptor, _PIECE)
+        except BlockingIOError:
+            return
         except OSError:
             self._failed = True
             self._loop.forget(self._descriptor)
             return
-        for event in events:
-            self._inotify.handle_event(event)
+        at = 0
+        while at < len(told):
+            watch, what, _, length = _EVENT.unpack_from(told, at)
+            at += _EVENT.size + length
+            self._hear(watch, what, told[at - length : at].rstrip(b"\0"))
 
-
-class _Callback:
-    """What watchdog calls a ``WatchCallback``."""
-
-    def __init__(self, tell: Callable[[Hint], None], number: int) -> None:
-        self._tell = tell
-        self._number = number
-
-    def on_event(self, event: Any) -> None:
-        # Of what is renamed into the directory, our own answers are most.
-        if not event.name or may_ask(event.name):
-            self._tell((self._number, event.name))
-
-    def on_watch_deleted(self, _wd: int) -> None:
-        self._tell((self._number, b""))
-
-    def on_queue_overflow(self) -> None:
-        self._tell((self._number, b""))
+    def _hear(self, watch: int, what: int, name: bytes) -> None:
+        if what & _OVERFLOW:
+            numbers = [number for numbers in self._numbers.values() for number in numbers]
+        elif what & _IGNORED:
+            numbers = self._numbers.pop(watch, [])
+        elif not name or may_ask(name):  # of what is renamed into the directory, our own answers are most
+            numbers = [*self._numbers.get(watch, [])]
+        else:
+            return
+        for number in numbers:
+            self._tell((number, name))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from watchdog.utils import UnsupportedLibcError
-
 from nectar import features
 
 if TYPE_CHECKING:
@@ -15,15 +13,16 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.aliases.hints import Backend, Hint
     from nectar.runtime.daemon.loop import Loop
 
+INOTIFY = features.has_inotify()
 _ask: Callable[[Loop, Callable[[Hint], None]], Backend]
-try:
+if INOTIFY:
     from nectar.runtime.daemon.aliases.inotify import Inotify
-except UnsupportedLibcError:
+
+    _ask = Inotify
+else:
     from nectar.runtime.daemon.aliases.observed import Observed
 
-    INOTIFY, _ask = False, Observed
-else:
-    INOTIFY, _ask = True, Inotify
+    _ask = Observed
 
 
 class Watcher:
