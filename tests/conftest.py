@@ -19,7 +19,7 @@ from tests.soak.table import FRACTION, Row, pytest_terminal_summary
 from tests.world import World, pids, reap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 __all__ = ["pytest_terminal_summary"]  # a hook: where soak tests ran, their table
 
@@ -57,14 +57,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if any(folder in item.path.parents for folder in SOAKS):
+        if item.path.parent in SOAKS:
             item.add_marker(pytest.mark.soak)
             item.add_marker(pytest.mark.timeout(max(600, 3600 * FRACTION)))
     # Each of several processes is given a part of the list to begin with: the long ones come first in each part, so that what is
     # left at the end, when one takes from another, is short.
     parts = getattr(config, "workerinput", {}).get("workercount", 1)
-    long = [item for item in items if item.get_closest_marker("soak")]
-    short = [item for item in items if not item.get_closest_marker("soak")]
+    long: list[pytest.Item] = []
+    short: list[pytest.Item] = []
+    for item in items:
+        (long if item.get_closest_marker("soak") else short).append(item)
     size = -(-len(items) // parts)
     items.clear()
     for number in range(parts):
@@ -74,9 +76,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items += short
 
 
-def pytest_collection_finish() -> None:
-    # What was collected stays until the end, and each collection of garbage would go through all of it (0.1 s each time).
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # What is collected stays until the end, and each search for garbage would go through all of it (0.1 s each time).
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -27,9 +27,12 @@ pytestmark = [pytest.mark.uv, pytest.mark.once]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 WITH_TESTS = [*(folder.parent for folder in sorted(EXAMPLES.glob("*/tests"))), ROOT / "handlers-template"]
-NEWER = next((version for version in ("3.13", "3.12") if pythons.find(version)), "3.12")
-"""Which Python an example that wants one after 3.11 is given."""
 LEFT_OUT = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache", "uv.lock", "dist")
+
+
+def newer() -> str:
+    """Which Python an example that wants one after 3.11 is given."""
+    return next((version for version in ("3.13", "3.12") if pythons.find(version)), "3.12")
 
 
 def ask(world: World, query: str, *, alias: str = "alice", **fields: Any) -> dict[str, Any]:
@@ -60,7 +63,7 @@ def service() -> Iterator[str]:
 def test_its_own_tests_pass(world: World, handler: Path) -> None:
     folder = world.directory / handler.name
     shutil.copytree(handler, folder, ignore=LEFT_OUT)
-    path = pythons.path_with(NEWER if handler.name == "pins_new" else "3.11")
+    path = pythons.path_with(newer() if handler.name == "pins_new" else "3.11")
     world.run("dev", folder, env={"PATH": path})
     # What selects an environment or a Python here is not the author's.
     variables = {
@@ -100,7 +103,7 @@ def test_warm_model_is_loaded_once_and_looks_after_every_answer(world: World) ->
 
 
 def test_opposite_pins_run_side_by_side(world: World) -> None:
-    path = pythons.path_with(NEWER, "3.11")
+    path = pythons.path_with(newer(), "3.11")
     for example, alias in (("pins_old", "alice"), ("pins_new", "bob")):
         world.node(alias)
         world.run("launch", EXAMPLES / example, "--attach", alias, env={"PATH": path})
