@@ -21,6 +21,7 @@ from nectar import processes
 from nectar.protocol import ask
 from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
+from tests.soak.ear import Ear
 from tests.world import PATIENCE, World, until
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HELD_UP = STILL - 0.2
 """Seconds in which a question was half-written, after which its writer may be taken for dead: the machine was too busy."""
 MOST_NODES = 4
 SOON = 0.002
-"""Seconds between two looks at a directory in which answers come, or are awaited."""
+"""Seconds between two looks at a directory in which answers come."""
 LATE = 30.0
 """Seconds within which a thing is asserted that is promised within two: the number that was reached is in the table."""
 
@@ -60,7 +61,7 @@ class Ground:
         """
         lines = [f"# {key} = {json.dumps(value)}" for key, value in (settings or {}).items()]
         head = "\n".join(["# /// script", "# dependencies = []", "# [tool.nectar]", *lines, "# ///", ""]) if lines else ""
-        file = self.world.directory / f"{self.name}.py"
+        file = self.world.directory / "soaking.py"  # one for all names, and so one environment
         file.write_text(head + Path(__file__).with_name("soaking.py").read_text())
         environment = ["--env", f"RUNS={self.runs}"] if noted else []
         arguments: list[str | Path] = ["launch", file, self.name, *environment, *flags]
@@ -158,7 +159,8 @@ class Reader:
         self.leave: set[str] = set()
         self.at: dict[str, float] = {}
         self._directories = directories
-        self._ending = self._awaited = False
+        self._ending = False
+        self._came = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -172,20 +174,25 @@ class Reader:
     def until(self, ids: set[str] | list[str], *, seconds: float = LONG) -> set[str]:
         """Wait until there is an answer to each of these, and return those to which there is none in time."""
         end = time.monotonic() + seconds
-        missing = set(ids)
-        self._awaited = True
-        while (missing := missing.difference(self.answers)) and time.monotonic() < end:
-            time.sleep(0.02)
-        self._awaited = False
-        return missing
+        missing = [*ids]
+        with self._came:
+            while True:
+                while missing and missing[-1] in self.answers:
+                    missing.pop()
+                if not missing or not self._came.wait(end - time.monotonic()):
+                    return set(missing).difference(self.answers)
 
     def _run(self) -> None:
-        while not self._ending:
-            begun = time.monotonic()
-            found = sum(self._look(directory) for directory in self._directories)
-            # Looks as frequent as that are a twentieth of a processor.
-            pause = SOON if found or self._awaited else 5 * SOON
-            time.sleep(min(0.2, max(pause, 4 * (time.monotonic() - begun))))
+        with Ear(*self._directories) as ear:
+            while not self._ending:
+                begun = time.monotonic()
+                ear.listen()
+                if sum(self._look(directory) for directory in self._directories):
+                    with self._came:
+                        self._came.notify_all()
+                # Where many come, some are read at a time.
+                time.sleep(min(0.2, max(SOON, 4 * (time.monotonic() - begun))))
+                ear.wait()
 
     def _look(self, directory: Path) -> int:
         """Read what there is, and return how much that was."""

@@ -146,7 +146,7 @@ def test_slow_runs_leave_the_second_worker_to_others(ground: Ground, row: Row) -
     names = {f"slow{number}" for number in range(5)}
     with Reader(slow, other) as reader:
         for name in names:
-            put(slow, name, "spin", deadline=600)
+            put(slow, name, "work 1 600000", deadline=900)
         until(lambda: len(list(slow.glob("*.pending"))) < len(names), "one runs")
         waits = []
         for number in range(count):

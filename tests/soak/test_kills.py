@@ -60,7 +60,7 @@ class Writers:
         end = time.monotonic() + 2000
         while time.monotonic() < end:
             if len(self.asked) - len(self._reader.answers) > 60:
-                time.sleep(0.02)
+                time.sleep(0.05)
                 continue
             with self._lock:
                 number = next(self._numbers)

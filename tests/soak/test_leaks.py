@@ -53,7 +53,8 @@ def _ask(directory: Path, reader: Reader, prefix: str, count: int) -> None:
             put(directory, comp_id, "spin", deadline=0.2)
         else:
             put(directory, comp_id, "fail x" if number % 20 == 19 else "number 1", in_place=number % 2 == 0, deadline=3600)
-        _until(reader, had + number - AHEAD)
+        if len(reader.answers) <= had + number - AHEAD:
+            _until(reader, had + number - AHEAD)
     assert reader.until(ids) == set()
 
 
