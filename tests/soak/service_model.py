@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 from collections import Counter
 from contextlib import contextmanager
@@ -429,7 +428,4 @@ def _let_go(service: Service) -> None:
     """Close what would close its descriptor by itself at a moment when that is another's."""
     if service._control._listening.fileno() >= 0:
         service._control._listening.close()
-    for name in ("nectar", "watchdog"):
-        for handler in [*logging.getLogger(name).handlers]:
-            logging.getLogger(name).removeHandler(handler)
-            handler.close()
+    service._log.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from nectar.runtime.daemon.aliases.aliases import SOON, Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.job import Outcome
-from nectar.runtime.daemon.log import Seldom
+from nectar.runtime.daemon.log import INFO, Seldom
 from nectar.settings import Settings
 from nectar.testing.sample import sample
 from tests.soak.service_model import CALLS, FILE_MODULES, Events
@@ -99,17 +98,14 @@ class Files:
         return failing
 
 
-class Said(logging.Handler):
-    """What is written to a log, which is nobody else's."""
+class Said:
+    """What is written to a log."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.lines: list[str] = []
-        self.log = logging.Logger("of a unit")  # noqa: LOG001 - one of its own
-        self.log.addHandler(self)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+    def log(self, text: str, kind: str = INFO) -> None:
+        self.lines.append(text)
 
 
 @dataclass

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 import pytest
 
-from nectar.runtime.daemon.log import MAX_REMEMBERED, Seldom, visible
+from nectar.runtime.daemon.log import INFO, MAX_REMEMBERED, WARNING, Say, Seldom, visible
 from tests.units.machines import Clock
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-
-class Kept(logging.Handler):
+class Kept:
     def __init__(self) -> None:
-        super().__init__()
-        self.said: list[tuple[int, str]] = []
+        self.said: list[tuple[str, str]] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append((record.levelno, record.getMessage()))
+    def say(self, text: str, kind: str = INFO) -> None:
+        self.said.append((kind, text))
 
 
 @pytest.fixture
@@ -29,13 +22,8 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def say(kept: Kept) -> Iterator[logging.Logger]:
-    logger = logging.getLogger("of a unit")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(kept)
-    yield logger
-    logger.removeHandler(kept)
+def say(kept: Kept) -> Say:
+    return kept.say
 
 
 @pytest.fixture
@@ -45,27 +33,27 @@ def clock() -> Clock:
 
 @pytest.mark.parametrize("seconds", [60, 5, 3600])
 def test_the_same_is_said_again_after_its_time_which_begins_when_it_was_said(
-    say: logging.Logger, kept: Kept, clock: Clock, seconds: float
+    say: Say, kept: Kept, clock: Clock, seconds: float
 ) -> None:
     seldom = Seldom(say, clock) if seconds == 60 else Seldom(say, clock, seconds=seconds)
     begun = clock.now
     for part in (0, 0, 0.5, 0.999, 1, 1.5, 1.999, 2, 7, 7.5):
         clock.now = begun + part * seconds
         seldom.warn("disk", f"{part}")
-    assert kept.said == [(logging.WARNING, text) for text in ("0", "1", "2", "7")]
+    assert kept.said == [(WARNING, text) for text in ("0", "1", "2", "7")]
 
 
-def test_what_is_something_else_is_said_at_once(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+def test_what_is_something_else_is_said_at_once(say: Say, kept: Kept, clock: Clock) -> None:
     seldom = Seldom(say, clock)
     for key in ("a", "b", "a", "b", "c"):
         seldom.warn(key, f"{key} %s {{}}")
     assert [text for _, text in kept.said] == ["a %s {}", "b %s {}", "c %s {}"]
     clock.now += 60
     seldom.warn("b", "again")
-    assert kept.said[-1] == (logging.WARNING, "again")
+    assert kept.said[-1] == (WARNING, "again")
 
 
-def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: Say, kept: Kept, clock: Clock) -> None:
     seldom = Seldom(say, clock)
     for number in range(MAX_REMEMBERED):
         seldom.warn(str(number), "")
@@ -77,16 +65,16 @@ def test_of_too_many_warnings_all_are_forgotten_and_may_be_said_again(say: loggi
     assert clock.now == 1024
 
 
-def test_once_is_once_for_ever_with_its_level(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+def test_once_is_once_for_ever_with_its_level(say: Say, kept: Kept, clock: Clock) -> None:
     seldom = Seldom(say, clock)
     for _ in range(3):
         seldom.once("a", "first")
-        seldom.once("b", "second", logging.INFO)
+        seldom.once("b", "second", INFO)
         clock.now += 1e6
-    assert kept.said == [(logging.WARNING, "first"), (logging.INFO, "second")]
+    assert kept.said == [(WARNING, "first"), (INFO, "second")]
 
 
-def test_once_and_seldom_do_not_know_of_each_other(say: logging.Logger, kept: Kept, clock: Clock) -> None:
+def test_once_and_seldom_do_not_know_of_each_other(say: Say, kept: Kept, clock: Clock) -> None:
     seldom = Seldom(say, clock)
     seldom.once("a", "once")
     seldom.warn("a", "seldom")
@@ -94,9 +82,7 @@ def test_once_and_seldom_do_not_know_of_each_other(say: logging.Logger, kept: Ke
     assert clock.now == 1024
 
 
-def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(
-    say: logging.Logger, kept: Kept, clock: Clock
-) -> None:
+def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(say: Say, kept: Kept, clock: Clock) -> None:
     seldom = Seldom(say, clock)
     for number in range(MAX_REMEMBERED):
         seldom.once(str(number), "x")
@@ -106,7 +92,7 @@ def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(
         clock.now = 1024 + second
         seldom.once(f"more {second}", "y")
         seldom.once("0", "x")
-        assert kept.said[10_000:] == [(logging.WARNING, more)] * count
+        assert kept.said[10_000:] == [(WARNING, more)] * count
 
 
 @pytest.mark.parametrize(

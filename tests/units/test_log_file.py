@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.daemon.log import MAX_OWED, PRINTED, LogFile, open_journal
+from nectar.runtime.daemon.log import INFO, MAX_OWED, PRINTED, WARNING, LogFile, hear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +31,7 @@ class Log:
         self.path = path
         self.before = path.with_name(f"{path.name}.1")
         self.file = LogFile(path)
-        self.journal = open_journal(self.file)
-
-    def say(self, text: str) -> None:
-        self.journal.info("%s", text)
+        self.say = self.file.say
 
     def fill(self, lines: range, size: int) -> None:
         """Write lines of so many bytes each."""
@@ -42,8 +39,6 @@ class Log:
             self.say(f"{number:<{size - BEGIN - 1}}")
 
     def close(self) -> None:
-        for name in ("nectar", "watchdog"):
-            logging.getLogger(name).removeHandler(self.file)
         self.file.close()
 
 
@@ -134,7 +129,7 @@ def test_it_is_not_rotated_while_its_name_is_not_its_own(
 
 
 def test_what_cannot_be_written_as_a_line_ends_nobody(log: Log) -> None:
-    log.journal.info("%d", "no number")
+    log.say(None)  # type: ignore[arg-type]
     log.say("after")
     assert texts(log.path) == ["after"]
 
@@ -239,9 +234,9 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(log: Log) -> None:
 
 
 def test_a_line_says_when_with_milliseconds_and_of_what_kind(log: Log) -> None:
-    log.journal.info("%s", "an event")
-    log.journal.warning("%s", "a warning")
-    log.journal.log(PRINTED, "%s", "printed")
+    log.say("an event")
+    log.say("a warning", WARNING)
+    log.say("printed", PRINTED)
     kinds = [
         re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4} (.{7}) (.*)", line)
         for line in log.path.read_text().splitlines()
@@ -249,11 +244,9 @@ def test_a_line_says_when_with_milliseconds_and_of_what_kind(log: Log) -> None:
     assert [kind and kind.groups() for kind in kinds] == [("INFO   ", "an event"), ("WARNING", "a warning"), ("PRINT  ", "printed")]
 
 
-@pytest.mark.parametrize(("part", "shown"), [(0, "000"), (0.007, "007"), (0.25, "250"), (0.9996, "999")])
+@pytest.mark.parametrize(("part", "shown"), [(0, "000"), (0.0075, "007"), (0.25, "250"), (0.9996, "999")])
 def test_milliseconds_have_three_digits(log: Log, part: float, shown: str) -> None:
-    made = logging.LogRecord("nectar", logging.INFO, "", 0, "x", None, None)
-    made.created, made.msecs = 1e9 + part, float(int(part * 1000))
-    assert f".{shown}" in log.file.format(made)
+    assert f".{shown}" in log.file.format("x", INFO, 1e9 + part)
 
 
 def test_no_text_looks_like_an_event_that_is_none(log: Log) -> None:
@@ -262,5 +255,13 @@ def test_no_text_looks_like_an_event_that_is_none(log: Log) -> None:
 
 
 def test_complaints_of_watchdog_are_in_it_too(log: Log) -> None:
-    logging.getLogger("watchdog.observers").warning("no more watches")
+    heard = logging.getLogger("watchdog")
+    before = [*heard.handlers]
+    hear("watchdog", log.say)
+    try:
+        logging.getLogger("watchdog.observers").warning("no more %s", "watches")
+    finally:
+        heard.handlers[:] = before
+        heard.propagate = True
     assert texts(log.path) == ["no more watches"]
+    assert "WARNING no more" in log.path.read_text()

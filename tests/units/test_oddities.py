@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from nectar.runtime.daemon.aliases.oddities import DELIVERY, MOST, Oddities
 from nectar.runtime.daemon.log import Seldom
 
 
 def test_links_are_looked_at_again_for_a_while_and_not_without_bound() -> None:
-    oddities = Oddities("alice", Seldom(logging.getLogger("nectar.nobody"), lambda: 0.0))
+    oddities = Oddities("alice", Seldom(lambda _text, _kind="": None, lambda: 0.0))
     assert all(oddities.delivered(f"q{number}", 0.0) for number in range(MOST))
     assert not oddities.delivered("one more", 0.0)
     assert oddities.delivered("q1", DELIVERY - 1)

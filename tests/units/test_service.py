@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -94,10 +93,7 @@ class Served(Directories):
         self.stage.stop(0)
         self.stage.go(2)
         self.service.close()
-        for name in ("nectar", "watchdog"):
-            for handler in [*logging.getLogger(name).handlers]:
-                logging.getLogger(name).removeHandler(handler)
-                handler.close()
+        self.service._log.close()
         os.close(self.service._lock._descriptor)
 
     def _stop(self, seconds: float) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import resource
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,34 +18,14 @@ MAX_OWED = 1 << 16
 """Bytes that are kept in mind of lines which cannot be written now."""
 MAX_REMEMBERED = 10_000
 """Things that are remembered as said; of what is to be said once, nothing more is said when there are so many."""
-PRINTED = logging.INFO + 1
-"""The level of what the handler's own code printed."""
-
-logging.addLevelName(PRINTED, "PRINT")
-logging.raiseExceptions = False  # a full disk must not make the daemon talk to nobody
+INFO, PRINTED, WARNING, ERROR = "INFO", "PRINT", "WARNING", "ERROR"
+"""Of which kind an event is; what the handler's own code printed is one."""
 
 
-class _Formatter(logging.Formatter):
-    """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent.
+class Say(Protocol):
+    """What tells of events."""
 
-    A further line of the same event has ``| `` before its text, so that no text that came from outside can look like an event.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._second = -1
-        self._written = ("", "")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
-        if self._second != int(record.created):  # many lines are of the same second
-            self._second = int(record.created)
-            local = time.localtime(self._second)
-            self._written = time.strftime("%Y-%m-%dT%H:%M:%S", local), time.strftime("%z", local)
-        return f"{self._written[0]}.{record.msecs:03.0f}{self._written[1]}"
-
-    def format(self, record: logging.LogRecord) -> str:
-        begin = f"{self.formatTime(record)} {record.levelname:<7} "
-        return begin + f"\n{begin}| ".join(map(visible, record.getMessage().split("\n")))
+    def __call__(self, text: str, kind: str = INFO) -> None: ...
 
 
 def visible(text: str) -> str:
@@ -55,32 +35,46 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
-class LogFile(logging.Handler):
+class LogFile:
     """The file that a handler's log is written to, mode 0600, and its one predecessor.
 
-    A line is one system call. The library's own handlers take four or more, which was a sixth of the daemon's time for a question, and
-    the one that rotates imports pickle and more: 4 ms and 0.4 MB of each daemon.
+    A line is one system call. The library's ``logging`` would take four or more, and its import 3 ms and 0.4 MB of each daemon.
 
     :ivar most: bytes of a file that is not rotated.
     :raises OSError: there cannot be one.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.setFormatter(_Formatter())
         self.most = _most()
         self._path = os.fspath(path)
         self._descriptor, self._size = self._open()
         self._owed = b""
+        self._second = -1
+        self._written = ("", "")
+        self._lock = threading.RLock()  # a library may complain in a thread of its own
 
-    def emit(self, record: logging.LogRecord) -> None:
-        # What cannot be written as a line, or not now, must end nobody.
-        with contextlib.suppress(Exception):
-            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+    def say(self, text: str, kind: str = INFO) -> None:
+        """Write an event. What cannot be written as a line, or not now, ends nobody."""
+        with self._lock, contextlib.suppress(Exception):
+            line = f"{self.format(text, kind, time.time())}\n".encode(errors="backslashreplace")
             # Something may have the predecessor's name: a log that is too long is better than one that ends.
             with contextlib.suppress(OSError):
                 self._make_room(len(line))
             self._write(line)
+
+    def format(self, text: str, kind: str, now: float) -> str:
+        """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent.
+
+        A further line of the same event has ``| `` before its text, so that no text that came from outside can look like an event.
+
+        :param now: Unix seconds.
+        """
+        if self._second != int(now):  # many lines are of the same second
+            self._second = int(now)
+            local = time.localtime(self._second)
+            self._written = time.strftime("%Y-%m-%dT%H:%M:%S", local), time.strftime("%z", local)
+        begin = f"{self._written[0]}.{int((now - self._second) * 1000):03}{self._written[1]} {kind:<7} "
+        return begin + f"\n{begin}| ".join(map(visible, text.split("\n")))
 
     def keep(self) -> bool:
         """Where somebody moved the file away, or removed it, go on in the one that has its name, which is made if need be.
@@ -88,25 +82,18 @@ class LogFile(logging.Handler):
         :returns: whether that was so.
         :raises OSError: there cannot be one; what comes is written where it was until then.
         """
-        self.acquire()
-        try:
+        with self._lock:
             if self._has_its_name():
                 return False
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             self._open_anew()
             return True
-        finally:
-            self.release()
 
     def close(self) -> None:
-        self.acquire()
-        try:
+        with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
-        finally:
-            self.release()
-        super().close()
 
     def _write(self, line: bytes) -> None:
         left = self._owed + line
@@ -153,17 +140,18 @@ def _most() -> int:
     return MAX_BYTES if limit == resource.RLIM_INFINITY else min(MAX_BYTES, limit // 2)
 
 
-def open_journal(handler: LogFile) -> logging.Logger:
-    """The log of one handler."""
-    journal = logging.getLogger("nectar")
-    journal.setLevel(logging.INFO)
-    journal.propagate = False
-    journal.addHandler(handler)
-    # watchdog's own complaints belong here too.
-    other = logging.getLogger("watchdog")
-    other.propagate = False
-    other.addHandler(handler)
-    return journal
+def hear(library: str, say: Say) -> None:
+    """Have events of a library be told that uses ``logging``."""
+    import logging
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage(), record.levelname)
+
+    logging.raiseExceptions = False  # a full disk must not make the daemon talk to nobody
+    heard = logging.getLogger(library)
+    heard.propagate = False
+    heard.addHandler(Heard())
 
 
 class Seldom:
@@ -172,7 +160,7 @@ class Seldom:
     :param clock: monotonic seconds.
     """
 
-    def __init__(self, say: logging.Logger, clock: Callable[[], float], *, seconds: float = 60.0) -> None:
+    def __init__(self, say: Say, clock: Callable[[], float], *, seconds: float = 60.0) -> None:
         self._say = say
         self._clock = clock
         self._seconds = seconds
@@ -187,9 +175,9 @@ class Seldom:
         if len(self._said) >= MAX_REMEMBERED:
             self._said.clear()
         self._said[key] = now
-        self._say.warning("%s", text)
+        self._say(text, WARNING)
 
-    def once(self, key: str, text: str, level: int = logging.WARNING) -> None:
+    def once(self, key: str, text: str, kind: str = WARNING) -> None:
         """:param key: what counts as the same."""
         if key in self._once:
             return
@@ -197,4 +185,4 @@ class Seldom:
             self.warn("", "there is more of what is told once than can be remembered: it is not told any more")
             return
         self._once.add(key)
-        self._say.log(level, "%s", text)
+        self._say(text, kind)

@@ -5,7 +5,6 @@ It is imported while the first worker loads the handler, and made when the name 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -17,10 +16,10 @@ from nectar.errors import NectarError
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
-from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.aliases.watcher import INOTIFY, Watcher
 from nectar.runtime.daemon.control import Control
 from nectar.runtime.daemon.job import Failure, Job, Outcome
-from nectar.runtime.daemon.log import PRINTED, LogFile, Seldom, open_journal, visible
+from nectar.runtime.daemon.log import ERROR, PRINTED, WARNING, LogFile, Seldom, hear, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,14 +75,15 @@ class Service:
         try:
             self._lock = NameLock(home.lock(name), self.started)
             self._log = LogFile(home.log(name))
-            self._journal = open_journal(self._log)
             self._control = Control(loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
-        self._seldom = Seldom(self._journal, loop.now)
+        if not INOTIFY:
+            hear("watchdog", self._log.say)
+        self._seldom = Seldom(self._log.say, loop.now)
         age = Age(loop.now, wall)
         self._aliases = Aliases(
-            name, home, settings, loop, watcher or Watcher(loop), self._journal, self._seldom, pool.interrupt, self._counts, age
+            name, home, settings, loop, watcher or Watcher(loop), self._log.say, self._seldom, pool.interrupt, self._counts, age
         )
 
     def serve(self, handler: str, early: Iterable[str]) -> None:
@@ -93,7 +93,7 @@ class Service:
         """
         self._serving = True
         python = ".".join(map(str, sys.version_info[:3]))
-        self._journal.info("started: nectar %s, Python %s, handler %s", nectar.__version__, python, handler)
+        self._log.say(f"started: nectar {nectar.__version__}, Python {python}, handler {handler}")
         self.printed(early)
         self._loop.at_beat(self._tick)
         self._next_look = self._loop.at_beat(self._keep)
@@ -111,7 +111,7 @@ class Service:
     def pause(self) -> None:
         """Claim nothing more."""
         self._serving = False
-        self._journal.info("stopping")
+        self._log.say("stopping")
         self._aliases.pause()
 
     def close(self) -> None:
@@ -120,14 +120,14 @@ class Service:
             self._next_look.cancel()
         self._aliases.close()
         self._control.close()
-        self._journal.info("stopped")
+        self._log.say("stopped")
 
     def printed(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._journal.log(PRINTED, "%s", line)
+            self._log.say(line, PRINTED)
 
     def warn(self, text: str) -> None:
-        self._journal.warning("%s", text)
+        self._log.say(text, WARNING)
 
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
@@ -158,11 +158,11 @@ class Service:
         comp_id = question.claim.comp_id
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
-            self._journal.info("%s %s: success (%s)", alias.name, visible(comp_id), took)
+            self._log.say(f"{alias.name} {visible(comp_id)}: success ({took})")
         else:
             self._last_error = outcome.error
             text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))
-            self._journal.warning("%s %s: %s (%s): %s", alias.name, visible(comp_id), outcome.status, took, text)
+            self._log.say(f"{alias.name} {visible(comp_id)}: {outcome.status} ({took}): {text}", WARNING)
 
     def _tick(self) -> None:
         if not self._serving:
@@ -177,7 +177,7 @@ class Service:
         """See that each question which was claimed is run, or waits to be; where one does not, nectar has a bug that costs no answer."""
         for alias, claim in [*self._aliases.strays(self._pool.keys)]:
             text = f"{alias.name} {visible(claim.comp_id)}: it was claimed and not run, by a bug of nectar's; it waits again"
-            self._seldom.once(f"stray {claim.name}", text, logging.ERROR)
+            self._seldom.once(f"stray {claim.name}", text, ERROR)
             alias.requeue(claim)
 
     def _keep(self) -> None:
@@ -198,7 +198,7 @@ class Service:
     def _restore(self, what: str, keep: Callable[[], bool]) -> None:
         try:
             if keep():
-                self._journal.info("the %s was moved, removed or replaced, and is made anew", what)
+                self._log.say(f"the {what} was moved, removed or replaced, and is made anew")
         except OSError as error:
             self._seldom.warn(f"keep {what}", f"the {what} is not there, and cannot be made anew: {error.strerror}")
 
@@ -207,7 +207,7 @@ class Service:
         another = self._lock.is_another_daemons()
         if self._serving:  # it is told once
             why = "another daemon has this name now" if another else "no command can find this daemon any more"
-            self._journal.warning("%s: %s, so it stops", visible(loss), why)
+            self._log.say(f"{visible(loss)}: {why}, so it stops", WARNING)
         if self._serving or another:
             self._stop(0 if another else self._settings.stop_timeout)
 

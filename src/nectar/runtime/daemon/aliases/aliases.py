@@ -7,6 +7,7 @@ is looked at anyway.
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from nectar.runtime.daemon.aliases.alias import Alias
 from nectar.runtime.daemon.aliases.scans import Scans
 
 if TYPE_CHECKING:
-    import logging
     from collections import Counter
     from collections.abc import Callable, Container, Iterator, Mapping
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.runtime.daemon.aliases.rescan import Age
     from nectar.runtime.daemon.aliases.watcher import Watcher
-    from nectar.runtime.daemon.log import Seldom
+    from nectar.runtime.daemon.log import Say, Seldom
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.settings import Settings
     from nectar.spool.claims import Claim, Question
@@ -56,7 +56,7 @@ class Aliases:
         settings: Settings,
         loop: Loop,
         watcher: Watcher,
-        journal: logging.Logger,
+        say: Say,
         seldom: Seldom,
         interrupt: Callable[[str], bool],
         counts: Counter[str],
@@ -65,9 +65,10 @@ class Aliases:
         self.watcher = watcher
         self._name = name
         self._home = home
+        self._registry = os.fspath(home.registry)  # it is looked at each second
         self._settings = settings
         self._loop = loop
-        self._journal = journal
+        self._say = say
         self._seldom = seldom
         self._interrupt = interrupt
         self._counts = counts
@@ -206,7 +207,7 @@ class Aliases:
                 alias.hold_off(wait)
             else:
                 alias.open()
-        self._journal.info("attached to %s%s", name, f", which cannot be served yet: {alias.problem}" if alias.problem else "")
+        self._say(f"attached to {name}" + (f", which cannot be served yet: {alias.problem}" if alias.problem else ""))
 
     def _twin(self, path: Path) -> str | None:
         held = (*self._attached.values(), *(alias for alias, _ in self._leaving.values()))
@@ -215,7 +216,7 @@ class Aliases:
     def _detach(self, name: str) -> None:
         self._leave(self._attached[name], self._settings.stop_timeout)
         self._mended.pop(name, None)
-        self._journal.info("detached from %s", name)
+        self._say(f"detached from {name}")
 
     def _leave(self, alias: Alias, seconds: float) -> None:
         """:param seconds: for what runs to be answered."""
@@ -276,7 +277,7 @@ class Aliases:
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = self._home.registry.stat()
+            status = os.stat(self._registry)
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns
