@@ -17,15 +17,17 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing's own name for it would have typing imported, before an interrupt can be met
 if TYPE_CHECKING:
     from nectar.api.computation import Computation, ComputationResult
+    from nectar.api.context import comp_id
     from nectar.api.decorator import handler
     from nectar.api.hookspecs import hookimpl
 
 __version__ = "0.1.0"
-__all__ = ["Computation", "ComputationResult", "__version__", "handler", "hookimpl"]
+__all__ = ["Computation", "ComputationResult", "__version__", "comp_id", "handler", "hookimpl"]
 
 _HOMES = {
     "Computation": "nectar.api.computation",
     "ComputationResult": "nectar.api.computation",
+    "comp_id": "nectar.api.context",
     "handler": "nectar.api.decorator",
     "hookimpl": "nectar.api.hookspecs",
 }

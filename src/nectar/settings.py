@@ -17,7 +17,7 @@ OLDEST = "3.11"
 FLOOR = f">={OLDEST}"
 """The same as ``requires-python``."""
 MEBIBYTE = 1024 * 1024
-NOT_BUILT = frozenset({"concurrency", "executor", "dask", "log_answers"})
+NOT_BUILT = frozenset({"executor", "dask", "log_answers"})
 """Keys that are part of the design and have no effect yet: refused, rather than ignored."""
 
 
@@ -26,6 +26,7 @@ class Settings:
     """One handler's settings, checked.
 
     :ivar workers: processes that answer at the same time.
+    :ivar concurrency: computations that each of them has at once: async functions as tasks, others in threads.
     :ivar deadline: an upper limit in seconds on one run; None leaves it to each question.
     :ivar expired: ``"run"`` or ``"skip"``: what to do with a question that is older than its deadline when it is picked up.
     :ivar start_timeout: seconds for loading the handler.
@@ -41,6 +42,7 @@ class Settings:
     """
 
     workers: int = 1
+    concurrency: int = 1
     deadline: float | None = None
     expired: str = "run"
     start_timeout: float = 60
@@ -159,6 +161,7 @@ _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 _CHECKS = {
     "workers": _count(1, 256),
+    "concurrency": _count(1, 1024),
     "deadline": _seconds(0.001, 365 * _DAY),
     "expired": _expired,
     "start_timeout": _seconds(0.1, _DAY),

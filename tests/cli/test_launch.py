@@ -175,6 +175,7 @@ def test_a_handler_that_takes_for_ever_to_load(world: World) -> None:
         (["h.py", "--env-file", "absent.env"], 3, ["absent.env"]),
         (["h.py", "--handler", "absent"], None, ["absent"]),
         (["h.py", "--workers", "0"], 2, ["--workers"]),
+        (["h.py", "--concurrency", "1025"], 2, ["--concurrency"]),
         ([], 2, ["directory"]),
     ],
 )

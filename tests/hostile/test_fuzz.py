@@ -53,6 +53,7 @@ def test_fuzzed_questions(stage: Stage, row: Row) -> None:
             before = {pid: resident(pid) for pid in (daemon, worker)}
     same = stage.daemon == daemon and stage.status()["workers"][0]["pid"] == worker
     grown = {pid: (resident(pid) - had) / 1024 for pid, had in before.items()} if same else {}
+    faults = stage.home.log(stage.name).read_text().count("Traceback")
     touched = sorted(_files(stage) ^ outside)
     row(
         "100,000 fuzzed questions: no crash, no hang, at most 50 MB that stay, no file but the spool's, valid answers",
@@ -63,7 +64,9 @@ def test_fuzzed_questions(stage: Stage, row: Row) -> None:
         MB_grown=" + ".join(f"{size:.1f}" for size in grown.values()),
         files_touched=len(touched),
         slowest_batch_s=slowest,
+        faults=faults,
     )
+    assert faults == 0
     assert not wrong, wrong[:3]
     assert same
     assert max(grown.values()) < 50

@@ -121,13 +121,13 @@ class Running:
 
 
 @contextmanager
-def launched(directory: Path, name: str) -> Iterator[Running]:
+def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
     """A world in which a file of this folder has been launched; nothing is left of it afterwards."""
     world = World(directory)
     source = directory / name
     shutil.copy(Path(__file__).with_name(name), source)
     running = Running(world, source)
-    world.run("launch", source)
+    world.run("launch", source, *options)
     try:
         yield running
     finally:

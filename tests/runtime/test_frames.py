@@ -69,7 +69,7 @@ class Started:
     def load(self, entry: str, snapshot: Path | None = None) -> dict[str, Any]:
         manifest = None if snapshot is None else str(snapshot)
         loading: dict[str, Any] = {"entry": entry, "handler": "h", "plugins": [], "snapshot": manifest, "directory": self.directory}
-        return self.ask({"do": "load", "parent": os.getpid(), "pluggy": "/", "memory": None, "limits": {}, **loading})
+        return self.ask({"do": "load", "parent": os.getpid(), "pluggy": "/", "slots": 1, "memory": None, "limits": {}, **loading})
 
     def run(self, query: str, job: int = 0) -> dict[str, Any]:
         header = {"do": "run", "job": job, "comp_id": "a", "timestamp": 0.0}
@@ -85,7 +85,8 @@ def fields(header: dict[str, Any]) -> set[str]:
 
 
 def test_what_the_daemon_says_holds_what_its_table_says() -> None:
-    stage = Stage(recycle_after=1)
+    stage = Stage(recycle_after=1, concurrency=2)
+    stage.load = lambda process: stage.machine.send(process, '{"do": "ready", "warnings": [], "cancels": true}')
     said: dict[str, set[str]] = {}
     receive = stage.machine.receive
 
@@ -96,8 +97,8 @@ def test_what_the_daemon_says_holds_what_its_table_says() -> None:
         return header
 
     stage.machine.receive = listen  # type: ignore[method-assign]
-    stage.begin().run("a")
-    stage.go(0)
+    stage.begin().run("a", deadline=1)
+    stage.go(1)
     stage.answer("a")
     stage.go(0)
     assert said == table("daemon")

@@ -30,8 +30,8 @@ def model(tmp_path: Path) -> Iterator[ServiceModel]:
 def test_a_question_that_was_dropped_is_answered_and_told_once(model: ServiceModel) -> None:
     asked = model.ask("one")
     model.take_up()
-    (busy,) = [worker for worker in model.pool.workers if worker.job is not None]
-    busy.job = None  # the bug
+    (busy,) = [worker for worker in model.pool.workers if worker.runs]
+    busy.runs.clear()  # the bug
     model.settle(8)
     assert [answer["status"] for answer in asked.answers] == ["success"]
     told = [line for line in model.log().splitlines() if " ERROR " in line]

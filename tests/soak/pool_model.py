@@ -63,8 +63,10 @@ class Model:
         self.loop = Loop(self.machine.clock, cast("selectors.BaseSelector", self.machine))
         self.faults: list[Exception] = []
         self.loop.faulted = self._faulted
+        self.concurrency = self.random.choice([1, 1, 2, 4])
         settings = Settings(
             workers=self.random.randint(1, 3),
+            concurrency=self.concurrency,
             start_timeout=5,
             memory_limit=f"{LIMIT}B" if self.random.random() < 0.5 else None,
             recycle_after=self.random.choice([None, None, 5]),
@@ -117,6 +119,8 @@ class Model:
             self.pool.run(
                 Job(asked.alias, str(number), b"{}", 0.0, asked.deadline, lambda outcome: self._done(asked, outcome), number)
             )
+            most = max(len(worker.runs) for worker in self.pool.workers)
+            self.seen["together" if self.concurrency > 1 else "ahead"] += most > 1
 
     def _deliver(self) -> None:
         self.workers.deliver(self.loop)

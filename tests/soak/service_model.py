@@ -234,7 +234,12 @@ class ServiceModel:
         self.workers = Workers(self.random, self.machine)
         self.loop = Loop(self.machine.clock, cast("selectors.BaseSelector", self.machine))
         self.loop.faulted = self._faulted
-        settings = Settings(workers=self.random.randint(1, 3), start_timeout=5, stop_timeout=self.random.choice([0.5, 5]))
+        settings = Settings(
+            workers=self.random.randint(1, 3),
+            concurrency=self.random.choice([1, 1, 3]),
+            start_timeout=5,
+            stop_timeout=self.random.choice([0.5, 5]),
+        )
         loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")
         self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", Journal(self), self.machine)
         self.machine.calm = True  # one that cannot start is not tried here

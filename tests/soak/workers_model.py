@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import TYPE_CHECKING
 
 from tests.soak.machine import LIMIT, Machine, Process
@@ -40,7 +41,7 @@ class Workers:
         if process is None or process.closed:
             return
         random = self.random
-        if process.current is not None:
+        if process.jobs and (random.random() < 0.5 or not process.inbox):
             if random.random() < 0.6:
                 self.answer(process)
             return
@@ -52,22 +53,31 @@ class Workers:
                 process.began = True
                 way = random.random()
                 if way < 0.9:
-                    self.machine.send(process, '{"do": "ready", "warnings": []}')
+                    process.cancels = process.slots > 1 and random.random() < 0.5
+                    self.machine.send(process, f'{{"do": "ready", "warnings": [], "cancels": {dumps(process.cancels)}}}')
                 elif way < 0.95:
                     self.machine.send(process, '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}')
                     self.machine.end(process, 1)
                 # else it loads for ever
             case "run":
-                process.current = header["job"], header["comp_id"]
                 if random.random() < 0.7:
                     self.answer(process)
+            case "cancel":
+                assert process.cancels, "it cannot be told to end one"
+                comp_id = next((comp_id for comp_id, job in process.jobs.items() if job == header["job"]), None)
+                if comp_id is not None and random.random() < 0.7:
+                    del process.jobs[comp_id]
+                    self.machine.send(
+                        process,
+                        f'{{"do": "answer", "job": {header["job"]}, "status": "error", "value": null, '
+                        '"error": "CancelledError", "traceback": null, "seconds": 0.1}',
+                    )
             case "stop":
                 self.machine.end(process, 0)
 
     def answer(self, process: Process) -> None:
-        assert process.current is not None
-        job, comp_id = process.current
-        process.current = None
+        comp_id = self.random.choice([*process.jobs])
+        job = process.jobs.pop(comp_id)
         self.machine.send(
             process,
             f'{{"do": "answer", "job": {job}, "status": "success", "value": {int(comp_id) * 7}, '
@@ -118,7 +128,7 @@ class Workers:
     def settle(self, loop: Loop) -> None:
         """Half a second in which all that can happen does."""
         for process in self.machine.processes.values():
-            if process.alive and process.current is not None and not process.closed:
+            while process.alive and process.jobs and not process.closed:
                 self.answer(process)
         for _ in range(3):
             self.act()

@@ -178,6 +178,7 @@ class Stage:
 
     :ivar load: what a worker does when it is told to load, ``work`` when it is given a job, ``leave`` when it is asked to end.
     :ivar signalled: whether the pool is told of the end of a child.
+    :ivar cancelled: of which job a worker was told that it is to be cancelled.
     :ivar outcomes: what became of each job, by its id, with the second.
     """
 
@@ -188,6 +189,7 @@ class Stage:
         self.work: Callable[[Process], None] = lambda _process: None
         self.leave: Callable[[Process], None] = lambda process: self.machine.end(process, 0)
         self.signalled = True
+        self.cancelled: list[str] = []
         self.outcomes: dict[str, tuple[float, Outcome | None]] = {}
         self.told = Told(self.machine)
         self.ended: list[float] = []
@@ -212,16 +214,20 @@ class Stage:
     def stop(self, timeout: float) -> None:
         self.pool.stop(timeout, lambda: self.ended.append(self.machine.seconds))
 
-    def answer(self, name: str, value: int = 7) -> None:
+    def answer(self, name: str, value: int = 7, *, error: str | None = None, job: int | None = None) -> None:
         """Have the worker answer that has this job."""
         process = self.who_has(name)
-        assert process.current is not None
-        job = process.current[0]
-        process.current = None
-        self.machine.send(process, f'{{"do": "answer", "job": {job}, "status": "success", "value": {value}, "seconds": 0.5}}')
+        number = process.jobs.pop(name)
+        said = f'"success", "value": {value}' if error is None else f'"error", "error": "{error}", "traceback": null'
+        self.machine.send(process, f'{{"do": "answer", "job": {job or number}, "status": {said}, "seconds": 0.5}}')
+
+    def answer_at_once(self, name: str) -> None:
+        self.go(0)
+        self.answer(name)
+        self.go(0)
 
     def who_has(self, name: str) -> Process:
-        return next(process for process in self.processes if process.current is not None and process.current[1] == name)
+        return next(process for process in self.processes if name in process.jobs)
 
     @property
     def processes(self) -> list[Process]:
@@ -245,8 +251,9 @@ class Stage:
             case "load":
                 self.load(process)
             case "run":
-                process.current = header["job"], header["comp_id"]
                 self.work(process)
+            case "cancel":
+                self.cancelled += [name for name, job in process.jobs.items() if job == header["job"]]
             case "stop":
                 self.leave(process)
 

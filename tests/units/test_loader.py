@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +102,38 @@ def test_a_coroutine_is_run_to_its_end_in_one_loop(code: Code) -> None:
     )
     handler = load("author_async:answer", [], PLUGGY)
     assert [ask(handler) for _ in range(3)] == [1, 1, 1]
+
+
+def test_several_coroutines_are_run_in_one_loop_whatever_stands_between(code: Code) -> None:
+    code.write(
+        "author_many",
+        """
+        import asyncio
+
+        together = asyncio.Barrier(3)
+
+        @nectar.handler
+        async def answer(comp):
+            await together.wait()
+            return len(comp.query)
+
+        @nectar.hookimpl(wrapper=True)
+        def nectar_compute(computation):
+            return (yield) + 1
+        """,
+    )
+    direct, hooked = load("author_many:answer", [], PLUGGY), load("author_many", [], PLUGGY)
+    assert direct.task is sys.modules["author_many"].answer
+    assert hooked.task is None
+    assert hooked.loop is not None
+    loop = hooked.loop()
+    running = threading.Thread(target=loop.run_forever)
+    running.start()
+    with ThreadPoolExecutor(3) as threads:
+        assert [*threads.map(lambda query: ask(hooked, query), ["", "a", "ab"])] == [1, 2, 3]
+    loop.call_soon_threadsafe(loop.stop)
+    running.join()
+    loop.close()
 
 
 def test_a_plugin_is_asked_before_the_function(code: Code) -> None:

@@ -72,7 +72,7 @@ def test_they_come_before_what_is_new_in_their_order() -> None:
     orphaned(stage, "a", "b")
     stage.load = lambda process: stage.machine.send(process, READY)
     order: list[str] = []
-    stage.work = lambda process: order.append(str(process.current and process.current[1]))
+    stage.work = lambda process: order.extend(process.jobs)
     stage.go(20)  # those that do not load are ended, and replaced
     assert order == ["a", "b"]
     assert not stage.pool.free

@@ -8,17 +8,19 @@ the daemon  holds
 ==========  ==================================================================================================================
 ``load``    ``parent`` (the daemon's PID), ``entry`` and ``handler`` (value and name of the entry point), ``plugins`` (pairs of name
             and value), ``snapshot`` and ``directory`` (as in :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the
-            package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes); it comes
-            first, and once
+            package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes),
+            ``slots`` (how many computations it runs at once); it comes first, and once
 ``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
             written); the body is the question, as it was in its file
+``cancel``  ``job``; it has overstayed, and is to be ended and answered, whatever with; only to a worker that cancels
 ``stop``    nothing: say farewell, and end
 ==========  ==================================================================================================================
 
 ==========  ==================================================================================================================
 the worker  holds
 ==========  ==================================================================================================================
-``ready``   ``warnings`` (a list of sentences); the handler is loaded, and ``run`` may come
+``ready``   ``warnings`` (a list of sentences), ``cancels`` (whether one of several computations can be ended by itself); the
+            handler is loaded, and ``run`` may come
 ``failed``  ``message``, ``where``, ``hint``, ``detail`` (text, or null but for the first, as in a
             :class:`nectar.errors.NectarError`); it ends after it
 ``answer``  ``job``, ``status`` (``success`` or ``error``), ``value`` (an integer, or null), ``error`` and ``traceback`` (text, or

@@ -27,6 +27,7 @@ from nectar.manage.source.source import open_source
 @entry_option
 @extra_option
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
+@click.option("--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Computations at the same time in each of them.")
 @click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
 @click.option(
     "--env-file",
@@ -64,7 +65,7 @@ def command(session: Session, /, **options: Any) -> None:
     order = Order(
         source=source,
         entry=options["entry"],
-        settings={} if options["workers"] is None else {"workers": options["workers"]},
+        settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
         given=Given(env=dict(map(parse, options["pairs"])), files=tuple(str(file.absolute()) for file in options["files"])),
         aliases=options["aliases"],
     )

@@ -36,6 +36,7 @@ class Job(NamedTuple):
     :ivar deadline: seconds.
     :ivar done: called with the outcome, or with None when the pool was stopped in the middle of it.
     :ivar key: what this is to its owner.
+    :ivar alone: whether it is to have a worker to itself, so that what becomes of that one is its own doing.
     """
 
     alias: str
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     deadline: float
     done: Callable[[Outcome | None], None]
     key: object = None
+    alone: bool = False
 
 
 class Failure(NamedTuple):

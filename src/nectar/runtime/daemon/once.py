@@ -59,7 +59,7 @@ class Once:
         self._deadline = deadline
         self._questions = deque(questions)
         self._loaded = False
-        settings = Settings.from_mapping({**assignment.settings, "workers": 1})
+        settings = Settings.from_mapping({**assignment.settings, "workers": 1, "concurrency": 1})
         mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
         self._limit = settings.deadline
         self._pool = Pool(loop, assignment.loading, settings, SCRIPT, mark, self)

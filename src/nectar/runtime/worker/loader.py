@@ -14,7 +14,8 @@ from nectar.errors import NectarError
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asyncio import AbstractEventLoop
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from nectar.api.computation import Computation
@@ -26,7 +27,9 @@ PRIVATE_PLUGGY = "_nectar_pluggy"
 class Handler:
     """What was loaded.
 
-    :ivar compute: from a computation to whatever the author's code returned.
+    :ivar compute: from a computation to whatever the author's code returned; where several are run at once, called in a thread each.
+    :ivar task: the same as an async function, where it is one and no hook stands between.
+    :ivar loop: gives the loop in which async functions run, where there are any.
     :ivar warnings: plugins that could not be loaded, each in one sentence; they stop nobody else.
     """
 
@@ -36,11 +39,15 @@ class Handler:
         warnings: list[str],
         started: Callable[[], object] = lambda: None,
         stopping: Callable[[], object] = lambda: None,
+        task: Callable[[Computation], Awaitable[object]] | None = None,
+        loop: Callable[[], AbstractEventLoop] | None = None,
     ) -> None:
         self.compute = compute
         self.warnings = warnings
         self.started = started
         self.stopping = stopping
+        self.task = task
+        self.loop = loop
 
 
 def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
@@ -55,10 +62,13 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
     function, target = _find(entry)
     plugged, warnings = _import_plugins(plugins)
     if function is not None and target is None and not plugged:
-        return Handler(_direct(function), warnings)
+        return _direct(function, warnings)
     manager = _manager(pluggy)
+    loop = None
     if function is not None:
-        manager.register(_FunctionPlugin(_direct(function)), f"{entry} @handler")
+        direct = _direct(function, warnings)
+        loop = direct.loop
+        manager.register(_FunctionPlugin(direct.compute), f"{entry} @handler")
     if target is not None:
         _register(manager, entry, target)
     for name, plugin in plugged:
@@ -71,8 +81,13 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
         raise NectarError(
             f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl."
         )
-    compute = hook.nectar_compute
-    return Handler(lambda comp: compute(computation=comp), warnings, hook.nectar_worker_started, hook.nectar_worker_stopping)
+    return Handler(
+        lambda computation: hook.nectar_compute(computation=computation),
+        warnings,
+        hook.nectar_worker_started,
+        hook.nectar_worker_stopping,
+        loop=loop,
+    )
 
 
 def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any]], list[str]]:
@@ -153,14 +168,22 @@ class _FunctionPlugin:
         return self._compute(computation)
 
 
-def _direct(function: Callable[[Computation], Any]) -> Callable[[Computation], object]:
+def _direct(function: Callable[[Computation], Any], warnings: list[str]) -> Handler:
+    """A ``@handler`` function, with no hook between."""
     if not is_async(function):
-        return function
+        return Handler(function, warnings)
     import asyncio
 
     # One loop for the worker's life, so that a client which the handler keeps stays usable.
     runner = asyncio.Runner()
-    return lambda computation: runner.run(function(computation))
+
+    def compute(computation: Computation) -> object:
+        loop = runner.get_loop()
+        if loop.is_running():  # in the main thread, and this is another one
+            return asyncio.run_coroutine_threadsafe(function(computation), loop).result()
+        return runner.run(function(computation))
+
+    return Handler(compute, warnings, task=function, loop=runner.get_loop)
 
 
 def _manager(directory: str) -> Any:

@@ -39,6 +39,7 @@ class Channel:
     """
 
     def __init__(self, descriptor: int, end: Callable[[int], Any]) -> None:
+        self.descriptor = descriptor
         self._end = end
         self._reader = frames.Reader()
         self._fstat = functools.partial(os.fstat, descriptor)
@@ -53,6 +54,15 @@ class Channel:
         :raises Exception: out of a handler of the code's for a signal that came meanwhile.
         """
         return frames.receive(self._read, self._reader)
+
+    def take(self) -> list[tuple[dict[str, Any], bytes]] | None:
+        """The frames that are whole by now, once there is something to read; None when the daemon has closed the channel.
+
+        :raises OSError: it is not there any more.
+        """
+        piece = self._read(1 << 16)
+        self._reader.feed(piece)
+        return [*iter(self._reader.next, None)] if piece else None
 
     def send(self, header: dict[str, Any]) -> None:
         """Send a frame, or end this process where the channel is not there any more."""

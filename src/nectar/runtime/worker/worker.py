@@ -16,11 +16,13 @@ import time
 from nectar import features, inherited
 from nectar.api.answers import as_integer
 from nectar.api.computation import Computation
+from nectar.api.context import comp_id
 from nectar.errors import NectarError
 from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Any, NoReturn
 
     from nectar.runtime.worker.loader import Handler
@@ -31,6 +33,9 @@ MEMORY_MARGIN = 1 << 30
 
 MAX_RAISED = 1000
 """Exceptions of the code's signal handlers, while a worker waits for one question, after which it ends."""
+
+
+_ANSWER = {"do": "answer", "value": None, "error": None, "traceback": None}
 
 
 def main() -> NoReturn:
@@ -56,7 +61,7 @@ class Worker:
     """One worker: loads once, answers many."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self.channel = channel
         self._pid = os.getpid()
         # Kept here, because the code may replace them where they are.
         self._clock = time.perf_counter
@@ -66,7 +71,7 @@ class Worker:
         self._limited = ""
 
     def run(self) -> int:
-        first = self._channel.receive()
+        first = self.channel.receive()
         if first is None:
             return 0
         order, _ = first
@@ -80,23 +85,48 @@ class Worker:
         if handler is None:
             return 1
         self._mend = keep_builtins()  # with what the handler replaced when it was loaded, which is its own affair
-        self._channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings]})
-        while (received := self._next()) is not None:
-            header, body = received
-            if header["do"] == "stop":
-                break
-            self._answer(handler, header, body)
+        cancels = order["slots"] > 1 and handler.task is not None
+        self.channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings], "cancels": cancels})
+        if order["slots"] > 1:
+            self._answer_several(handler, order["slots"])
+        else:
+            self._answer_one_by_one(handler)
         try:
             handler.stopping()
         except BaseException as error:
             complain("nectar_worker_stopping", error)
         return 0
 
+    def _answer_one_by_one(self, handler: Handler) -> None:
+        while (received := self._next()) is not None:
+            header, body = received
+            if header["do"] == "stop":
+                break
+            self.send(self.answer(handler.compute, header, body))
+
+    def _answer_several(self, handler: Handler, slots: int) -> None:
+        import asyncio
+
+        from nectar.runtime.worker.several import answer_all
+
+        loop = handler.loop() if handler.loop is not None else asyncio.new_event_loop()
+        main = loop.create_task(answer_all(self, handler, slots))
+        for _ in range(MAX_RAISED):
+            try:
+                loop.run_until_complete(main)
+            except Exception as error:
+                if main.done():
+                    raise
+                self._mend()  # a signal handler of the code's has raised it
+                complain("while nothing was asked", error)
+            else:
+                return
+
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
         """The next frame. What the code's signal handlers raise meanwhile is its own, and no end of the worker."""
         for _ in range(MAX_RAISED):
             try:
-                return self._channel.receive()
+                return self.channel.receive()
             except OSError:
                 break
             except Exception as error:
@@ -122,10 +152,10 @@ class Worker:
             handler = load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"])
             handler.started()
         except NectarError as error:
-            self._channel.send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
+            self.channel.send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
             return None
         except BaseException as error:
-            self._channel.send(
+            self.channel.send(
                 {
                     "do": "failed",
                     "message": f"The handler could not be loaded: {describe(error)}",
@@ -137,31 +167,61 @@ class Worker:
             return None
         return handler
 
-    def _answer(self, handler: Handler, header: dict[str, Any], body: bytes) -> None:
-        reply: dict[str, Any] = {"do": "answer", "job": header["job"]}
+    def answer(self, compute: Callable[[Computation], object], header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        """Run one computation.
+
+        :param header: of the frame, and ``body`` its body.
+        :returns: the header of the answer.
+        """
         begun = self._clock()
         try:
-            computation = Computation.from_json(body, comp_id=header["comp_id"], timestamp=header["timestamp"])
+            computation = _read(header, body)
             begun = self._clock()
-            returned = handler.compute(computation)
-            seconds = self._clock() - begun
-            self._mend()
-            reply |= {"status": "success", "value": as_integer(returned), "error": None, "traceback": None, "seconds": seconds}
+            return self._succeeded(header, compute(computation), begun)
         except BaseException as error:
-            seconds = self._clock() - begun
-            self._mend()
-            reply |= {
-                "status": "error",
-                "value": None,
-                "error": describe(error) + (self._limited if isinstance(error, MemoryError) else ""),
-                "traceback": trace(error),
-                "seconds": seconds,
-            }
+            return self._failed(header, error, begun)
+
+    async def answer_as_task(
+        self, compute: Callable[[Computation], Awaitable[object]], header: dict[str, Any], body: bytes
+    ) -> dict[str, Any]:
+        """The same, of an async function."""
+        begun = self._clock()
+        try:
+            computation = _read(header, body)
+            begun = self._clock()
+            return self._succeeded(header, await compute(computation), begun)
+        except BaseException as error:
+            return self._failed(header, error, begun)
+
+    def send(self, answer: dict[str, Any]) -> None:
+        flush()
+        self.channel.send(answer)
+
+    def _succeeded(self, header: dict[str, Any], returned: object, begun: float) -> dict[str, Any]:
+        seconds = self._come_back(begun)
+        return {**_ANSWER, "job": header["job"], "status": "success", "value": as_integer(returned), "seconds": seconds}
+
+    def _failed(self, header: dict[str, Any], error: BaseException, begun: float) -> dict[str, Any]:
+        seconds = self._come_back(begun)
+        text = describe(error) + (self._limited if isinstance(error, MemoryError) else "")
+        return {**_ANSWER, "job": header["job"], "status": "error", "error": text, "traceback": trace(error), "seconds": seconds}
+
+    def _come_back(self, begun: float) -> float:
+        """What comes first after the code has run.
+
+        :returns: for how many seconds it did.
+        """
+        seconds = self._clock() - begun
+        self._mend()
         if self._getpid() != self._pid:
             # The handler forked, and this is the child that came back: it has nothing to say here.
             self._exit(0)
-        flush()
-        self._channel.send(reply)
+        return seconds
+
+
+def _read(header: dict[str, Any], body: bytes) -> Computation:
+    comp_id.set(header["comp_id"])
+    return Computation.from_json(body, comp_id=header["comp_id"], timestamp=header["timestamp"])
 
 
 def _displaced(directory: str) -> list[str]:

@@ -91,11 +91,12 @@ class Aliases:
     def next(self, running: Mapping[str, int]) -> tuple[Alias, Question] | None:
         """Claim the next question, the aliases taking turns.
 
-        Of several workers, one is kept for other aliases, where there are others: slow questions of one alias stop nobody else.
+        Of what can be run at once, one is kept for other aliases, where there are others: slow questions of one stop nobody else.
 
         :param running: how many questions run, by alias.
         """
-        most = self._settings.workers - 1 if self._settings.workers > 1 and len(self._turns) > 1 else self._settings.workers
+        capacity = self._settings.workers * self._settings.concurrency
+        most = capacity - 1 if capacity > 1 and len(self._turns) > 1 else capacity + 1  # with one that is sent ahead
         for _ in range(len(self._turns)):
             alias = self._attached[self._turns[0]]
             self._turns.rotate(-1)

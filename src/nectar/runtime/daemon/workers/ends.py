@@ -29,6 +29,10 @@ class Cause(enum.Enum):
     FAULT = "nectar failed while it dealt with it"
 
 
+SHARED = frozenset({Cause.ITSELF, Cause.CLOSED, Cause.NONSENSE, Cause.MEMORY})
+"""What any of a worker's jobs may have brought about, and nobody knows which."""
+
+
 def describe_status(status: int) -> str:
     """How a process ended that nobody of us ended, from its exit code, or minus the signal that ended it."""
     if status == CHANNEL_LOST:
@@ -68,6 +72,12 @@ def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
             return Failure(f"A worker could not be used: {cause.value}.", hint="The log says how.")
         case _:
             return Failure(f"The worker {describe_status(status)} while it loaded the handler.")
+
+
+def explain_shared_end(cause: Cause, status: int, jobs: int) -> str:
+    """What to say of a worker that ended while it had several jobs."""
+    how = f"A worker {describe_status(status)}" if cause is Cause.ITSELF else f"A worker was ended: {cause.value}."
+    return f"{how.rstrip(',.')}; each of its {jobs} computations is run again, by itself."
 
 
 def explain_no_answer(job: Job, cause: Cause, status: int, settings: Settings, seconds: float) -> Outcome:

@@ -7,10 +7,19 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Job, read_failure, read_outcome
-from nectar.runtime.daemon.workers.ends import Cause, describe_status, explain_no_answer, explain_no_load, explain_no_start
+from nectar.runtime.daemon.workers.ends import (
+    SHARED,
+    Cause,
+    describe_status,
+    explain_no_answer,
+    explain_no_load,
+    explain_no_start,
+    explain_shared_end,
+)
 from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.pauses import Pauses
+from nectar.runtime.daemon.workers.runs import QUICK
 from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
 from nectar.runtime.frames import MAX_ERROR
 
@@ -19,10 +28,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.protocol import Loading
-    from nectar.runtime.daemon.job import Failure
+    from nectar.runtime.daemon.job import Failure, Outcome
     from nectar.runtime.daemon.loop import Loop
     from nectar.runtime.daemon.workers.kernel import Kernel
     from nectar.runtime.daemon.workers.listener import Listener
+    from nectar.runtime.daemon.workers.runs import Run
     from nectar.settings import Settings
 
 STOPPING_TIME = 1.0
@@ -85,7 +95,7 @@ class Pool:
     @property
     def free(self) -> bool:
         """Whether a job can be given now."""
-        return self._stopped is None and any(worker.state is State.IDLE for worker in self._workers.values())
+        return self._stopped is None and not self._again and self._taker() is not None
 
     @property
     def last_failure(self) -> Failure | None:
@@ -94,13 +104,13 @@ class Pool:
 
     @property
     def running(self) -> Counter[str]:
-        """How many jobs run, by alias."""
-        return Counter(worker.job.alias for worker in self._workers.values() if worker.job is not None)
+        """How many jobs workers have, by alias."""
+        return Counter(run.job.alias for worker in self._workers.values() for run in worker.runs)
 
     @property
     def keys(self) -> set[object]:
         """Of all jobs whose outcome is still to come."""
-        return {job.key for job in (*(worker.job for worker in self._workers.values()), *self._again) if job is not None}
+        return {job.key for job in (*(run.job for worker in self._workers.values() for run in worker.runs), *self._again)}
 
     def start(self) -> None:
         """Start as many workers as are missing."""
@@ -113,14 +123,14 @@ class Pool:
                 failed(explain_no_start(error, self._loading.python))
 
     def run(self, job: Job) -> None:
-        """Give a job to an idle worker; there must be one (:attr:`free`)."""
-        worker = next(worker for worker in self._workers.values() if worker.state is State.IDLE)
+        """Give a job to a worker; where none takes it any more (:attr:`free`), to the first that does."""
+        worker = self._taker(alone=job.alone)
+        if worker is None:
+            self._again.append(job)
+            return
         self._jobs += 1
+        worker.runs.add(job, self._jobs)
         worker.state = State.BUSY
-        worker.job = job
-        worker.number = self._jobs
-        worker.started = self._loop.now()
-        worker.timer = self._loop.later(job.deadline, lambda: worker.kill(Cause.OVERDUE))
         worker.channel.send({"do": "run", "job": self._jobs, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
 
     def interrupt(self, alias: str) -> bool:
@@ -131,10 +141,11 @@ class Pool:
         for job in [job for job in self._again if job.alias == alias]:
             self._again.remove(job)
             job.done(None)
-        running = [worker for worker in self.workers if worker.job is not None and worker.job.alias == alias]
-        for worker in running:
-            worker.kill(Cause.STOPPED)
-        return bool(running)
+        ours = [(worker, run) for worker in self.workers for run in worker.runs if run.job.alias == alias]
+        for worker, run in ours:
+            run.interrupted = True
+            self._end_interrupted(worker)
+        return bool(ours)
 
     def stop(self, timeout: float, stopped: Callable[[], None]) -> None:
         """Let what runs finish, at most ``timeout`` seconds, say farewell, and end all workers.
@@ -177,7 +188,8 @@ class Pool:
         self._go_on()
 
     def _start_one(self) -> None:
-        worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, self._listener, self._received)
+        slots = self._settings.concurrency
+        worker = spawn(self._loop, self._kernel, self._loading, slots, self._script, self._owner, self._listener, self._received)
         self._workers[worker.pid] = worker
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
         worker.channel.send(
@@ -189,6 +201,7 @@ class Pool:
                 "plugins": self._loading.plugins,
                 "snapshot": self._loading.snapshot,
                 "pluggy": str(self._script.parents[3] / "deps" / "pluggy"),
+                "slots": slots,
                 "memory": self._memory,
                 "limits": self._limits,
                 "directory": self._loading.directory,
@@ -203,6 +216,7 @@ class Pool:
                     worker.kill(Cause.MEMORY)
                     return
                 worker.loaded = True
+                worker.cancels = header.get("cancels") is True
                 self._pauses.loaded(lambda: worker.state is not State.DEAD)
                 self._rest(worker)
                 self.warnings = warnings
@@ -212,24 +226,67 @@ class Pool:
                 worker.loaded = worker.gone and worker.cause is Cause.ITSELF
             case "failed", State.LOADING | State.ENDING if not worker.loaded:
                 worker.failure = read_failure(header)
-            case "answer", State.BUSY | State.ENDING if worker.job is not None and header["job"] == worker.number:
-                job, outcome = worker.job, read_outcome(header)
-                worker.answered += 1
-                self._pauses.reset()
-                self._rest(worker)
-                job.done(outcome)
+            case "answer", State.BUSY | State.ENDING:
+                self._answered(worker, read_outcome(header), header["job"])
             case _:
                 raise ValueError(header["do"])
 
+    def _answered(self, worker: Worker, outcome: Outcome, number: object) -> None:
+        run = worker.runs.remove(number)
+        if run is None:
+            raise ValueError("it has no such job")
+        if worker.cancels and run.overdue and outcome.status == "error":
+            outcome = explain_no_answer(run.job, Cause.OVERDUE, 0, self._settings, self._loop.now() - run.started)
+        worker.answered += 1
+        self._pauses.reset()
+        self._rest(worker)
+        run.job.done(outcome)
+
     def _rest(self, worker: Worker) -> None:
-        """It has nothing to do: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
+        """It has done something: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
         worker.rest()
-        if worker.state is not State.IDLE:
-            return
-        if self._stopped is not None or self._worn(worker):
+        worker.worn = worker.worn or self._worn(worker)
+        if worker.state is State.IDLE and (self._stopped is not None or worker.worn):
             self._dismiss(worker)
-        elif self._again:
+        else:
+            self._end_interrupted(worker)
+            self._hand_out()
+
+    def _taker(self, *, alone: bool = False) -> Worker | None:
+        """Who gets the next job: the one that has least to do.
+
+        :param alone: whether it must have nothing else to do.
+        """
+        takers = [
+            worker for worker in self._workers.values() if worker.state is State.IDLE or (not alone and self._takes_more(worker))
+        ]
+        return min(takers, key=lambda worker: len(worker.runs), default=None)
+
+    def _takes_more(self, worker: Worker) -> bool:
+        """Whether a worker that has something to do is given something else: for a slot that is free, or ahead.
+
+        One is sent ahead only while answers come at once, because it stays with this worker; and not where there are several
+        workers, of which others are busy while one waits for its next job.
+        """
+        after, has = self._settings.recycle_after, len(worker.runs)
+        if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
+            return False
+        if any(run.job.alone for run in worker.runs):
+            return False
+        if has < self._settings.concurrency:
+            return True
+        # One that has grown is replaced between two jobs.
+        alone = self._settings.workers * self._settings.concurrency == 1 and self._memory is None
+        return alone and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK
+
+    def _hand_out(self) -> None:
+        """Have run what no worker took, or did not finish."""
+        while self._again and self._taker(alone=self._again[0].alone) is not None:
             self.run(self._again.popleft())
+
+    def _end_interrupted(self, worker: Worker) -> None:
+        if any(run.interrupted for run in worker.runs.begun):
+            worker.kill(Cause.STOPPED)
 
     def _worn(self, worker: Worker) -> bool:
         """Whether a new one is to take its place."""
@@ -247,7 +304,7 @@ class Pool:
                 continue
             if worker.state is State.IDLE:
                 self._dismiss(worker)
-            elif worker.state is State.LOADING or self._loop.now() - worker.started >= MEMORY_GRACE:
+            elif worker.state is State.LOADING or worker.runs.seconds >= MEMORY_GRACE:
                 worker.kill(Cause.MEMORY)
 
     def _dismiss(self, worker: Worker) -> None:
@@ -275,30 +332,44 @@ class Pool:
         self._go_on()
 
     def _account_for(self, worker: Worker, status: int) -> None:
-        """See to the job of a worker that has ended, and to what its end means for the next one."""
-        match worker.job, worker.cause:
-            case _, cause if not worker.loaded:
-                if self._stopped is None:
-                    self._pauses.failed(worker.failure or explain_no_load(cause, status, self._settings))
-            case None, Cause.ITSELF | Cause.CLOSED | Cause.NONSENSE:
+        """See to the jobs of a worker that has ended, and to what its end means for the next one."""
+        runs = worker.runs.clear()
+        if not worker.loaded:
+            if self._stopped is None:
+                self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
+        elif not runs and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
+            self._died_idle(worker, status)
+        if len(runs) > 1 and worker.cause in SHARED:
+            self._listener.warn(explain_shared_end(worker.cause, status, len(runs)))
+        for run in runs:
+            self._conclude(worker, run, status, alone=len(runs) == 1)
+
+    def _conclude(self, worker: Worker, run: Run, status: int, *, alone: bool) -> None:
+        """What becomes of a job whose worker has ended.
+
+        :param alone: whether that had no other job.
+        """
+        job = run.job
+        if run.overdue:
+            job.done(explain_no_answer(job, Cause.OVERDUE, status, self._settings, self._loop.now() - run.started))
+        elif run.interrupted:
+            job.done(None)
+        elif worker.cause not in SHARED:  # it was another's doing, or nectar's
+            self._give_back(job)
+        elif not alone:
+            # Whose doing it was, is not known: one that has a worker to itself answers for what becomes of that.
+            self._give_back(job._replace(alone=True))
+        elif worker.channel.unread:  # it had not read all of the question, of which its end says nothing
+            self._give_back(job)
+            if worker.cause is not Cause.MEMORY:
                 self._died_idle(worker, status)
-            case Job() as job, Cause.STOPPED:
-                job.done(None)
-            case Job() as job, Cause.FAULT:  # it was nectar that failed
-                self._give_back(job)
-            case Job() as job, cause if worker.channel.unread and cause is not Cause.OVERDUE:
-                # It had not read all of the question, of which its end says nothing.
-                self._give_back(job)
-                if cause is not Cause.MEMORY:
-                    self._died_idle(worker, status)
-            case Job() as job, cause:
-                job.done(explain_no_answer(job, cause, status, self._settings, self._loop.now() - worker.started))
+        else:
+            job.done(explain_no_answer(job, worker.cause, status, self._settings, self._loop.now() - run.started))
 
     def _go_on(self) -> None:
         """Do what a change of the workers makes possible."""
         self.start()
-        while self._again and self.free:
-            self.run(self._again.popleft())
+        self._hand_out()
         self._maybe_stopped()
 
     def _died_idle(self, worker: Worker, status: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
+from nectar.runtime.daemon.workers.runs import Run, Runs
 from nectar.spool.claims import make_token
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nectar.protocol import Loading
-    from nectar.runtime.daemon.job import Failure, Job
+    from nectar.runtime.daemon.job import Failure
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.kernel import Kernel, Spawned
     from nectar.runtime.daemon.workers.listener import Listener
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.3
 """Seconds for a worker that closed its channel to end by itself."""
+CANCELLING = 1.0
+"""Seconds for a run that is cancelled to end."""
 
 
 class State(enum.Enum):
@@ -41,9 +44,10 @@ class Worker:
 
     :ivar token: marks it and all that it starts, see :mod:`nectar.processes`.
     :ivar loaded: whether it has loaded the handler.
-    :ivar number: of the job that it has, or had last.
-    :ivar started: monotonic seconds at which it was started, or was given its job.
-    :ivar answered: how many jobs it has answered.
+    :ivar runs: the jobs that it has.
+    :ivar cancels: whether it can end one of them, and go on with the others.
+    :ivar answered: how many it has answered.
+    :ivar worn: whether it is to be replaced, once it has no jobs any more.
     :ivar cause: why it ends, which it does by itself where nobody has told it to.
     :ivar failure: why it could not load the handler, in its own words.
     :ivar gone: whether it has ended: what still comes from it was sent before.
@@ -52,16 +56,17 @@ class Worker:
     channel: Channel
     printed: Printed
 
-    def __init__(self, kernel: Kernel, pid: int, token: str, started: float) -> None:
+    def __init__(self, loop: Loop, kernel: Kernel, pid: int, token: str, slots: int = 1) -> None:
+        self.loop = loop
         self.kernel = kernel
         self.pid = pid
         self.token = token
         self.state = State.LOADING
         self.loaded = False
-        self.job: Job | None = None
-        self.number = 0
-        self.started = started
+        self.runs = Runs(loop, slots, self.overstays)
+        self.cancels = False
         self.answered = 0
+        self.worn = False
         self.timer: Timer | None = None
         self.cause = Cause.ITSELF
         self.failure: Failure | None = None
@@ -76,18 +81,28 @@ class Worker:
         self.state = State.ENDING
         self.kernel.signal(self.pid)
 
+    def overstays(self, run: Run) -> None:
+        """End what is past its deadline: where it cannot be ended by itself, or does not end in time, with the whole worker."""
+        if self.cause not in (Cause.ITSELF, Cause.OVERDUE):
+            return  # it is being ended, and why counts
+        if self.cancels and not run.overdue:
+            run.timer = self.loop.later(CANCELLING, lambda: self.overstays(run))
+            self.channel.send({"do": "cancel", "job": run.number})
+        else:
+            self.kill(Cause.OVERDUE)
+        run.overdue = True
+
     def resident(self) -> int:
         """Bytes of memory that it has now (Linux; elsewhere, and where it has ended, 0)."""
         return self.kernel.resident(self.pid)
 
     def rest(self) -> None:
-        """It has nothing to do; one that is being ended stays so."""
+        """It has done what it was to do; one that is being ended stays so."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer = None
-        self.job = None
         if self.state is not State.ENDING:
-            self.state = State.IDLE
+            self.state = State.BUSY if self.runs else State.IDLE
 
     def bury(self) -> None:
         """Let go of it, after its end and all that it left to say."""
@@ -98,9 +113,12 @@ class Worker:
         self.state = State.DEAD
 
 
-def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, listener: Listener, received: Received) -> Worker:
+def spawn(
+    loop: Loop, kernel: Kernel, loading: Loading, slots: int, script: Path, owner: str, listener: Listener, received: Received
+) -> Worker:
     """Start a worker.
 
+    :param slots: how many jobs it works on at once.
     :param script: ``start.py`` of the runtime.
     :param owner: what marks the processes of this daemon.
     :param received: called with each header that the worker sends; a ValueError, KeyError or TypeError says that it is nonsense.
@@ -109,7 +127,7 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
     token = f"{owner}/{make_token()}"
     spawned = kernel.spawn(loading, script, token)
     try:
-        return _connected(Worker(kernel, spawned.pid, token, loop.now()), loop, spawned, listener, received)
+        return _connected(Worker(loop, kernel, spawned.pid, token, slots), spawned, listener, received)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
@@ -118,9 +136,9 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
         raise
 
 
-def _connected(worker: Worker, loop: Loop, spawned: Spawned, listener: Listener, received: Received) -> Worker:
+def _connected(worker: Worker, spawned: Spawned, listener: Listener, received: Received) -> Worker:
     # Whatever goes wrong on our side of it, another one can take its place.
-    loop = loop.within(lambda: worker.kill(Cause.FAULT))
+    loop = worker.loop.within(lambda: worker.kill(Cause.FAULT))
     worker.channel = Channel(
         loop,
         worker.kernel,

@@ -1,0 +1,8 @@
+"""Which computation it is that runs here: what a log line wants to say, wherever in the author's code it is written."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+comp_id: ContextVar[str] = ContextVar("nectar.comp_id")
+"""The id of the computation that this thread or task works on; a LookupError where it works on none."""

@@ -1,0 +1,99 @@
+"""The jobs of one worker: those that it works on, and one that it was sent ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nectar.runtime.daemon.job import Job
+    from nectar.runtime.daemon.loop import Loop, Timer
+
+QUICK = 0.01
+"""Seconds within which a worker answers that is sent its next job while it still works on one."""
+
+
+class Run:
+    """A job that a worker was sent.
+
+    :ivar number: what the worker calls it.
+    :ivar started: monotonic seconds at which it was begun: when it was sent, or when the one before it was answered.
+    :ivar overdue: whether its worker was told to end it, because it overstayed its deadline.
+    :ivar interrupted: whether nobody wants its outcome any more.
+    """
+
+    __slots__ = ("interrupted", "job", "number", "overdue", "started", "timer")
+
+    def __init__(self, job: Job, number: int) -> None:
+        self.job = job
+        self.number = number
+        self.started = 0.0
+        self.timer: Timer | None = None
+        self.overdue = False
+        self.interrupted = False
+
+
+class Runs:
+    """What a worker was sent and has not answered, in this order. It begins each as soon as one of its slots is free.
+
+    :param slots: how many it works on at once.
+    :param overstays: called with a run that is not answered by its deadline, which counts from when it was begun.
+    :ivar quick: whether the last answer came within ``QUICK``.
+    """
+
+    def __init__(self, loop: Loop, slots: int, overstays: Callable[[Run], None]) -> None:
+        self.quick = False
+        self._loop = loop
+        self._slots = slots
+        self._overstays = overstays
+        self._all: list[Run] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._all)
+
+    @property
+    def begun(self) -> list[Run]:
+        """Those that it works on, as far as can be told."""
+        return self._all[: self._slots]
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has worked on the oldest of them."""
+        return self._loop.now() - self._all[0].started if self._all else 0.0
+
+    def add(self, job: Job, number: int) -> None:
+        run = Run(job, number)
+        self._all.append(run)
+        if len(self._all) <= self._slots:
+            self._begin(run)
+
+    def remove(self, number: object) -> Run | None:
+        """Take one away that is answered; None where it works on none with this number."""
+        run = next((run for run in self.begun if run.number == number), None)
+        if run is None:
+            return None
+        self._forget(run)
+        self.quick = self._loop.now() - run.started < QUICK
+        if len(self._all) >= self._slots:
+            self._begin(self._all[self._slots - 1])
+        return run
+
+    def clear(self) -> list[Run]:
+        """Take all away."""
+        left = self._all.copy()
+        for run in left:
+            self._forget(run)
+        return left
+
+    def _begin(self, run: Run) -> None:
+        run.started = self._loop.now()
+        run.timer = self._loop.later(run.job.deadline, lambda: self._overstays(run))
+
+    def _forget(self, run: Run) -> None:
+        self._all.remove(run)
+        if run.timer is not None:
+            run.timer.cancel()

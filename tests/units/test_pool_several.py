@@ -1,0 +1,304 @@
+"""More than one job at a worker: one that is sent ahead, and several that run at once. Seconds are those since the pool was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nectar.runtime.daemon.job import Outcome
+from nectar.runtime.daemon.workers.worker_process import State
+from tests.units.machines import READY, Stage, near, nothing
+
+if TYPE_CHECKING:
+    from tests.soak.machine import Process
+
+CANCELS = '{"do": "ready", "warnings": [], "cancels": true}'
+
+
+def quick(**settings: Any) -> Stage:
+    """A pool whose worker has just answered at once."""
+    stage = Stage(**settings).begin()
+    stage.run("first")
+    stage.answer_at_once("first")
+    return stage
+
+
+def ahead(**settings: Any) -> Stage:
+    """A pool whose worker has ``a`` to do, and ``b`` after it."""
+    stage = quick(**settings)
+    stage.run("a", deadline=10)
+    stage.run("b", deadline=10, alias="another")
+    stage.go(0)
+    return stage
+
+
+def succeeded(stage: Stage, name: str) -> bool:
+    found = stage.outcomes[name][1]
+    return found is not None and found.status == "success"
+
+
+def outcome(stage: Stage, name: str) -> Outcome:
+    found = stage.outcomes[name][1]
+    assert found is not None
+    return found
+
+
+# --- one that is sent ahead
+
+
+def test_a_worker_that_answers_at_once_has_its_next_job_when_it_answers() -> None:
+    stage = ahead()
+    assert not stage.pool.free
+    assert stage.pool.running == {"alias": 1, "another": 1}
+    stage.go(0.5)
+    (process,) = stage.processes
+    assert [*process.jobs] == ["a"]
+    stage.answer("a")
+    stage.go(0)
+    assert [*process.jobs] == ["b"]
+    stage.answer("b")
+    stage.go(0)
+    assert all(succeeded(stage, name) for name in "ab")
+    assert stage.pool.workers[0].state is State.IDLE
+
+
+def test_its_time_begins_with_the_answer_before_it() -> None:
+    stage = ahead()
+    stage.go(9)
+    stage.answer("a")
+    stage.go(50)
+    assert [second for _, second in stage.machine.kills] == [19]
+    assert outcome(stage, "b") == Outcome("timeout", error="The handler did not answer within 10 s.", seconds=near(10))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"workers": 2}, {"memory_limit": 1 << 30}, {"recycle_after": 2}], ids=["several workers", "memory", "worn"]
+)
+def test_none_is_sent_ahead_where_it_could_not_stay(settings: dict[str, Any]) -> None:
+    stage = quick(**settings)
+    for name in "ab"[: len(stage.pool.workers)]:
+        stage.run(name)
+    stage.go(0)
+    assert not stage.pool.free
+
+
+@pytest.mark.parametrize(("before", "since", "sent"), [(0.009, 0.009, True), (0.011, 0, False), (0, 0.011, False)])
+def test_only_while_answers_come_at_once(before: float, since: float, sent: bool) -> None:
+    stage = Stage().begin()
+    stage.run("first")
+    stage.go(before)
+    stage.answer("first")
+    stage.go(0)
+    stage.run("a")
+    stage.go(since)
+    assert stage.pool.free is sent
+
+
+def test_what_was_not_begun_when_the_one_before_it_overstays_is_run_by_the_next_worker() -> None:
+    stage = ahead()
+    stage.go(10)
+    assert outcome(stage, "a").status == "timeout"
+    stage.answer("b")
+    stage.go(0)
+    assert succeeded(stage, "b")
+    assert stage.told.warnings == []
+
+
+def test_of_two_with_a_dead_worker_each_is_run_again_with_a_worker_to_itself() -> None:
+    stage = ahead()
+    stage.machine.end(stage.processes[0], 3)
+    stage.go(0)
+    assert stage.told.warnings == [(0, "A worker ended with exit code 3; each of its 2 computations is run again, by itself.")]
+    assert stage.pool.keys == {"a", "b"}
+    assert not stage.pool.free
+    (process,) = stage.processes
+    assert [*process.jobs] == ["a"]
+    stage.machine.end(process, 3)
+    stage.go(0)
+    assert outcome(stage, "a").error == "The worker ended with exit code 3 before it had an answer."
+    stage.answer("b")
+    stage.go(0)
+    assert succeeded(stage, "b")
+    stage.run("c")
+    assert stage.pool.free, "what comes next is sent ahead again"
+
+
+def test_an_interrupt_of_what_was_not_begun_ends_it_when_it_begins() -> None:
+    stage = ahead()
+    assert stage.pool.interrupt("another")
+    stage.go(1)
+    assert stage.machine.kills == []
+    stage.answer("a")
+    stage.go(0)
+    assert succeeded(stage, "a")
+    assert stage.outcomes["b"] == (1, None)
+    assert not stage.pool.interrupt("another")
+
+
+def test_an_interrupt_of_what_runs_costs_what_comes_after_it_nothing() -> None:
+    stage = ahead()
+    assert stage.pool.interrupt("alias")
+    stage.go(0)
+    assert stage.outcomes["a"] == (0, None)
+    stage.answer("b")
+    stage.go(0)
+    assert succeeded(stage, "b")
+
+
+def test_a_stop_lets_both_finish_and_gives_both_back_when_its_time_is_over() -> None:
+    stage = ahead()
+    stage.stop(5)
+    stage.go(4)
+    stage.answer("a")
+    stage.go(2)
+    assert succeeded(stage, "a")
+    assert stage.outcomes["b"] == (5, None)
+    assert stage.ended == [5]
+
+
+# --- several at once
+
+
+def test_a_worker_has_as_many_as_it_may_and_they_answer_in_any_order() -> None:
+    stage = Stage(concurrency=3).begin()
+    for name in "abc":
+        assert stage.pool.free
+        stage.run(name)
+    stage.go(0)
+    assert not stage.pool.free
+    assert [*stage.processes[0].jobs] == ["a", "b", "c"]
+    for name in "bca":
+        stage.answer(name)
+        stage.go(0)
+        assert succeeded(stage, name)
+        assert stage.pool.free
+
+
+def test_the_worker_with_the_fewest_gets_the_next() -> None:
+    stage = Stage(workers=2, concurrency=3).begin()
+    for name in "abcd":
+        stage.run(name)
+    stage.go(0)
+    assert [[*process.jobs] for process in stage.processes] == [["a", "c"], ["b", "d"]]
+
+
+def test_one_that_overstays_costs_its_neighbours_nothing() -> None:
+    stage = Stage(concurrency=3).begin()
+    stage.run("a")
+    stage.run("b", deadline=2)
+    stage.run("c")
+    stage.go(2)
+    assert outcome(stage, "b") == Outcome("timeout", error="The handler did not answer within 2 s.", seconds=near(2))
+    (process,) = stage.processes
+    assert [*process.jobs] == ["a", "c"]
+    assert stage.told.warnings == []
+
+
+def cancelling() -> Stage:
+    """A pool whose worker has two computations, of which the second is to be cancelled after two seconds."""
+    stage = Stage(concurrency=2)
+    stage.load = lambda process: stage.machine.send(process, CANCELS)
+    stage.begin()
+    stage.run("a")
+    stage.run("b", deadline=2)
+    stage.go(2)
+    return stage
+
+
+def test_a_task_that_overstays_is_cancelled_and_its_worker_goes_on() -> None:
+    stage = cancelling()
+    assert stage.cancelled == ["b"]
+    stage.answer("b", error="CancelledError")
+    stage.go(60)
+    assert outcome(stage, "b") == Outcome("timeout", error="The handler did not answer within 2 s.", seconds=near(2))
+    assert stage.machine.kills == []
+    assert [*stage.processes[0].jobs] == ["a"]
+
+
+def test_an_answer_that_comes_meanwhile_counts() -> None:
+    stage = cancelling()
+    stage.go(0.9)
+    stage.answer("b")
+    stage.go(60)
+    assert succeeded(stage, "b")
+    assert stage.machine.kills == []
+
+
+def test_a_task_that_cannot_be_cancelled_is_ended_with_its_worker_after_a_second() -> None:
+    stage = cancelling()
+    stage.go(1)
+    assert [second for _, second in stage.machine.kills] == [3]
+    assert outcome(stage, "b").status == "timeout"
+    assert [*stage.processes[0].jobs] == ["a"]
+
+
+def test_of_several_with_a_worker_that_took_too_much_memory_each_is_run_alone() -> None:
+    stage = Stage(concurrency=2, memory_limit=1000).begin()
+    stage.run("a")
+    stage.run("b")
+    stage.processes[0].memory = 1001
+    stage.go(0.3)
+    (process,) = stage.processes
+    assert [*process.jobs] == ["a"]
+    assert not stage.pool.free
+    assert [text for _, text in stage.told.warnings] == [
+        "A worker was ended: it took too much memory; each of its 2 computations is run again, by itself."
+    ]
+    process.memory = 1001
+    stage.go(0.3)
+    assert outcome(stage, "a").error == "The worker was ended: it took too much memory (memory_limit is 1000)."
+
+
+def test_a_worn_worker_gets_nothing_more_and_goes_when_its_last_is_answered() -> None:
+    stage = Stage(concurrency=2, recycle_after=3).begin()
+    for name in "ab":
+        stage.run(name)
+    stage.go(0)
+    stage.answer("a")
+    stage.go(0)
+    stage.run("c")
+    stage.go(0)
+    stage.answer("c")
+    stage.go(0)
+    assert not stage.pool.free
+    first = stage.processes[0]
+    stage.answer("b")
+    stage.go(0)
+    assert not first.alive
+    assert stage.machine.kills == []
+    assert stage.pool.free
+
+
+def test_a_nonsense_answer_is_for_a_job_that_it_does_not_have() -> None:
+    stage = Stage(concurrency=2).begin()
+    stage.run("a")
+    stage.go(0)
+    stage.answer("a", job=7)
+    stage.go(0)
+    assert outcome(stage, "a").error == "The worker was ended: it wrote something else on its channel to nectar."
+
+
+def test_what_is_to_run_alone_waits_for_a_worker_without_others_and_nothing_new_is_taken_meanwhile() -> None:
+    stage = Stage(workers=2, concurrency=2).begin()
+    for name in "abcd":  # a and c at the first, b and d at the second
+        stage.run(name)
+    stage.go(0)
+    stage.load = nothing
+    stage.machine.end(stage.who_has("a"), 3)
+    stage.go(0)
+    assert stage.pool.keys == {"a", "b", "c", "d"}
+    stage.answer("b")
+    stage.go(0)
+    assert not stage.pool.free
+    stage.answer("d")
+    stage.go(0)
+    assert [[*process.jobs] for process in stage.processes] == [["a"], []]
+    assert not stage.pool.free
+
+    def load(process: Process) -> None:
+        stage.machine.send(process, READY)
+
+    load(stage.processes[1])
+    stage.go(0)
+    assert [[*process.jobs] for process in stage.processes] == [["a"], ["c"]]
