@@ -80,7 +80,8 @@ class Verbs(click.Group):
 @click.pass_context
 def app(context: click.Context, *, data_dir: str | None, color: Color, quiet: bool, verbose: bool) -> None:
     """Computation handlers for bee-hive nodes, each in an environment of its own."""
-    gc.enable()  # the verb is imported
+    gc.freeze()  # the verb is imported
+    gc.enable()
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # from here on an interrupt takes back what was begun
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if context.invoked_subcommand is None:

@@ -42,7 +42,7 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     with turns.begin(home, name, report=report) as attempt:
         _require_stopped(home, name)
         attachments.check(home, handlers.refresh(home), order.aliases, name=name)
-        order = replace(order, source=_with_kept_login(home, name, order.source))
+        order = order._replace(source=_with_kept_login(home, name, order.source))
         built = store.provide(home, order.source, report=report)
         with drift.keep_in_use(home, built.key):
             return Takeover(home, name, prepare(home, name, order, built), attempt).run()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import processes
 from nectar.errors import UsageError
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from nectar.manage.source.source import Source
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+class Order(NamedTuple):
     """What was asked for.
 
     :ivar entry: the name of the entry point, where the project has several.
@@ -38,14 +37,13 @@ class Order:
 
     source: Source
     entry: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    given: Given = field(default_factory=Given)
+    settings: Mapping[str, Any] = {}
+    given: Given = Given()
     aliases: tuple[str, ...] = ()
     created: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Prepared(NamedTuple):
     """All that a daemon, or a trial, is started with.
 
     :ivar python: the interpreter of the handler's environment.

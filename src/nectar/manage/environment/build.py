@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nectar import __version__
@@ -61,7 +60,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
         try:
             with _naming_ignored(locked.plan, shop):
                 made = _install(locked.plan, shop)
-                marker = replace(_inspect(locked.plan, shop, made), key=key, digests=dict(locked.digests), rebuilt=rebuilt)
+                marker = _inspect(locked.plan, shop, made)._replace(key=key, digests=dict(locked.digests), rebuilt=rebuilt)
         except locking.LockMismatchError:
             if found.has_own_lock or last:
                 raise

@@ -5,9 +5,8 @@ mended in its place, where a daemon may run from it: the next one is built besid
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.manage.environment import marker, notes
 from nectar.settings import Settings
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from nectar.manage.environment.marker import Marker
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """A finished environment whose Python was there; nothing in it changes any more.
 
     :ivar key: its name on disk and in records: the hash of its content, and a number where another one of that content was changed.
@@ -73,7 +71,7 @@ def find_newest(home: Home, key: str) -> Environment | None:
     for number in sorted(_numbers(home, key), reverse=True):
         found = find(home, _name(key, number))
         if found:
-            return replace(found, changed=tuple(notes.find_changed(found.path))) if found.marker.noted else found
+            return found._replace(changed=tuple(notes.find_changed(found.path))) if found.marker.noted else found
     return None
 
 

@@ -8,9 +8,8 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
@@ -19,7 +18,7 @@ from nectar.protocol import EntryPoint
 from nectar.regular import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _METADATA = 64 * authored.MEBIBYTE
 """Bytes of a file that says what a distribution is: the RECORD of one with 100,000 files has some 15 MiB."""
@@ -28,8 +27,7 @@ _HASHES = ("sha256", "sha384", "sha512")
 _OURS = r"(?s)nectar(/.*|\.py|\..*\.so|\.so|\.pyd)"
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(NamedTuple):
     """One installed distribution.
 
     :ivar name: normalised.
@@ -40,7 +38,7 @@ class Distribution:
     version: str
     files: list[tuple[str, str | None, int | None]]
     entries: dict[str, list[EntryPoint]]
-    extras: list[str] = field(default_factory=list)
+    extras: Sequence[str] = ()
 
 
 def find_site_packages(venv: Path) -> Path:

@@ -6,14 +6,12 @@ What a newer version wrote is none either, and left alone.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.errors import UsageError
 from nectar.manage.files import authored
@@ -22,7 +20,7 @@ from nectar.regular import read_regular
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MARKER = "nectar.json"
 NOTES = "nectar.files"
@@ -31,8 +29,7 @@ SCHEMA = 1
 _LIMIT = 16 * authored.MEBIBYTE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Marker:
+class Marker(NamedTuple):
     """What is in the file, a JSON object with these names, ``schema`` first; ``entries`` is an object there, name to value, and
     ``plugins`` a list of pairs. What is missing has its default; what this version does not know is not read.
 
@@ -67,7 +64,7 @@ class Marker:
     created: float = 0.0
     nectar: str = ""
     noted: bool = False
-    rebuilt: dict[str, float] = field(default_factory=dict)
+    rebuilt: Mapping[str, float] = {}
 
     @classmethod
     def from_json(cls, found: object) -> Marker | None:
@@ -84,7 +81,7 @@ class Marker:
 
     def to_json(self) -> dict[str, Any]:
         """What the file says."""
-        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        fields = self._asdict()
         return {"schema": SCHEMA, **fields, "entries": dict(self.entries), "plugins": [list(each) for each in self.plugins]}
 
     def write(self, venv: Path) -> None:

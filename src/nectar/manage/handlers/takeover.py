@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import __version__
 from nectar.manage.daemon import stopping
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from nectar.manage.handlers.turns import Attempt
 
 
-@dataclass(frozen=True)
-class Launched:
+class Launched(NamedTuple):
     """A handler that serves.
 
     :ivar problems: for each alias that it cannot serve, why.
@@ -123,7 +121,7 @@ class Takeover:
             entry=prepared.entry.value,
             handler_name=prepared.entry.name,
             asked_entry=order.entry,
-            settings=order.settings,
+            settings=dict(order.settings),
             effective={key: value for key, value in prepared.settings.to_mapping().items() if key != "env"},
             pid=pid,
             started=now,

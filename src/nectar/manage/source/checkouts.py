@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.tree import git
@@ -21,8 +20,7 @@ _BY_GIT = (
 )
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(NamedTuple):
     """A working copy of git's.
 
     :ivar head: its commit, None before the first.

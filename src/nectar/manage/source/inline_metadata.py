@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomli_w
 
@@ -74,8 +74,7 @@ def read(file: Path) -> Metadata:
     return Metadata(file, _table(file, found[0]))
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """:ivar line: the number of its first line in the file."""
 
     type: str

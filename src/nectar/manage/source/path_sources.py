@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nectar.errors import EnvironmentFailedError
@@ -23,8 +23,7 @@ DECIDING = frozenset({"dependencies", "optional-dependencies", "requires-python"
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
-@dataclass(frozen=True)
-class Gathered:
+class Gathered(NamedTuple):
     """What a project is made of.
 
     :ivar space: the workspace that it is in.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.manage.tree import contents
 from nectar.manage.tree.assembly import Assembly, BuildTree, see
@@ -25,8 +24,7 @@ FORMAT = "1"
 LOCK = "uv.lock"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Locking:
+class Locking(NamedTuple):
     """What settles the versions of a build.
 
     :ivar place: where its ``uv.lock`` is or would be, relative to the tree.
@@ -43,8 +41,7 @@ class Locking:
     outside: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """What uv is told beside the tree.
 
     :ivar python: the Python that is asked for.
@@ -52,13 +49,12 @@ class Asked:
     :ivar settings: the file of uv's settings elsewhere that counts for the project in place of its own, as one above it does.
     """
 
-    python: Request = field(default_factory=Request)
+    python: Request = Request()
     extras: tuple[str, ...] = ()
     settings: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """A build, before it is one; nothing in it changes, and nothing that is asked of it does anything.
 
     What it holds, as :meth:`nectar.manage.tree.assembly.BuildTree.see` says it, is ``seen`` in what follows: each name of the
@@ -76,9 +72,9 @@ class Plan:
     wrapped: bool = False
     locals_: tuple[str, ...] = ()
     checkout: tuple[str, Checkout] | None = None
-    tree: BuildTree = field(default_factory=BuildTree)
-    locking: Locking = field(default_factory=Locking)
-    asked: Asked = field(default_factory=Asked)
+    tree: BuildTree = BuildTree()
+    locking: Locking = Locking()
+    asked: Asked = Asked()
 
     @property
     def has_lock(self) -> bool:
@@ -88,7 +84,7 @@ class Plan:
         """The same with a lock."""
         assembly = Assembly(self.tree.pieces)
         assembly.put(self.locking.place, Piece(content=content))
-        return replace(self, tree=replace(self.tree, pieces=assembly.pieces))
+        return self._replace(tree=self.tree._replace(pieces=assembly.pieces))
 
     def see_lock(self, seen: Mapping[str, Seen]) -> dict[str, Seen]:
         """What it holds, where ``seen`` was before it had this lock."""

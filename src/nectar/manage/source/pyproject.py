@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files.authored import SETTINGS, read_text, read_toml
@@ -30,8 +29,7 @@ _LOOKED_AT = 200
 """Files in which a handler is looked for, to name it in a hint."""
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A directory with a ``pyproject.toml`` that could be parsed.
 
     :ivar directory: absolute.

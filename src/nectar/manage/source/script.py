@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     table = _project(said, distribution, module)
     around = gather(Project(directory, table, alone=True))
     base = around.base()
-    around = replace(around, whole={place: each for place, each in around.whole.items() if place != directory})
+    around = around._replace(whole={place: each for place, each in around.whole.items() if place != directory})
     project = package.position(directory, base)
     below = f"{project}/" if project else ""
     asked = Asked(python=_request(said, python), settings=None if said.uv else configuration.find_beside(directory / file.name))

@@ -7,9 +7,8 @@ import os
 import re
 import sys
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.manage.files import authored
 from nectar.manage.tree.leavings import is_leaving
@@ -27,8 +26,7 @@ _SLOW = 10**9
 """Bytes of a file times its braces, above which it is not: Python 3.11 takes the square of an f-string's length for each."""
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """One module that goes along.
 
     :ivar name: as it is imported.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.strangers import is_foreign, is_trusted
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(NamedTuple):
     """A project with ``[tool.uv.workspace]``, and the projects that it names.
 
     :ivar members: by directory; the root is one when it is a project itself.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,8 +25,7 @@ class Seen(NamedTuple):
     content: Content
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildTree:
+class BuildTree(NamedTuple):
     """What goes into a build.
 
     :ivar pieces: path relative to the tree, to its file.
@@ -36,8 +34,8 @@ class BuildTree:
     :ivar lines: whatever else the content depends on.
     """
 
-    pieces: Mapping[str, Piece] = field(default_factory=dict)
-    read_in_place: Mapping[str, Path] = field(default_factory=dict)
+    pieces: Mapping[str, Piece] = {}
+    read_in_place: Mapping[str, Path] = {}
     left_out: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 

@@ -12,9 +12,8 @@ import os
 import stat
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import features
 from nectar.errors import EnvironmentFailedError
@@ -46,8 +45,7 @@ _MEMORY = 4 * 1024**3
 """Bytes that git may allocate (Linux)."""
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """A working copy of git's.
 
     :ivar top: the directory with ``.git``.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
@@ -23,8 +22,7 @@ HOPS = 40
 _MISPLACED = re.compile(r"(?:^|/)(?:\.{0,2}|\.git)(?:/|\Z)|\0", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One file of a build: its content, from memory or from a file, or the target of a link within the tree.
 
     :ivar origin: that file, which is no link.

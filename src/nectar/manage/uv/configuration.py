@@ -6,9 +6,8 @@ import hashlib
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import tomli_w
@@ -34,8 +33,7 @@ _NAMED = r"(?:^|\s)([\w.-]+)=(\S+)"
 _QUERY = r"[?#][^\s,]*"
 
 
-@dataclass(frozen=True)
-class Composed:
+class Composed(NamedTuple):
     """What uv is given as its one file of settings.
 
     :ivar dropped: the names of the project's settings that do not count.
