@@ -126,5 +126,12 @@ def _stat(pid: int) -> list[str]:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
+    # With a file object it takes a third longer, and a daemon reads of each process at its start and at its end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        told = b""
+        while piece := os.read(descriptor, 1 << 14):
+            told += piece
+        return told
+    finally:
+        os.close(descriptor)

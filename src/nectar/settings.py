@@ -89,7 +89,7 @@ def to_bytes(size: int | str) -> int | None:
     """A size in bytes, from a number of them or from a text like ``"512MiB"`` or ``"2 GB"``; None where it is no size."""
     if not isinstance(size, str):
         return size
-    matched = _SIZE.fullmatch(size.strip())
+    matched = re.fullmatch(_SIZE, size.strip(), re.IGNORECASE | re.ASCII)
     return None if matched is None else int(matched[1]) * _UNITS[matched[2].lower()]
 
 
@@ -143,7 +143,7 @@ def _names(value: object) -> str | None:
 
 
 def _extras(value: object) -> str | None:
-    fits = isinstance(value, list) and all(isinstance(item, str) and _EXTRA.fullmatch(item) for item in value)
+    fits = isinstance(value, list) and all(isinstance(item, str) and re.fullmatch(_EXTRA, item) for item in value)
     return None if fits else "a list of names in [project.optional-dependencies]"
 
 
@@ -154,8 +154,9 @@ def is_variable_name(name: str) -> bool:
 
 _DAY = 86400
 _MOST_SHOWN = 80
-_SIZE = re.compile(r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.IGNORECASE | re.ASCII)
-_EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+# Not compiled here: hardly a daemon needs one of them.
+_SIZE = r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
+_EXTRA = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
