@@ -4,7 +4,8 @@ The one module in which nectar asks what the system can do gets another beginnin
 for the command, and so in what rides beside an environment for the daemon and its workers.
 
 Taken away from each of these processes: descriptors of processes, ``waitid``, ``O_PATH``, ``prlimit``, credentials of a socket's other
-side; ``prctl`` and ``inotify`` in the C library, as :mod:`ctypes` finds it, so that watchdog polls (20 times a second); and all of ``/proc``.
+side; ``prctl``, ``renameat2`` and ``inotify`` in the C library, as :mod:`ctypes` finds it, so that watchdog polls (20 times a second); and
+all of ``/proc``.
 
 Not taken away: what tests themselves look at, ``/proc`` most of all; what uv, git and the code of handlers do. Given, because macOS has
 it: ``F_GETPATH``, the path of an open directory.
@@ -40,7 +41,7 @@ for _module, _names in (
 
 class _Library(_ctypes.CDLL):
     def __getattr__(self, name):
-        if name == "prctl" or name.startswith("inotify_"):
+        if name in ("prctl", "renameat2") or name.startswith("inotify_"):
             raise AttributeError(name)
         return super().__getattr__(name)
 

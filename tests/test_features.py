@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -10,16 +11,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nectar import features, proc, processes
 from tests.docs.blocks import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 CODE = ROOT / "src" / "nectar"
 ASKED = re.compile(
     r"""sys\.platform|platform\.system|os\.uname|["'`]/proc\b(?! )|(hasattr|getattr)\((os|signal|socket|fcntl|resource|select), """
-    r"|os\.(pidfd_|waitid|O_PATH|listxattr)|resource\.prlimit|SO_PEERCRED|\.prctl\b"
+    r"|os\.(pidfd_|waitid|O_PATH|listxattr)|resource\.prlimit|SO_PEERCRED|\.(prctl|renameat2)\b"
 )
 ASKING = {
     "features.py",
@@ -97,3 +102,38 @@ def test_a_descriptor_of_a_process_is_no_other_processes() -> None:
             os.close(descriptor)
             assert features.open_process(process.pid) is None
         process.kill()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    opened = os.open(tmp_path, os.O_RDONLY)
+    yield opened
+    os.close(opened)
+
+
+def test_two_files_change_places_or_stay_where_they_are(tmp_path: Path, directory: int) -> None:
+    names = ("a", "b\udcff")
+    for name in names:
+        (tmp_path / name).write_text(f"of {names.index(name)}")
+    try:
+        features.exchange(*names, directory)
+    except OSError as error:
+        assert error.errno in (errno.ENOSYS, errno.EINVAL)
+        assert [(tmp_path / name).read_text() for name in names] == ["of 0", "of 1"]
+        return
+    assert [(tmp_path / name).read_text() for name in names] == ["of 1", "of 0"]
+    (tmp_path / "a").unlink()
+    with pytest.raises(FileNotFoundError):
+        features.exchange(*names, directory)
+    assert (tmp_path / names[1]).read_text() == "of 0"
+
+
+def test_without_such_a_call_it_is_said(directory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_c_function", lambda _: None)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSYS)):
+        features.exchange("a", "b", directory)
+    assert not features.replaces_slowly(directory)
+
+
+def test_where_a_file_system_cannot_be_asked_it_replaces_as_others_do() -> None:
+    assert not features.replaces_slowly(-1)

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+from functools import cache
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ PEEKS = hasattr(os, "waitid")
 DIES_WITH = 1  # PR_SET_PDEATHSIG of prctl(2)
 ADOPTS = 36  # PR_SET_CHILD_SUBREAPER
 
+_EXT = 0xEF53  # f_type of statfs(2), of ext4 and of ext3
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _CREDENTIALS = 12  # of SO_PEERCRED: PID, user and group
 
 
@@ -60,6 +63,7 @@ def call_inotify(call: str, *arguments: int | bytes) -> int:
     return result
 
 
+@cache
 def _c_function(name: str) -> Callable[..., int] | None:
     """A function of the C library; None where it has none of that name, or cannot be called."""
     try:
@@ -158,6 +162,38 @@ def extended_attributes(descriptor: int) -> list[str]:
         return os.listxattr(descriptor) if hasattr(os, "listxattr") else []
     except OSError:
         return []
+
+
+def replaces_slowly(directory: int) -> bool:
+    """Whether a file is written out at once when it is renamed onto another, as ext4 does it; False where that cannot be told.
+
+    :param directory: a descriptor of it.
+    """
+    fstatfs = _c_function("fstatfs")
+    if fstatfs is None:
+        return False
+    import ctypes
+
+    told = ctypes.create_string_buffer(4096)  # more than any system tells
+    return fstatfs(directory, told) == 0 and ctypes.c_long.from_buffer(told).value == _EXT
+
+
+def exchange(one: str, other: str, directory: int) -> None:
+    """Have two files of a directory change places, so that at no moment either name is missing.
+
+    To do it twice is to undo it: this is nothing for a network's file system, where a request may be made again, by the kernel as well.
+
+    :param directory: its descriptor.
+    :raises OSError: as :func:`os.rename`, and where the system, or the directory's file system, knows no such thing.
+    """
+    renameat2 = _c_function("renameat2")
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if renameat2(directory, os.fsencode(one), directory, os.fsencode(other), _EXCHANGE):
+        import ctypes
+
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def mounts() -> list[str]:

@@ -7,7 +7,7 @@
 ``chmod``
     the errno of each change of a mode or an owner.
 ``late``
-    the errno that renames have though they are done; ``share`` says of how many one has it.
+    the errno that renames and changes of places have though they are done; ``share`` says of how many one has it.
 
 It is the kernel's own protocol, over ``/dev/fuse``, and only what a spool needs of it. What it has not it says that it has not.
 """
@@ -56,6 +56,8 @@ class Code(IntEnum):
 
 SILENT = {Code.FORGET, Code.INTERRUPT, Code.BATCH_FORGET}
 MODE, UID, GID, SIZE = 1, 2, 4, 8
+EXCHANGE = 2
+LIBC = ctypes.CDLL(None, use_errno=True)
 HEADER = struct.Struct("<IIQQIIII")
 
 
@@ -101,10 +103,14 @@ class Disk:
                 os.rmdir(gone)
                 self._forget(gone)
                 return b""
-            case Code.RENAME | Code.RENAME2:
+            case Code.RENAME:
                 (to,) = struct.unpack_from("<Q", body)
-                old, new = body[8 if code == Code.RENAME else 16 :].split(b"\0")[:2]
+                old, new = body[8:].split(b"\0")[:2]
                 return self._rename(self._below(node, old), self._below(to, new))
+            case Code.RENAME2:
+                to, flags = struct.unpack_from("<QI", body)
+                old, new = body[16:].split(b"\0")[:2]
+                return self._exchange(self._below(node, old), self._below(to, new), flags)
             case Code.OPEN | Code.OPENDIR:
                 (flags,) = struct.unpack_from("<I", body)
                 handle = os.open(self._path(node), flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
@@ -182,6 +188,23 @@ class Disk:
             number = self._numbers.pop(path)
             self._paths[number] = new + path[len(old) :]
             self._numbers[new + path[len(old) :]] = number
+        return self._done()
+
+    def _exchange(self, one: str, other: str, flags: int) -> bytes:
+        """Have two files change places."""
+        if flags != EXCHANGE:
+            raise OSError(errno.EINVAL, "")
+        if LIBC.renameat2(-1, os.fsencode(one), -1, os.fsencode(other), flags):  # of two paths from the root on
+            raise OSError(ctypes.get_errno(), "")
+        numbers = [self._numbers.pop(path, None) for path in (one, other)]
+        for path, number in zip((other, one), numbers, strict=True):
+            if number is not None:
+                self._numbers[path] = number
+                self._paths[number] = path
+        return self._done()
+
+    def _done(self) -> bytes:
+        """What is said of a rename that is done."""
         self._renames += 1
         ways = self.ways()
         if ways.get("late") and self._renames % ways["share"] == 0:
@@ -207,8 +230,7 @@ class Disk:
 def serve(source: str, target: str, ways: str) -> None:
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},allow_other"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"odd", target.encode(), b"fuse", 0, options.encode()):
+    if LIBC.mount(b"odd", target.encode(), b"fuse", 0, options.encode()):
         raise OSError(ctypes.get_errno(), "nothing can be mounted by way of FUSE")
     print("mounted", flush=True)
     disk = Disk(source, ways)

@@ -16,6 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 import nectar.regular
 import nectar.spool.approach
 import nectar.spool.entries
@@ -24,6 +26,7 @@ import nectar.spool.owed
 import nectar.spool.place
 import nectar.spool.released
 import nectar.spool.spool
+from nectar import features
 from nectar.home import Home
 from nectar.protocol import EntryPoint, Loading
 from nectar.runtime.daemon.aliases.watcher import Watcher
@@ -85,11 +88,11 @@ class Files:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(os, name)
-        made = self._failing(name, call) if name in CALLS else call
+        made = self.failing(name, call) if name in CALLS else call
         setattr(self, name, made)  # found as it is from here on
         return made
 
-    def _failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def failing(*arguments: Any, **more: Any) -> Any:
             model = self._model
             chance = 1.0 if model.machine.calm else model.random.random()
@@ -174,6 +177,7 @@ class ServiceModel:
         self.failed: Counter[str] = Counter()
         self.crashes = 0
         self.now = 1000.0
+        self._replaces_slowly = self.random.random() < 0.5
         self._steps = [
             *[self._ask] * 4,
             *[self._act] * 10,
@@ -415,13 +419,20 @@ class ServiceModel:
 
     @contextmanager
     def _files(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(features, "replaces_slowly", lambda _: self._replaces_slowly)
+            with by_way_of(Files(self)):
+                yield
+
+
+@contextmanager
+def by_way_of(files: Any) -> Iterator[None]:
+    """Have a spool's calls on files be made by way of what stands for ``os``; that two change places is a rename, too."""
+    with pytest.MonkeyPatch.context() as patch:
         for module in FILE_MODULES:
-            vars(module)["os"] = Files(self)
-        try:
-            yield
-        finally:
-            for module in FILE_MODULES:
-                vars(module)["os"] = os
+            patch.setattr(module, "os", files)
+        patch.setattr(features, "exchange", files.failing("rename", features.exchange))
+        yield
 
 
 def _descriptors() -> set[int]:

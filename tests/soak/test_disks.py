@@ -25,6 +25,7 @@ FAILING = (
     ("openat", "EMFILE"),
     ("renameat", "EIO"),
     ("renameat", "ENOSPC"),
+    ("renameat2", "EIO"),
     ("write", "ENOSPC"),
     ("write", "EIO"),
     ("newfstatat", "EIO"),

@@ -23,6 +23,7 @@ CALLS = (
     ("accept4", "ENOMEM"),
     ("waitid", "EINVAL"),
     ("renameat", "EIO"),
+    ("renameat2", "EIO"),
     ("read", "ESTALE"),
 )
 PAGE = resource.getpagesize()

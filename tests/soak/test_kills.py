@@ -23,7 +23,7 @@ from tests.world import until
 if TYPE_CHECKING:
     from tests.soak.table import Row
 
-CALLS = ("openat", "renameat", "write", "fchmod", "newfstatat", "close")
+CALLS = ("openat", "renameat", "renameat2", "unlinkat", "write", "fchmod", "newfstatat", "close")
 WAYS = ("in place", "renamed", "onto an unread answer")
 KNOWN = (" was ended by SIGKILL", "3 times")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar import features
 from nectar.api.computation import ComputationResult
 from nectar.spool import owed
 from nectar.spool.claims import Question
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def files(monkeypatch: pytest.MonkeyPatch) -> Files:
     made = Files()
     monkeypatch.setattr(owed, "os", made)
+    monkeypatch.setattr(features, "exchange", made.failing("rename", features.exchange))
     return made
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from nectar.api.computation import ComputationResult
 from nectar.spool.claims import Claim, Question
 from nectar.spool.spool import MAX_TRIES, Spool
@@ -70,10 +72,12 @@ def test_an_answer_that_was_written_is_published_and_not_run(directory: Path, sp
     spool.answer(question, ComputationResult(comp_id="a1", status="success", value=9))
     assert len(spool.settle().problems) == 1
     (directory / "a1.complete").rmdir()
+    put(directory, "a1").rename(directory / ".nectar" / f"{0:016x}.answer")  # its question, where the two have changed places
     spool = reopened(spool, directory)
     assert resumed(spool) == []
     assert spool.settle().problems == []
     assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 9}
+    assert names(directory) == ["a1.complete"]
     spool.close()
 
 
@@ -121,6 +125,7 @@ DYING = """
 # Forks, for each number that it reads, what ends before so many operations, and says with which code it ended.
 import os, sys
 from pathlib import Path
+from nectar import features
 from nectar.api.computation import ComputationResult
 from nectar.spool.spool import Spool
 from tests.spool.conftest import whole
@@ -141,7 +146,13 @@ def before(event, arguments):
         if made == fatal:
             os._exit(9)
 
+def exchange(*arguments, exchange=features.exchange):
+    before("os.rename", arguments)
+    exchange(*arguments)
+
 sys.addaudithook(before)
+features.exchange = exchange
+features.replaces_slowly = lambda _: sys.argv[2] == "exchanges"
 spool = Spool.open(directory, max_bytes=4096)
 for claim in whole(spool.abandoned()):
     spool.resume(claim, 0.0)
@@ -152,9 +163,10 @@ os._exit(0)
 """
 
 
-def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(directory: Path) -> None:
+@pytest.mark.parametrize("way", ["renames", "exchanges"])
+def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(directory: Path, way: str) -> None:
     """A process ends before its n-th file operation, for every n; the next one must come to one right answer, and leave nothing."""
-    command = [sys.executable, "-c", DYING, str(directory)]
+    command = [sys.executable, "-c", DYING, str(directory), way]
     with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdin is not None and parent.stdout is not None
         for fatal in range(1, 100):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar import features
 from nectar.api.computation import ComputationResult
 from nectar.spool.claims import Later, Question
 from nectar.spool.place import SpoolBusyError
@@ -138,20 +139,29 @@ class Liar:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, which: int, number: int, *, unseen: bool) -> None:
         self.lied = False
         self._rename: Callable[..., None] = os.rename
+        self._exchange = features.exchange
         self._stat: Callable[..., os.stat_result] = os.stat
         self._left = which
         self._number = number
         self._unseen = unseen
         self._hidden: set[object] = set()
         monkeypatch.setattr(os, "rename", self.rename)
+        monkeypatch.setattr(features, "exchange", self.exchange)
         monkeypatch.setattr(os, "stat", self.stat)
 
     def rename(self, source: Any, target: Any, **options: Any) -> None:
         self._rename(source, target, **options)
+        self._lie(source, target)
+
+    def exchange(self, one: str, other: str, directory: int) -> None:
+        self._exchange(one, other, directory)
+        self._lie(one, other)
+
+    def _lie(self, *paths: object) -> None:
         self._left -= 1
         if self._left == 0:
             self.lied = True
-            self._hidden = {source, target} if self._unseen else set()
+            self._hidden = {*paths} if self._unseen else set()
             raise OSError(self._number, os.strerror(self._number))
 
     def stat(self, path: Any, **options: Any) -> os.stat_result:
@@ -161,13 +171,15 @@ class Liar:
         return self._stat(path, **options)
 
 
+@pytest.mark.parametrize("exchanges", [False, True])
 @pytest.mark.parametrize("unseen", [False, True])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ESTALE])
 @pytest.mark.parametrize("which", range(1, 5))
 def test_what_was_done_and_reported_as_failed(
-    directory: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, which: int, number: int, unseen: bool
+    directory: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, which: int, number: int, unseen: bool, exchanges: bool
 ) -> None:
-    """At each rename of a question's way: the claim, the next try, the answer onto the claim, and its publication."""
+    """At each rename of a question's way: the claim, the next try, the answer in the claim's place, and its publication."""
+    monkeypatch.setattr(features, "replaces_slowly", lambda _: exchanges)
     put(directory, "a1")
     (directory / "left.pending").write_bytes((directory / "a1.pending").read_bytes())
     left = spool.claim("left", 0.0)

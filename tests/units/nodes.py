@@ -18,7 +18,7 @@ from nectar.runtime.daemon.job import Outcome
 from nectar.runtime.daemon.log import INFO, Seldom
 from nectar.settings import Settings
 from nectar.testing.sample import sample
-from tests.soak.service_model import CALLS, FILE_MODULES, Events
+from tests.soak.service_model import CALLS, Events, by_way_of
 from tests.units.machines import Machine, go, loop_of
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class Files:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(os, name)
-        return self._failing(name, call) if name in CALLS else call
+        return self.failing(name, call) if name in CALLS else call
 
-    def _failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def failing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def failing(*arguments: Any, **more: Any) -> Any:
             self.calls[name] += 1
             if name in self.refused:
@@ -277,13 +277,8 @@ class Nodes(Directories):
     @contextmanager
     def odd_files(self) -> Iterator[Files]:
         """Have calls on the spools' files be made by way of ``files``."""
-        for module in FILE_MODULES:
-            vars(module)["os"] = self.files
-        try:
+        with by_way_of(self.files):
             yield self.files
-        finally:
-            for module in FILE_MODULES:
-                vars(module)["os"] = os
 
     @property
     def attached(self) -> list[str]:
