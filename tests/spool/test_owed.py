@@ -13,13 +13,12 @@ from nectar import features
 from nectar.api.computation import ComputationResult
 from nectar.spool import owed
 from nectar.spool.claims import Question
-from tests.spool.conftest import names, put
+from nectar.spool.spool import Spool
+from tests.spool.conftest import MAX_BYTES, names, put
 from tests.units.nodes import Files
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from nectar.spool.spool import Spool
 
 
 @pytest.fixture
@@ -96,3 +95,25 @@ def test_a_claim_is_lost_when_it_is_missing_twice_in_a_row(directory: Path, spoo
     assert spool.settle().lost == [(question.claim, "its claim was removed")]
     aside.unlink()
     assert not spool.busy
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
+def test_where_no_two_files_can_change_places_an_answer_is_renamed_onto_its_claim(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A system without such a call, and one where a filter of system calls refuses it."""
+    tried = []
+
+    def refused(*names: object) -> None:
+        tried.append(names)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(features, "replaces_slowly", lambda _: True)
+    monkeypatch.setattr(features, "exchange", refused)
+    spool = Spool.open(directory, max_bytes=MAX_BYTES)
+    for comp_id in ("a", "b"):
+        answer(spool, claimed(spool, directory, comp_id))
+        assert len(spool.settle().published) == 1
+    assert names(directory) == ["a.complete", "b.complete"]
+    assert len(tried) == 1
+    spool.close()

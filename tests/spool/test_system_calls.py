@@ -22,7 +22,7 @@ QUESTIONS = 20
 CLAIM, SETTLE = 8, 9
 """Four times what there is (is it a file, which one was opened, are its claims where they were, is what was claimed what was read),
 open, read, close, rename; and three times what there is (are its claims where they were, which group has the answer, is the claim
-there), open, write, its mode, close, and two renames."""
+there), open, write, its mode, close, and two renames. On ext4 a removal takes the place of the look whether the claim is there."""
 
 PROGRAM = f"""
 import os, sys

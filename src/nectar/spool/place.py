@@ -51,12 +51,14 @@ class SpoolUnusableError(Exception):
 class Place:
     """:ivar directory: descriptor of the computation directory.
     :ivar claims: descriptor of its ``.nectar``, which carries the lock.
+    :ivar exchanges: whether an answer and its question change places in there, which is quicker than a rename of one onto the other.
     """
 
-    def __init__(self, path: Path, directory: int, claims: int) -> None:
+    def __init__(self, path: Path, directory: int, claims: int, exchanges: bool) -> None:
         self._path = path
         self.directory = directory
         self.claims = claims
+        self.exchanges = exchanges
         self._claimed = _identity(os.fstat(claims))
 
     @classmethod
@@ -75,7 +77,7 @@ class Place:
         except OSError as error:
             raise SpoolUnusableError(f"{path}: {error.strerror}") from None
         try:
-            return cls(path, directory, _take_claims(path, directory))
+            return cls(path, directory, *_take_claims(path, directory))
         except BaseException as error:
             os.close(directory)
             if isinstance(error, OSError):
@@ -88,7 +90,7 @@ class Place:
         :raises SpoolBusyError: another process was faster.
         :raises SpoolUnusableError: what is there now cannot be used.
         """
-        claims = _take_claims(self._path, self.directory)
+        claims, self.exchanges = _take_claims(self._path, self.directory)
         os.dup2(claims, self.claims, inheritable=False)
         os.close(claims)
         self._claimed = _identity(os.fstat(self.claims))
@@ -172,8 +174,11 @@ class Place:
         return os.fstat(self.directory).st_mtime_ns
 
 
-def _take_claims(path: Path, directory: int) -> int:
-    """Open ``.nectar``, which is made where it is not there, lock it, and see whether it can be used."""
+def _take_claims(path: Path, directory: int) -> tuple[int, bool]:
+    """Open ``.nectar``, which is made where it is not there, lock it, and see whether it can be used.
+
+    :returns: its descriptor, and whether answers and questions are to change places in there.
+    """
     try:
         os.mkdir(CLAIMS, 0o700, dir_fd=directory)
     except FileExistsError:
@@ -183,14 +188,14 @@ def _take_claims(path: Path, directory: int) -> int:
         _require_ours(path / CLAIMS, claims)
         fcntl.flock(claims, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove_trials(directory, claims)
-        _try_renames(path, directory, claims)
+        exchanges = _try_renames(path, directory, claims)
     except BlockingIOError:
         os.close(claims)
         raise SpoolBusyError(f"{path} is held by another handler's process") from None
     except BaseException:
         os.close(claims)
         raise
-    return claims
+    return claims, exchanges
 
 
 def _require_ours(path: Path, claims: int) -> None:
@@ -219,8 +224,10 @@ def _try_to_make(claims: int) -> os.stat_result | None:
         _remove_trial(name, claims, claims)
 
 
-def _try_renames(path: Path, directory: int, claims: int) -> None:
+def _try_renames(path: Path, directory: int, claims: int) -> bool:
     """Rename a file out of ``.nectar`` and back, as questions and answers are to be.
+
+    :returns: whether answers and questions are to change places.
 
     What a kill leaves of it is removed by :func:`_remove_trials`: another file beside it tells, for as long as there is any.
     """
@@ -233,9 +240,10 @@ def _try_renames(path: Path, directory: int, claims: int) -> None:
             raise SpoolUnusableError(
                 f"{path / CLAIMS}: its file system gives files that are made user {owner}; mount it so that they are user {os.geteuid()}'s"
             )
+        exchanges = features.replaces_slowly(claims) and _can_exchange(name, name + _MOVED, claims)
         try:
             os.rename(name + _MOVED, f".{name}", src_dir_fd=claims, dst_dir_fd=directory)
-            os.rename(f".{name}", name, src_dir_fd=directory, dst_dir_fd=claims)  # onto another, as an answer is onto its claim
+            os.rename(f".{name}", name, src_dir_fd=directory, dst_dir_fd=claims)  # onto another, as an answer may be onto its claim
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise SpoolUnusableError(
@@ -243,8 +251,17 @@ def _try_renames(path: Path, directory: int, claims: int) -> None:
                     "can be renamed into it; unmount it there, or mount one file system over both"
                 ) from None
             raise SpoolUnusableError(f"no file can be renamed between {path} and its {CLAIMS}: {error.strerror}") from None
+        return exchanges
     finally:
         _remove_trial(name, directory, claims)
+
+
+def _can_exchange(one: str, other: str, claims: int) -> bool:
+    try:
+        features.exchange(one, other, claims)
+    except OSError:
+        return False
+    return True
 
 
 def _remove_trials(directory: int, claims: int) -> None:

@@ -2,7 +2,7 @@
 
 A question is one file, moved through its states by renames, so that at any moment there is exactly one of it::
 
-    {id}.pending ──claim──▶ .nectar/{id}.{n}.{token} ──answer renamed onto it──▶ same name ──publish──▶ {id}.complete
+    {id}.pending ──claim──▶ .nectar/{id}.{n}.{token} ──answer in its place──▶ same name ──publish──▶ {id}.complete
 
 ``n`` says which try it is, ``token`` is fresh and random. The answer repeats the token in its field ``claim``, and is a file of this
 user's that nobody else has open; only that makes a claim's content an answer: a question can contain anything, and its writer may
@@ -121,7 +121,8 @@ class Spool:
     def abandoned(self) -> Generator[None, None, list[Claim]]:
         """Claims that nobody holds, because a dead process left them, or :meth:`leave` did; they are held when it ends.
 
-        What a dead process left of unfinished answers is removed. Foreign files stay as they are.
+        What a dead process left of unfinished answers is removed, and questions that have changed places with theirs. Foreign files
+        stay as they are.
         """
         self.doubts = max(0, self.doubts - 1)
         claims = []
