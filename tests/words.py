@@ -119,13 +119,18 @@ class Words:
 
     def prepare(self, starter: str) -> dict[str, Any] | None:
         """Have what the command finds, and return the record."""
-        self.world.run("remove", "--stop", "h", code=None)
+        record = self.record()
+        # What is there already, as a launch leaves it, is not made again.
+        launched = record is not None and record["attached_aliases"] == ["alice"] and self.pid() is not None
+        if starter == "launch" or not launched:
+            self.world.run("remove", "--stop", "h", code=None)
         for alias in ("alice", "bob"):
             for path in self.home.computations(alias).glob("q.*"):
                 path.unlink()
         if starter == "launch":
             return None
-        self.world.run(*LAUNCH)
+        if not launched:
+            self.world.run(*LAUNCH)
         if starter == "start":
             self.world.run("stop", "h")
         return self.record()

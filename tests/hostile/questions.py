@@ -79,10 +79,10 @@ def made(count: int, seed: int) -> list[bytes]:
     return found
 
 
-def broken(count: int, seed: int) -> Iterator[bytes]:
-    """Whole questions, and made ones, with bytes changed, cut, doubled, moved and put in."""
+def broken(count: int, seed: int, others: list[bytes]) -> Iterator[bytes]:
+    """Whole questions, and others that were made, with bytes changed, cut, doubled, moved and put in."""
     chance = random.Random(seed)
-    whole = [sample(f"number {number}", comp_id="x").to_json() for number in range(200)] + made(100, seed)
+    whole = [sample(f"number {number}", comp_id="x").to_json() for number in range(2 * len(others))] + others
     for _ in range(count):
         raw = bytearray(chance.choice(whole))
         for _change in range(chance.choice((0, 1, 1, 1, 2, 4, 16))):

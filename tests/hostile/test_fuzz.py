@@ -30,8 +30,8 @@ def test_fuzzed_questions(stage: Stage, row: Row) -> None:
     asker = stage.play(text=LENGTH)
     daemon, worker = stage.daemon, stage.status()["workers"][0]["pid"]
     whole = portion(100_000)
-    contents = [*made(whole // 50, 1)]
-    contents += broken(whole - len(contents), 2)
+    contents = made(whole // 50, 1)
+    contents += broken(whole - len(contents), 2, contents[:])
     outside = _files(stage)
     statuses = Counter[str]()
     wrong, slowest = [], 0.0

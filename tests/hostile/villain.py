@@ -496,11 +496,11 @@ def few_digits(_):
 
 
 def giant_text(_):
-    return "x" * (1 << 30)
+    return "x" * (1 << 28)
 
 
 def giant_bytes(_):
-    return bytearray(1 << 30)
+    return bytearray(1 << 28)
 
 
 def giant_number(_):

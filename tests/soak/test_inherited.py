@@ -69,10 +69,8 @@ def test_whatever_is_inherited_one_by_one(world: World, row: Row) -> None:
         verb = list(verbs)[number % len(verbs)]
         try:
             if verb != "restart":
-                call(world, things[name], "stop", "chameleon")
+                call(world, things[name], *(["stop"] if verb == "start" else ["remove", "--stop"]), "chameleon")
                 assert reap(world.directory, seconds=LONG) == []
-            if verb == "launch":
-                call(world, things[name], "remove", "chameleon")
             call(world, things[name], *verbs[verb])
             lives(running, node)
         except AssertionError as error:
