@@ -86,7 +86,7 @@ def test_a_dying_worker_costs_one_answer(stage: Stage, row: Row) -> None:
 
 def test_a_death_costs_no_neighbour(stage: Stage, row: Row) -> None:
     """Two workers: what the one runs, and the processes that it started, live on while the other dies."""
-    asker = stage.play(settings={"workers": 2})
+    asker = stage.play("--workers", "2")
     rounds = portion(20, least=3)
     lost = []
     begun = 0

@@ -70,7 +70,7 @@ def test_a_hang_ends(stage: Stage, row: Row) -> None:
 
 
 def test_a_hang_of_one_worker_holds_no_other_up(stage: Stage, row: Row) -> None:
-    asker = stage.play(settings={"workers": 2})
+    asker = stage.play("--workers", "2")
     rounds = portion(60, least=3)
     wrong: list[object] = []
     for number in range(rounds):

@@ -133,9 +133,9 @@ CHANGES = (_remove, _rob, _move, _replace, _link, _away_and_back)
 
 def test_a_directory_that_becomes_another(ground: Ground, row: Row) -> None:
     ground.launch(noted=False)
-    directory = ground.node()
-    rounds = portion(200, least=len(CHANGES))
-    tell = _changed(ground, directory, rounds, lambda number: CHANGES[number % len(CHANGES)](directory, number))
+    directories = ground.nodes(2)
+    rounds = portion(200, least=2 * len(CHANGES))
+    tell = _changed(directories, rounds, lambda directory, number: CHANGES[number // 2 % len(CHANGES)](directory, number))
     row("a directory is removed, robbed, moved, replaced, linked: what lies at the path is answered, within 1.5 s", **tell)
     assert (tell["missing"], tell["wrong_or_twice"]) == (0, 0)
     assert float(str(tell["latest_s"])) < LATE
@@ -148,7 +148,7 @@ def test_a_directory_under_a_mount(ground: Ground, row: Row) -> None:
     other = directory.with_name("other")
     other.mkdir()
 
-    def change(number: int) -> None:
+    def change(directory: Path, number: int) -> None:
         match number % 4:
             case 0:
                 mount(directory, "-o", "size=1m")
@@ -158,7 +158,7 @@ def test_a_directory_under_a_mount(ground: Ground, row: Row) -> None:
                 unmount(directory)
 
     try:
-        tell = _changed(ground, directory, portion(40, least=4), change)
+        tell = _changed([directory], portion(40, least=4), change)
     finally:
         for _ in range(4):
             unmount(directory)
@@ -167,20 +167,22 @@ def test_a_directory_under_a_mount(ground: Ground, row: Row) -> None:
     assert float(str(tell["latest_s"])) < LATE
 
 
-def _changed(ground: Ground, directory: Path, rounds: int, change: Callable[[int], None]) -> dict[str, object]:
-    """Change something, ask at once, and see how long the answers take."""
+def _changed(directories: list[Path], rounds: int, change: Callable[[Path, int], None]) -> dict[str, object]:
+    """Change something in each, ask at once, and see how long the answers take; again and again."""
     chance = random.Random(3)
     latest, asked, missing = 0.0, 0, set[str]()
-    with Reader(directory) as reader:
-        for number in range(rounds):
-            change(number)
-            begun = time.monotonic()
-            ids = [f"q{number}-{question}" for question in range(chance.randint(1, 3))]
-            for comp_id in ids:
-                put(directory, comp_id, "number 77", in_place=chance.random() < 0.5)
-            asked += len(ids)
-            missing |= reader.until(ids, seconds=2 * LATE)
-            latest = max([latest, *(reader.at[comp_id] - begun for comp_id in ids if comp_id in reader.at)])
+    with Reader(*directories) as reader:
+        for first in range(0, rounds, len(directories)):
+            begun: dict[str, float] = {}
+            for number, directory in enumerate(directories, first):
+                change(directory, number)
+                now = time.monotonic()
+                for question in range(chance.randint(1, 3)):
+                    put(directory, f"q{number}-{question}", "number 77", in_place=chance.random() < 0.5)
+                    begun[f"q{number}-{question}"] = now
+            asked += len(begun)
+            missing |= reader.until([*begun], seconds=2 * LATE)
+            latest = max([latest, *(reader.at[comp_id] - begun[comp_id] for comp_id in begun if comp_id in reader.at)])
         wrong = [comp_id for comp_id in reader.answers if reader.value(comp_id) != 77]
     return {
         "rounds": rounds,
