@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import selectors
+import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -166,6 +168,24 @@ def test_what_was_cancelled_is_not_waited_for(stage: Stage) -> None:
 def test_a_call_may_cancel_another_that_is_due_with_it(stage: Stage) -> None:
     stage.loop.later(1, lambda: later.cancel())  # noqa: PLW0108 - it is there by then
     later = stage.loop.later(1, stage.say("never"))
+    stage.clock.now += 1
+    assert stage.turn() == []
+
+
+def test_one_that_was_cancelled_holds_nobody_any_more(stage: Stage) -> None:
+    """Whoever has it has often what it was to call as well, which would be garbage in a circle."""
+    gc.disable()
+    try:
+        held = Clock()
+        gone = weakref.ref(held)
+        timers = [stage.loop.later(1, lambda held=held: held()), stage.loop.within(fail).later(1, lambda held=held: held())]  # type: ignore[misc]
+        del held
+        for timer in timers:
+            assert gone() is not None
+            timer.cancel()
+        assert gone() is None
+    finally:
+        gc.enable()
     stage.clock.now += 1
     assert stage.turn() == []
 

@@ -5,11 +5,13 @@ Seconds are those since the pool was made.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.daemon.job import Outcome
+from nectar.runtime.daemon.job import Job, Outcome
 from nectar.runtime.daemon.workers.worker_process import State
 from tests.units.machines import READY, Stage, near, nothing
 
@@ -46,6 +48,28 @@ def test_an_answer_between_the_kill_and_its_effect_counts_and_that_worker_gets_n
     stage.go(0.2)
     assert stage.pool.free
     assert stage.machine.tries == [0, 1.4]
+
+
+def test_what_was_answered_is_gone_at_once_and_no_garbage_to_look_for() -> None:
+    class Question: ...
+
+    stage = Stage().begin()
+    asked = Question()
+    gone = weakref.ref(asked)
+    told: list[Outcome | None] = []
+    gc.collect()
+    gc.disable()
+    try:
+        stage.pool.run(Job("alias", "a", b"{}", 0.0, 3600, lambda outcome, asked=asked: told.append(outcome), "a"))  # type: ignore[misc]
+        del asked
+        stage.go(0)
+        assert gone() is not None
+        stage.answer("a")
+        stage.go(0)
+        assert told == [Outcome("success", value=7, seconds=0.5)]
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_answer_before_the_deadline_takes_it_away() -> None:

@@ -20,6 +20,10 @@ BEAT = 1.0
 """Seconds between two of the moments at which all that no event tells is looked for."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Timer:
     """A call that is to come."""
 
@@ -30,6 +34,7 @@ class Timer:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.call = _nothing  # whom it was to call may hold it, and be gone at once without it: a question and its run, most of all
 
 
 class Loop:
