@@ -22,6 +22,8 @@ from pathlib import Path
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 VARIABLE = "NECTAR_TEST_PYTHONS"
+NAMED = os.environ.get(VARIABLE, "")
+"""What it says, before a test takes it away: to ask a stand-in is to run several hundred commands of a shell."""
 
 
 def require(version: str) -> Path:
@@ -35,15 +37,16 @@ def require(version: str) -> Path:
 
 
 def path_with(*versions: str) -> str:
-    """A value for PATH on which uv, or whoever searches it, finds these versions first; skips the test where one is missing."""
-    return os.pathsep.join([*(str(require(version).parent) for version in versions), os.environ.get("PATH", os.defpath)])
+    """A value for PATH on which uv, or whoever searches it, finds these versions, then the system's, and no others.
+
+    Skips the test where one is missing. Where uv has kept nothing of earlier looks it starts each interpreter that it finds, and
+    each time those that are too old for it: half a dozen take two seconds.
+    """
+    return os.pathsep.join([*(str(require(version).parent) for version in versions), os.defpath])
 
 
 def path_with_few() -> str:
-    """A value for PATH on which uv finds the Python of the tests and the system's, and no others.
-
-    Where uv has kept nothing of earlier looks it starts each interpreter that it finds, and half a dozen take two seconds.
-    """
+    """The same with the Python of the tests."""
     return os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.defpath])
 
 
@@ -65,7 +68,7 @@ def directories() -> list[str]:
 
 def _directories(version: str) -> list[Path]:
     """Where to look: what was named, PATH, and where uv and pyenv keep what they install, newest first."""
-    named = [*os.environ.get(VARIABLE, "").split(os.pathsep), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    named = [*NAMED.split(os.pathsep), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local" / "share" / "uv" / "python")
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     kept = [*uv.glob(f"cpython-{version}.*/bin"), *pyenv.glob(f"{version}.*/bin")]

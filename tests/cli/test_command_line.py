@@ -48,13 +48,37 @@ def test_help_names_every_verb(world: World) -> None:
     assert all(f"  {verb} " in shown for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_is_there_and_helps(world: World, verb: str) -> None:
-    """Started, and not forked from an interpreter that has imported all verbs: each imports what it needs."""
-    assert importlib.import_module(f"nectar.cli.commands.{verb}").command.help
-    shown, _ = world.begin(verb, "--help").communicate(timeout=PATIENCE)
-    assert shown.startswith(f"Usage: nectar {verb} ")
-    assert "\b" not in shown
+EACH_HELPS = """
+import os, sys
+from nectar.cli import boundary, main
+
+assert not [name for name in sys.modules if name.startswith("nectar.cli.commands.")]
+for verb in sys.argv[1:]:
+    if os.fork() == 0:
+        sys.argv[1:] = [verb, "--help"]
+        main()
+    code = os.waitstatus_to_exitcode(os.wait()[1])
+    print(f"\\0{verb} {code}\\0", end="", flush=True)
+"""
+
+
+def test_every_verb_is_there_and_helps(world: World) -> None:
+    """Each is forked from an interpreter that has imported no verb, or it would not be seen that one does not import what it needs."""
+    ended = subprocess.run(
+        [sys.executable, "-c", EACH_HELPS, *VERBS],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=world.directory,
+        timeout=PATIENCE,
+    )
+    shown = ended.stdout.split("\0")
+    assert shown[1::2] == [f"{verb} 0" for verb in VERBS]
+    for verb, text in zip(VERBS, shown[::2], strict=False):
+        assert importlib.import_module(f"nectar.cli.commands.{verb}").command.help
+        assert text.startswith(f"Usage: nectar {verb} ")
+        assert "\b" not in text
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_stop_and_start(launched: World) -> None:
     assert not pending.exists()
 
 
+@pytest.mark.anywhere
 def test_a_start_runs_what_was_launched(world: World) -> None:
     world.file("h.py")
     world.node()
@@ -92,6 +93,7 @@ def test_a_start_runs_what_was_launched(world: World) -> None:
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
+@pytest.mark.anywhere
 def test_what_does_not_run_cannot_be_stopped_and_what_runs_not_started(launched: World) -> None:
     assert "'h' is running" in launched.run("start", "h", code=4).stderr
     launched.run("stop", "h")
@@ -100,6 +102,7 @@ def test_what_does_not_run_cannot_be_stopped_and_what_runs_not_started(launched:
     assert launched.run("start", "absent", code=3).stderr.startswith("❌ There is no handler 'absent'.")
 
 
+@pytest.mark.anywhere
 def test_all(launched: World) -> None:
     launched.run("launch", "h.py", "other")
     assert launched.run("stop", "--all").stdout == "✅ Handler stopped: h\n✅ Handler stopped: other\n"
@@ -111,6 +114,7 @@ def test_all(launched: World) -> None:
     assert launched.run("start", "--all").stdout == ""
 
 
+@pytest.mark.anywhere
 def test_several_of_which_one_fails(launched: World) -> None:
     launched.run("launch", "h.py", "other")
     launched.run("stop", "h")
@@ -219,6 +223,7 @@ def test_no_number_of_seconds(world: World, seconds: str) -> None:
     assert "--timeout" in world.run("stop", "h", "--timeout", seconds, code=2).stderr
 
 
+@pytest.mark.anywhere
 def test_a_file_that_looks_like_a_start_is_none(world: World) -> None:
     world.file("h.py")
     world.run("launch", "h.py", "h")
@@ -227,6 +232,7 @@ def test_a_file_that_looks_like_a_start_is_none(world: World) -> None:
         assert "stopped: h" in world.run("stop", "--all").stdout
 
 
+@pytest.mark.anywhere
 def test_a_stop_where_the_disk_is_read_only_is_a_stop(world: World) -> None:
     need_root()
     world.file("h.py")

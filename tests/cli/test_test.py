@@ -106,7 +106,7 @@ def test_as_json(world: World) -> None:
     assert "no" in world.json("test", "h.py", code=1)["error"]["detail"]
 
 
-@pytest.mark.parametrize("value", [-1, 2**32, 10**30])
+@pytest.mark.parametrize("value", [-1, pytest.param(2**32, marks=pytest.mark.once), pytest.param(10**30, marks=pytest.mark.once)])
 def test_a_value_that_the_network_changes_gets_a_warning(world: World, value: int) -> None:
     world.file("h.py", WHATEVER)
     ended = world.run("test", "h.py", "--query", str(value))
@@ -115,6 +115,7 @@ def test_a_value_that_the_network_changes_gets_a_warning(world: World, value: in
     assert world.json("test", "h.py", "--query", str(value))["warnings"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("value", [0, 2**32 - 1])
 def test_one_that_it_does_not_change_gets_none(world: World, value: int) -> None:
     world.file("h.py", WHATEVER)
@@ -132,6 +133,7 @@ def test_a_handler_that_raises(world: World) -> None:
     assert "nectar/runtime" not in ended.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("value", "kind"), [("1.5", "float"), ("None", "None"), ("'7'", "str"), ("True", "bool")])
 def test_an_answer_that_is_no_integer(world: World, value: str, kind: str) -> None:
     world.file("h.py", WHATEVER)

@@ -17,7 +17,15 @@ from tests.environments.workbench import HATCHLING, SETUPTOOLS, UV_BUILD, Bench,
 pytestmark = pytest.mark.uv
 
 
-@pytest.mark.parametrize("build", [UV_BUILD, HATCHLING, SETUPTOOLS], ids=["uv_build", "hatchling", "setuptools"])
+# How uv builds with any backend but its own is the same.
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(UV_BUILD, id="uv_build"),
+        pytest.param(HATCHLING, id="hatchling"),
+        pytest.param(SETUPTOOLS, id="setuptools", marks=pytest.mark.once),
+    ],
+)
 def test_each_backend_and_new_code_after_an_edit(bench: Bench, build: str) -> None:
     project = bench.project(build=build)
     first = bench.provide(project)
@@ -50,6 +58,7 @@ def test_the_environment_is_the_lock_without_groups_and_extras(bench: Bench) -> 
     assert not bench.said or "no lock" not in bench.said[0]
 
 
+@pytest.mark.once
 def test_the_author_s_tree_is_not_written(bench: Bench) -> None:
     project = bench.project(build=SETUPTOOLS, dependencies=("click",))
     before = snapshot(project)
@@ -57,6 +66,7 @@ def test_the_author_s_tree_is_not_written(bench: Bench) -> None:
     assert snapshot(project) == before
 
 
+@pytest.mark.once
 def test_a_tree_that_cannot_be_written(bench: Bench) -> None:
     project = bench.project(build=SETUPTOOLS)
     places = [project, *project.rglob("*")]
@@ -117,8 +127,11 @@ def test_members_that_need_each_other(bench: Bench) -> None:
     assert set(installed(bench.provide(project))) == {"demo", "other"}
 
 
-def test_a_relative_path_source_keeps_its_place(bench: Bench) -> None:
-    bench.project("far", at="libraries/far", handler=False, build=SETUPTOOLS, code="VALUE = 3\n")
+@pytest.mark.parametrize(
+    "build", [pytest.param(SETUPTOOLS, id="setuptools", marks=pytest.mark.once), pytest.param(UV_BUILD, id="uv_build")]
+)
+def test_a_relative_path_source_keeps_its_place(bench: Bench, build: str) -> None:
+    bench.project("far", at="libraries/far", handler=False, build=build, code="VALUE = 3\n")
     bench.project(
         "near",
         at="group/near",

@@ -187,7 +187,8 @@ def test_settings_that_are_the_operator_s_do_not_count_in_a_project(bench: Bench
     text = HOSTILE.format(out=out)
     project = bench.directory / "space" / "demo"
     if "script" in place:
-        inside = "".join(f"# {line}\n" for line in ["/// script", "dependencies = []", "[tool.uv]", *text.splitlines(), "///"])
+        said = ['requires-python = ">=3.11"', "dependencies = []", "[tool.uv]", *text.splitlines()]
+        inside = "".join(f"# {line}\n" for line in ["/// script", *said, "///"])
         project = write(bench.directory / "mine.py", inside + "from nectar import handler\n@handler\ndef answer(comp): return 1\n")
         if place == "locked script":
             write(project.with_name("mine.py.lock"), 'version = 1\nrevision = 3\nrequires-python = ">=3.11"\n')

@@ -30,7 +30,8 @@ def wheel(path: Path, content: bytes = METADATA, *, before: int = 0, way: int = 
 
 
 def sdist(path: Path, *members: tuple[str, int, bytes], kind: bytes = tarfile.REGTYPE, mode: str = "w:gz") -> None:
-    with tarfile.open(path, mode) as made:  # type: ignore[call-overload]
+    quickly = {} if mode == "w:xz" else {"compresslevel": 1}
+    with tarfile.open(path, mode, **quickly) as made:  # type: ignore[call-overload]
         for name, zeros, content in members:
             member = tarfile.TarInfo(name)
             member.size, member.type, member.linkname = zeros + len(content), kind, "/etc/passwd"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +74,16 @@ def test_a_block_that_fails_changes_nothing(home: Home) -> None:
     assert set(os.listdir(home.nectar)) == {"registry.lock", *made}
 
 
-def _add(data_dir: Path, number: int) -> None:
-    for turn in range(10):
-        with registry.change(Home(data_dir)) as records:
-            records[f"h{number}-{turn}"] = Record(attached_aliases=(str(number),))
+ADD = """
+import sys
+from pathlib import Path
+from nectar.home import Home
+from nectar.manage.handlers import registry
+
+for turn in range(10):
+    with registry.change(Home(Path(sys.argv[1]))) as records:
+        records[f"h{sys.argv[2]}-{turn}"] = registry.Record(attached_aliases=(sys.argv[2],))
+"""
 
 
 def test_many_at_once_lose_nothing_and_a_reader_sees_it_whole(home: Home) -> None:
@@ -90,17 +97,15 @@ def test_many_at_once_lose_nothing_and_a_reader_sees_it_whole(home: Home) -> Non
 
     looking = threading.Thread(target=look)
     looking.start()
-    context = multiprocessing.get_context("spawn")
-    adding = [context.Process(target=_add, args=(home.data_dir, number)) for number in range(4)]
+    adding = [subprocess.Popen([sys.executable, "-c", ADD, home.data_dir, str(number)]) for number in range(4)]
     try:
-        for process in adding:
-            process.start()
-        for process in adding:
-            process.join(60)
+        assert [process.wait(60) for process in adding] == [0] * 4
     finally:
         ended.set()
         looking.join()
-    assert [process.exitcode for process in adding] == [0] * 4
+        for process in adding:
+            process.kill()
+            process.wait()
     assert len(registry.read(home)) == 40
     assert seen == sorted(seen)
 

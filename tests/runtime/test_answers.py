@@ -82,16 +82,16 @@ def test_detach_waits_for_what_runs(chameleon: Running) -> None:
         ("leave 3", "error", "The worker ended with exit code 3"),
         ("exit", "error", "SystemExit: bye"),
         ("recurse", "error", "RecursionError"),
-        ("spin", "timeout", "did not answer within 1 s"),
-        ("native", "timeout", "did not answer within 1 s"),
-        ("sleep 60", "timeout", "did not answer within 1 s"),
+        ("spin", "timeout", "did not answer within 0.3 s"),
+        ("native", "timeout", "did not answer within 0.3 s"),
+        ("sleep 60", "timeout", "did not answer within 0.3 s"),
         ("close", "error", "The worker"),
         ("scribble", "error", "The worker was ended: it wrote something else"),
     ],
 )
 def test_what_goes_wrong_costs_one_answer(chameleon: Running, query: str, status: str, error: str) -> None:
     node = chameleon.attached()
-    answer = node.ask(query, deadline=1 if status == "timeout" else 60)
+    answer = node.ask(query, deadline=0.3 if status == "timeout" else 60)
     assert (answer["status"], answer["result"]) == (status, None)
     assert error in answer["error"]
     assert node.ask("number 1")["result"] == {"value": 1}

@@ -76,7 +76,7 @@ def poor(tmp_path: Path, installed: Path) -> Iterator[Running]:
 
 def test_daemons_are_stopped_killed_and_started(poor: Running) -> None:
     node = Node("node1", poor.home.computations("node1"))
-    assert node.ask("spin", deadline=1)["status"] == "timeout"
+    assert node.ask("spin", deadline=0.3)["status"] == "timeout"
     assert node.ask("kill")["status"] == "error"
     assert node.ask("number 1")["result"] == {"value": 1}
     os.kill(poor.daemon, signal.SIGSTOP)

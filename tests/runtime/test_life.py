@@ -73,16 +73,24 @@ def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running
 @needs.death_signal
 def test_a_daemon_that_is_killed_takes_its_workers_along_and_loses_nothing(running: Running) -> None:
     node = running.attached()
-    for query in ("spin", "native"):
-        daemon = running.daemon
-        node.put(query, query, deadline=3)
-        node.until_claimed(query)
-        node.put(f"{query}-behind", "number 7")
-        os.kill(daemon, signal.SIGKILL)
+
+    def kill_and_start() -> None:
+        node.put("behind", "number 7")
+        os.kill(running.daemon, signal.SIGKILL)
         until(lambda: not running.processes(), "its workers are gone")
         running.world.run("start", running.name)
-        assert node.answer(query)["status"] == "timeout"
-        assert node.answer(f"{query}-behind")["result"] == {"value": 7}
+
+    spins = running.source.with_name("spins")
+    node.put("spin", f"spin {spins}", deadline=60)
+    until(spins.exists, "it runs")
+    kill_and_start()
+    assert node.answer("spin")["result"] == {"value": 1}
+    assert node.answer("behind")["result"] == {"value": 7}
+    node.put("native", "native", deadline=3)
+    node.until_claimed("native")
+    kill_and_start()
+    assert node.answer("native")["status"] == "timeout"
+    assert node.answer("behind")["result"] == {"value": 7}
 
 
 def test_view_sees_that_a_daemon_was_killed(running: Running) -> None:
@@ -145,7 +153,7 @@ def test_a_registry_that_somebody_has_spoilt_ends_no_daemon(running: Running, od
 
 def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
     node = running.attached()
-    node.put("long", "spin", deadline=10**9)
+    node.put("long", "native", deadline=10**9)
     node.until_claimed("long")
     running.world.run("stop", running.name, "--timeout", "1.5")
     assert running.log().splitlines()[-1].endswith("stopped")

@@ -119,6 +119,7 @@ def test_questions_are_taken_the_oldest_first_and_those_that_events_tell_of_in_t
 # --- how many at once
 
 
+@pytest.mark.once
 def test_4096_are_kept_in_mind_and_the_others_are_found_when_these_are_done(make_nodes: MakeNodes) -> None:
     assert BATCH == 4096
     nodes = make_nodes("one")

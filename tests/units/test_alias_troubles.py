@@ -231,6 +231,7 @@ def test_an_answer_that_is_lost_is_no_trouble_of_the_alias_any_more(nodes: Nodes
     assert problem(nodes) is None
 
 
+@pytest.mark.once
 def test_five_hundred_answers_are_tried_again_each_second(make_nodes: MakeNodes) -> None:
     assert SETTLED_AT_ONCE == 500
     nodes = make_nodes("one")
