@@ -76,8 +76,8 @@ def test_a_relative_path_source(bench: Bench) -> None:
     bench.project("beside", at="libraries/beside", handler=False, code="VALUE = 5\n")
     file = bench.file(
         "scripts/mine.py",
-        '# /// script\n# dependencies = ["beside"]\n# [tool.uv.sources]\n# beside = { path = "../libraries/beside" }\n# ///\n'
-        + PLAIN,
+        '# /// script\n# requires-python = ">=3.11"\n# dependencies = ["beside"]\n'
+        '# [tool.uv.sources]\n# beside = { path = "../libraries/beside" }\n# ///\n' + PLAIN,
     )
     with pytest.raises(EnvironmentFailedError, match="no lock") as refused:
         bench.provide(file)
