@@ -153,13 +153,15 @@ def test_there_are_enough() -> None:
 
 @pytest.mark.once
 @pytest.mark.uv
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_changes_outside_a_build_and_nothing_is_run(zoo: Zoo, kind: str, row: Row) -> None:
-    for animal in random.sample(KINDS[kind], portion(len(KINDS[kind]))):
-        zoo.visit(animal)
+def test_nothing_changes_outside_a_build_and_nothing_is_run(zoo: Zoo, row: Row) -> None:
+    """A part of a run takes some of each kind."""
+    for animals in KINDS.values():
+        for animal in random.sample(animals, portion(len(animals))):
+            zoo.visit(animal)
     zoo.leave()
     wrong = [*zoo.wrong, *(f"{path} has the operator's secret" for path in zoo.secrets())]
     for name, (tested, launched, words) in zoo.told.items():
         print(f"| {name} | {tested} | {launched} | {words} |")  # with -s, a table
-    row(f"hostile projects ({kind}) change nothing and run nothing", projects=len(zoo.told), wrong=len(wrong))
+    kinds = ", ".join(KINDS)
+    row(f"hostile projects ({kinds}) change nothing and run nothing", projects=len(zoo.told), wrong=len(wrong))
     assert not wrong, "\n".join(wrong)
