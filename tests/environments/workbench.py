@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -117,7 +118,13 @@ def run(found: Environment, code: str) -> str:
 
 
 def installed(found: Environment) -> dict[str, str]:
-    """The distributions in an environment, as uv sees them from outside: name to version."""
+    """The distributions in an environment, as one sees them from outside: name to version."""
+    (place,) = found.path.glob("lib/python*/site-packages")
+    return {each.name: each.version for each in importlib.metadata.distributions(path=[str(place)])}
+
+
+def listed(found: Environment) -> dict[str, str]:
+    """The same by uv's account, which takes fifty times as long."""
     frozen = uv("pip", "list", "--format", "freeze", "--python", found.python)
     return dict(line.split("==") for line in frozen.splitlines())
 
