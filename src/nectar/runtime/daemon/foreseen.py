@@ -6,6 +6,7 @@ Nothing is imported any more by a daemon that serves.
 from __future__ import annotations
 
 import codecs
+import tokenize  # noqa: F401 - for a traceback's lines, for which newer versions of Python import it only then
 import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 import warnings  # noqa: F401 - for threads

@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 import sys
+import tokenize  # noqa: F401 - for a traceback's lines, for which newer versions of Python import it only then
 import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 
