@@ -62,8 +62,9 @@ WHY = {
 def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], Stage], row: Row, way: str) -> None:
     """What waits stays as it is, `view` says why, the pauses grow, another handler is not disturbed, and it comes back by itself."""
     stage, other = stages("fickle"), stages("honest")
-    asker = stage.play(text=FICKLE, settings={"start_timeout": 5} if way == "sleep" else None)
-    honest = other.play()
+    settings: dict[str, object] | None = {"start_timeout": 5} if way == "sleep" else None
+    other.file = stage.file  # and so one environment; its worker was loaded before, and stays
+    asker, honest = (each.play(text=FICKLE, settings=settings) for each in (stage, other))
     switch = stage.world.directory / "switch"
     switch.write_text(way)
     kill(stage.status()["workers"][0]["pid"])
@@ -77,7 +78,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     others = 0
     end = time.monotonic() + LONG
     while len(stage.noted("load")) < 1 + loads and time.monotonic() < end:
-        assert honest.ask(f"number {others}").value == others
+        assert honest.ask(str(others)).value == others
         others += 1
         time.sleep(0.1)
     tries = stage.noted("load")[1:]
