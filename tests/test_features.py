@@ -57,7 +57,7 @@ def test_without_proc_each_question_has_an_answer() -> None:
     assert features.kernel_limit("fs/inotify/max_user_watches") is None
     assert not proc.tells_starts()
     assert proc.read_lines() is None
-    assert processes.daemons() == {}
+    assert processes.daemons(processes.marks("/data", "h")) == {}
     assert proc.has_open(os.getpid(), Path(__file__))
 
 

@@ -222,10 +222,11 @@ def test_a_daemon_of_0_1_0_is_found_by_its_workers(tmp_path: Path, legacy: str) 
         with closing(processes.Process(daemon.pid)) as process:
             started = process.started
         with sleeping(legacy, daemon=f"{daemon.pid}-{started}"):
-            assert legacy not in processes.daemons()  # it has not taken a name
+            assert processes.daemons([legacy]) == {}  # it has not taken a name
             daemon.stdin.write(b"\n")
             daemon.stdin.flush()
-            until(lambda: processes.daemons().get(legacy) == {daemon.pid}, "it is found")
+            until(lambda: processes.daemons([legacy]) == {legacy: {daemon.pid}}, "it is found")
+            assert processes.daemons(["another"]) == {}
 
 
 def test_a_daemon_does_without_openssl() -> None:

@@ -120,8 +120,8 @@ def find_robbed(home: Home, name: str) -> Holder | None:
         named = _holder(path)
         if named is not None and named.pid is None:
             return None  # it may be the one that would be found
-        living = processes.daemons()
-        pids = {pid for mark in processes.marks(home.data_dir, name) for pid in living.get(mark, ())}
+        living = processes.daemons(processes.marks(home.data_dir, name))
+        pids = {pid for taken in living.values() for pid in taken}
         others = pids if named is None else pids - {named.pid}
         if not others:
             return None

@@ -105,7 +105,7 @@ def _of_descriptors(pid: int) -> Iterator[bytes]:
         return
     for name in names:
         try:
-            yield Path(directory, name).read_bytes()
+            yield _read(f"{directory}/{name}")
         except OSError:  # it was closed meanwhile
             continue
 

@@ -13,7 +13,7 @@ from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nectar.home import Home
     from nectar.manage.handlers.registry import Record
@@ -29,9 +29,9 @@ def refresh(home: Home) -> dict[str, Record]:
     """
     found = registry.read(home)
     keeping.sweep(home)
-    living = functools.cache(processes.daemons)  # asked only where a lock is free
 
     def correct(records: Mapping[str, Record]) -> dict[str, Record]:
+        living = functools.cache(lambda: _find_living(home, records))  # asked only where a lock is free
         return {name: _corrected(home, name, record, living) for name, record in records.items()}
 
     corrected = correct(found)
@@ -168,6 +168,10 @@ def _update(home: Home, name: str, **changes: object) -> None:
     with registry.change(home) as current:
         if name in current:
             current[name] = current[name].but(**changes)
+
+
+def _find_living(home: Home, names: Iterable[str]) -> dict[str, set[int]]:
+    return processes.daemons({mark for name in names for mark in processes.marks(home.data_dir, name)})
 
 
 def _corrected(home: Home, name: str, record: Record, living: Callable[[], Mapping[str, set[int]]]) -> Record:
