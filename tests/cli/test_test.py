@@ -39,6 +39,7 @@ def test_the_lines_that_scripts_read(world: World, kind: str) -> None:
     assert not world.home.registry.exists()
 
 
+@pytest.mark.once
 def test_it_uses_the_environment_that_launch_uses(world: World) -> None:
     before = environments(world)
     world.file("h.py", TWICE.replace("* 2", "* 333"))  # no other test has built it
@@ -166,6 +167,7 @@ def test_an_interrupt_leaves_nothing(world: World) -> None:
     assert process.wait(60) == 130
 
 
+@pytest.mark.once
 def test_one_of_several_entry_points(world: World) -> None:
     project = world.project()
     file = project / "pyproject.toml"

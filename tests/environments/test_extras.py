@@ -158,7 +158,7 @@ def test_of_a_member_of_a_workspace_through_a_path_source(bench: Bench) -> None:
 
 
 @pytest.mark.uv
-@pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz", "requirement"])
+@pytest.mark.parametrize("pattern", [pytest.param("*.whl", marks=pytest.mark.once), "*.tar.gz", "requirement"])
 def test_of_a_file_and_a_requirement(bench: Bench, wheels: Path, pattern: str) -> None:
     uv("build", "--out-dir", wheels, bench.project(more=EXTRAS))
 

@@ -17,12 +17,12 @@ from tests.environments.workbench import HATCHLING, SETUPTOOLS, UV_BUILD, Bench,
 pytestmark = pytest.mark.uv
 
 
-# How uv builds with any backend but its own is the same.
+# How uv builds with any backend but its own is the same, and other tests here have one.
 @pytest.mark.parametrize(
     "build",
     [
         pytest.param(UV_BUILD, id="uv_build"),
-        pytest.param(HATCHLING, id="hatchling"),
+        pytest.param(HATCHLING, id="hatchling", marks=pytest.mark.once),
         pytest.param(SETUPTOOLS, id="setuptools", marks=pytest.mark.once),
     ],
 )

@@ -181,7 +181,13 @@ HOSTILE = 'cache-dir = "{out}/cache"\npython-downloads = "automatic"\npython-dow
 
 
 @pytest.mark.uv
-@pytest.mark.parametrize("place", ["pyproject.toml", "uv.toml", "above", "workspace", "script", "locked script"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("pyproject.toml", "workspace", "locked script"),
+        *(pytest.param(place, marks=pytest.mark.once) for place in ("uv.toml", "above", "script")),  # of these uv reads nothing
+    ],
+)
 def test_settings_that_are_the_operator_s_do_not_count_in_a_project(bench: Bench, place: str) -> None:
     out = bench.directory / "out"
     text = HOSTILE.format(out=out)

@@ -83,6 +83,7 @@ def test_a_named_index_with_its_password_in_the_shell(bench: Bench, index: str, 
     assert installed(bench.provide(project))["nectar-test-private"] == "1.0"
 
 
+@pytest.mark.once
 def test_files_of_settings(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     old = 'exclude-newer = "2020-06-01T00:00:00Z"\n'
     project = bench.project("beside", dependencies=("click",))
@@ -212,7 +213,13 @@ def test_a_cache_elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("place", "mode"), [("shell", "symlink"), ("shell", "clone"), ("project", "hardlink"), ("user", "hardlink")]
+    ("place", "mode"),
+    [
+        ("shell", "symlink"),
+        pytest.param("shell", "clone", marks=pytest.mark.once),
+        ("project", "hardlink"),
+        pytest.param("user", "hardlink", marks=pytest.mark.once),
+    ],
 )
 def test_no_file_is_shared_with_the_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str, mode: str) -> None:
     text = f'link-mode = "{mode}"\n'

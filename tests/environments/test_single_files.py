@@ -54,6 +54,7 @@ def test_a_file_that_no_longer_parses_is_wrapped_all_the_same(bench: Bench) -> N
 
 
 @pytest.mark.uv
+@pytest.mark.once
 def test_the_origin_is_part_of_the_content(bench: Bench) -> None:
     one = bench.provide(bench.file("a/same.py", PLAIN))
     other = bench.provide(bench.file("b/same.py", PLAIN))
@@ -62,6 +63,7 @@ def test_the_origin_is_part_of_the_content(bench: Bench) -> None:
 
 
 @pytest.mark.uv
+@pytest.mark.once
 def test_a_sibling_s_change_is_a_change(bench: Bench) -> None:
     helper = bench.file("helper.py", "x = 1\n")
     file = bench.file("mine.py", "import helper\n" + PLAIN)

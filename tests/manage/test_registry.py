@@ -34,6 +34,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "data")
 
 
+@pytest.mark.once
 @given(FIELDS)
 def test_any_record_is_read_and_written_as_it_is_read(fields: dict[str, Any]) -> None:
     record = Record.from_mapping(fields)

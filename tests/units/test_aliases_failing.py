@@ -37,6 +37,7 @@ def test_one_that_fails_each_time_waits_twice_as_long_each_time_and_then_a_minut
     assert problem == "nectar failed at it, which the log tells; it is tried again within 60 s"
 
 
+@pytest.mark.once
 def test_a_failure_for_many_hours_ends_in_no_failure_of_ours(make_nodes: MakeNodes) -> None:
     """Numbers that double each time get too large for a float."""
     nodes = make_nodes("one")
