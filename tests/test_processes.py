@@ -157,6 +157,7 @@ def test_what_marks_a_handler_is_what_its_data_dir_is_and_not_where(tmp_path: Pa
     assert processes.handler_mark(tmp_path / "original", "h") != original
 
 
+@pytest.mark.once
 def test_on_an_overlay_whose_inodes_come_and_go_a_mark_stays(tmp_path: Path) -> None:
     """There a directory has another number when the kernel has forgotten it, where the layers are on different file systems."""
     with mounted(tmp_path / "lower"), mounted(tmp_path / "upper"):
