@@ -189,7 +189,7 @@ def test_orphans_are_ended_and_the_worker_of_a_daemon_that_lives_is_not(tmp_path
         sleeping(processes.handler_mark(tmp_path, "i"), daemon=f"{NOBODY}-{HERE}") as others,
     ):
         processes.end_orphans(tmp_path, "h", seconds=60)
-        assert not any(map(is_there, orphans + old))
+        until(lambda: not any(map(is_there, orphans + old)), "they have ended")
         assert all(map(is_there, workers + others))
         assert processes.unproven(tmp_path, "h") == []
 
@@ -206,7 +206,7 @@ def test_in_another_pid_namespace_only_what_was_started_here_is_ended(
         assert theirs and theirs_of_old and ours
         processes.end_orphans(tmp_path, "h", seconds=60)
         assert all(map(is_there, theirs + theirs_of_old))
-        assert not any(map(is_there, ours))
+        until(lambda: not any(map(is_there, ours)), "they have ended")
 
 
 def test_what_cannot_be_told_is_left_alone_and_named(tmp_path: Path, legacy: str) -> None:
