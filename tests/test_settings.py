@@ -17,6 +17,7 @@ tables = st.fixed_dictionaries(
     {},
     optional={
         "workers": st.integers(1, 256),
+        "overlap": st.booleans(),
         "concurrency": st.integers(1, 1024),
         "deadline": st.floats(0.001, 1e6) | st.integers(1, 1000),
         "expired": st.sampled_from(["run", "skip"]),
@@ -48,6 +49,7 @@ def test_only_what_differs_is_written() -> None:
     [
         ("workers", 0, "a whole number from 1 to 256"),
         ("workers", True, "a whole number"),
+        ("overlap", 1, "true or false"),
         ("concurrency", 1025, "a whole number from 1 to 1024"),
         ("workers", 1.0, "a whole number"),
         ("deadline", 0, "seconds from 0.001"),

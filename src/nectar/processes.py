@@ -86,6 +86,14 @@ def kill_children() -> int:
     return len(_kill(proc.is_child))
 
 
+def has_unmarked_children(known: Container[int]) -> bool:
+    """Whether this process has any child, but those that are known, without a mark; False where the system does not tell."""
+    return any(
+        pid not in known and proc.is_child(pid) and VARIABLE not in proc.read_variables(pid) and proc.is_child(pid)
+        for pid in proc.list_pids()
+    )
+
+
 def end_marked(mark: str, *, seconds: float = 2.0) -> None:
     """End every process that carries a mark, until there is none left or time is up.
 

@@ -32,6 +32,7 @@ class Settings:
     :ivar start_timeout: seconds for loading the handler.
     :ivar stop_timeout: seconds for what runs to finish, when the daemon is asked to stop.
     :ivar recycle_after: answers of one worker, after which a new one takes its place; None keeps it.
+    :ivar overlap: whether the next worker loads the handler while a run is about to overstay its deadline, beside the one that is to end.
     :ivar memory_limit: resident memory of one worker, in bytes or as ``"512MiB"``: one that grows beyond it between two questions
         is replaced, and a run that takes more is ended (Linux); None sets no limit.
     :ivar max_question_bytes: a larger question gets an error answer.
@@ -48,6 +49,7 @@ class Settings:
     start_timeout: float = 60
     stop_timeout: float = 10
     recycle_after: int | None = None
+    overlap: bool = True
     memory_limit: int | str | None = None
     max_question_bytes: int = 2 * MEBIBYTE
     keep_answers: float = 24 * 3600
@@ -132,6 +134,10 @@ def _expired(value: object) -> str | None:
     return None if value in ("run", "skip") else '"run" or "skip"'
 
 
+def _truth(value: object) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
 def _variables(value: object) -> str | None:
     fits = isinstance(value, dict) and all(is_variable_name(k) and isinstance(v, str) and "\0" not in v for k, v in value.items())
     return None if fits else "a table of names and strings"
@@ -168,6 +174,7 @@ _CHECKS = {
     "start_timeout": _seconds(0.1, _DAY),
     "stop_timeout": _seconds(0, _DAY),
     "recycle_after": _count(1, 10**9),
+    "overlap": _truth,
     "memory_limit": _memory,
     "max_question_bytes": _count(1024, 1024 * MEBIBYTE),
     "keep_answers": _seconds(1, 10 * 365 * _DAY),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nectar.runtime.daemon.workers.kernel import Spawned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
     from random import Random
 
@@ -169,6 +169,9 @@ class Machine:
             for each in [*self.orphans] if token is None else [token]:
                 self.orphans.pop(each, None)
         return left
+
+    def has_unmarked(self, workers: Container[int]) -> bool:
+        return bool(self.orphans) and self.random.random() < 0.5
 
     # --- what the loop asks
 

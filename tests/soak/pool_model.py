@@ -69,6 +69,7 @@ class Model:
             concurrency=self.concurrency,
             start_timeout=5,
             memory_limit=f"{LIMIT}B" if self.random.random() < 0.5 else None,
+            overlap=self.random.random() < 0.7,
             recycle_after=self.random.choice([None, None, 5]),
         )
         loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")

@@ -203,7 +203,7 @@ class ServiceModel:
             self.stop()
         self._read()
         waiting = [asked for asked in self.asked.values() if not asked.answers]
-        assert not waiting, f"never answered: {waiting}"
+        assert not waiting, f"never answered: {waiting}\n{self.log()[-5000:]}"
         for alias in ALIASES:
             directory = self.home.computations(alias)
             assert {each.name for each in directory.iterdir()} <= {".nectar"}, f"left at {alias}: {os.listdir(directory)}"
@@ -241,6 +241,7 @@ class ServiceModel:
         settings = Settings(
             workers=self.random.randint(1, 3),
             concurrency=self.random.choice([1, 1, 3]),
+            overlap=self.random.random() < 0.7,
             start_timeout=5,
             stop_timeout=self.random.choice([0.5, 5]),
         )
@@ -445,3 +446,5 @@ def _let_go(service: Service) -> None:
     if service._control._listening.fileno() >= 0:
         service._control._listening.close()
     service._log.close()
+    for scan in service._aliases._scans._going.values():
+        scan.close()

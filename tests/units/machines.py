@@ -15,6 +15,7 @@ from nectar.protocol import EntryPoint, Loading
 from nectar.runtime.daemon.job import Job, Outcome
 from nectar.runtime.daemon.loop import WRITE, Loop
 from nectar.runtime.daemon.workers.pool import Pool
+from nectar.runtime.daemon.workers.worker_process import State
 from nectar.settings import Settings
 from tests.soak import machine
 
@@ -220,6 +221,12 @@ class Stage:
         number = process.jobs.pop(name)
         said = f'"success", "value": {value}' if error is None else f'"error", "error": "{error}", "traceback": null'
         self.machine.send(process, f'{{"do": "answer", "job": {job or number}, "status": {said}, "seconds": 0.5}}')
+
+    def load_one(self) -> None:
+        """Have the oldest worker that still loads be ready."""
+        pid = next(worker.pid for worker in self.pool.workers if worker.state is State.LOADING)
+        self.machine.send(self.machine.processes[pid], READY)
+        self.go(0)
 
     def answer_at_once(self, name: str) -> None:
         self.go(0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from nectar import features, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
     from nectar.protocol import Loading
@@ -75,6 +75,9 @@ class Kernel(Protocol):
 
         :returns: how many there still are.
         """
+
+    def has_unmarked(self, workers: Container[int]) -> bool:
+        """Whether this process has any child, but those, that carries no token; False where the system does not tell."""
 
 
 class System:
@@ -150,6 +153,9 @@ class System:
 
     def kill_left(self, token: str | None) -> int:
         return processes.kill_children() if token is None else processes.kill_marked(token)
+
+    def has_unmarked(self, workers: Container[int]) -> bool:
+        return processes.has_unmarked_children(workers)
 
     def _next_ended(self) -> int | None:
         if features.PEEKS:

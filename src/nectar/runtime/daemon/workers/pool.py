@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Job, read_failure, read_outcome
+from nectar.runtime.daemon.workers.choice import choose_worker
 from nectar.runtime.daemon.workers.ends import (
     SHARED,
     Cause,
@@ -18,8 +19,8 @@ from nectar.runtime.daemon.workers.ends import (
 )
 from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
+from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
-from nectar.runtime.daemon.workers.runs import QUICK
 from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
 from nectar.runtime.frames import MAX_ERROR
 
@@ -37,11 +38,9 @@ if TYPE_CHECKING:
 
 STOPPING_TIME = 1.0
 """Seconds for a worker's farewell (``nectar_worker_stopping``)."""
-MEMORY_ROUND = 0.1
-"""Seconds between two looks at the memory of workers that have a limit."""
-MEMORY_GRACE = 0.2
-"""Seconds of a run before its memory is looked at: a worker that has grown over many runs is replaced between two of them."""
 MAX_WARNINGS = 20
+DOUBT = 0.1
+"""Seconds in which what a worker left becomes our child, whatever stood between."""
 LAST_WORDS = 1.0
 """Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
 
@@ -71,7 +70,6 @@ class Pool:
         self._loop = loop
         self._loading = loading
         self._settings = settings
-        self._memory = settings.memory_bytes
         self._script = script
         self._owner = owner
         self._listener = listener
@@ -85,8 +83,7 @@ class Pool:
         self._left = Leftovers(loop, self._kernel, listener, self._go_on)
         self._ended = False
         loop.at_beat(self._look)
-        if self._memory is not None:
-            loop.later(MEMORY_ROUND, self._watch_memory)
+        self._memory = Memory(loop, settings.memory_bytes, lambda: None if self._ended else self.workers, self._dismiss)
 
     @property
     def workers(self) -> list[Worker]:
@@ -112,10 +109,14 @@ class Pool:
         """Of all jobs whose outcome is still to come."""
         return {job.key for job in (*(run.job for worker in self._workers.values() for run in worker.runs), *self._again)}
 
+    @property
+    def _missing(self) -> bool:
+        return sum(not worker.spare for worker in self._workers.values()) < self._settings.workers
+
     def start(self) -> None:
         """Start as many workers as are missing."""
         # Not while unmarked children are being ended, of which a new worker would seem to be one.
-        while not (self._stopped or self._pauses or None in self._left) and len(self._workers) < self._settings.workers:
+        while not (self._stopped or self._pauses or None in self._left) and self._missing:
             try:
                 self._start_one()
             except OSError as error:
@@ -187,9 +188,12 @@ class Pool:
         self.reap()
         self._go_on()
 
-    def _start_one(self) -> None:
+    def _start_one(self, beside: Worker | None = None) -> None:
+        """:param beside: whom it is to succeed."""
         slots = self._settings.concurrency
         worker = spawn(self._loop, self._kernel, self._loading, slots, self._script, self._owner, self._listener, self._received)
+        worker.beside = beside
+        worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
         worker.channel.send(
@@ -202,21 +206,39 @@ class Pool:
                 "snapshot": self._loading.snapshot,
                 "pluggy": str(self._script.parents[3] / "deps" / "pluggy"),
                 "slots": slots,
-                "memory": self._memory,
+                "memory": self._memory.limit,
                 "limits": self._limits,
                 "directory": self._loading.directory,
             },
         )
 
+    def _foresee(self, worker: Worker) -> None:
+        """What a worker does is about to overstay: have the one that is to succeed it load meanwhile, if it can."""
+        if self._stopped is None and not self._pauses and None not in self._left and not any(one.spare for one in self.workers):
+            try:
+                self._start_one(beside=worker)
+            except OSError:  # it is tried again when the other one has ended
+                pass
+
+    def _release_successor(self, worker: Worker) -> None:
+        """It did not overstay."""
+        for one in self.workers:
+            if one.beside is worker and one.state is State.LOADING:
+                one.kill(Cause.STOPPED)
+            elif one.beside is worker and one.state is State.IDLE:
+                self._dismiss(one)
+
     def _received(self, worker: Worker, header: dict[str, Any]) -> None:
         match header["do"], worker.state:
             case "ready", State.LOADING:
                 warnings = [str(text)[:MAX_ERROR] for text in list(header["warnings"])[:MAX_WARNINGS]]
-                if self._is_too_big(worker):
+                if self._memory.is_exceeded(worker):
                     worker.kill(Cause.MEMORY)
                     return
                 worker.loaded = True
                 worker.cancels = header.get("cancels") is True
+                if self._settings.overlap and not worker.cancels:
+                    worker.runs.lead = self._loop.now() - worker.started
                 self._pauses.loaded(lambda: worker.state is not State.DEAD)
                 self._rest(worker)
                 self.warnings = warnings
@@ -239,6 +261,7 @@ class Pool:
             outcome = explain_no_answer(run.job, Cause.OVERDUE, 0, self._settings, self._loop.now() - run.started)
         worker.answered += 1
         self._pauses.reset()
+        self._release_successor(worker)
         self._rest(worker)
         run.job.done(outcome)
 
@@ -253,31 +276,7 @@ class Pool:
             self._hand_out()
 
     def _taker(self, *, alone: bool = False) -> Worker | None:
-        """Who gets the next job: the one that has least to do.
-
-        :param alone: whether it must have nothing else to do.
-        """
-        takers = [
-            worker for worker in self._workers.values() if worker.state is State.IDLE or (not alone and self._takes_more(worker))
-        ]
-        return min(takers, key=lambda worker: len(worker.runs), default=None)
-
-    def _takes_more(self, worker: Worker) -> bool:
-        """Whether a worker that has something to do is given something else: for a slot that is free, or ahead.
-
-        One is sent ahead only while answers come at once, because it stays with this worker; and not where there are several
-        workers, of which others are busy while one waits for its next job.
-        """
-        after, has = self._settings.recycle_after, len(worker.runs)
-        if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
-            return False
-        if any(run.job.alone for run in worker.runs):
-            return False
-        if has < self._settings.concurrency:
-            return True
-        # One that has grown is replaced between two jobs.
-        alone = self._settings.workers * self._settings.concurrency == 1 and self._memory is None
-        return alone and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK
+        return choose_worker(self._workers.values(), self._settings, alone=alone)
 
     def _hand_out(self) -> None:
         """Have run what no worker took, or did not finish."""
@@ -291,21 +290,7 @@ class Pool:
     def _worn(self, worker: Worker) -> bool:
         """Whether a new one is to take its place."""
         after = self._settings.recycle_after
-        return (after is not None and worker.answered >= after) or self._is_too_big(worker)
-
-    def _is_too_big(self, worker: Worker) -> bool:
-        return self._memory is not None and worker.resident() > self._memory
-
-    def _watch_memory(self) -> None:
-        if self._stopped is None or self._workers:
-            self._loop.later(MEMORY_ROUND, self._watch_memory)
-        for worker in self.workers:
-            if worker.state in (State.STOPPING, State.ENDING) or not self._is_too_big(worker):
-                continue
-            if worker.state is State.IDLE:
-                self._dismiss(worker)
-            elif worker.state is State.LOADING or worker.runs.seconds >= MEMORY_GRACE:
-                worker.kill(Cause.MEMORY)
+        return (after is not None and worker.answered >= after) or self._memory.is_exceeded(worker)
 
     def _dismiss(self, worker: Worker) -> None:
         worker.state = State.STOPPING
@@ -327,17 +312,26 @@ class Pool:
         if not self._workers:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
             self._left.clear(None)
+        self._distrust_successor(worker)
+        self._loop.later(DOUBT, lambda: self._distrust_successor(worker))
         self._loop.guarded(worker.bury)()  # whoever is told of its last lines may fail
         self._account_for(worker, status)
         self._go_on()
+
+    def _distrust_successor(self, worker: Worker) -> None:
+        """Have the next one end, too, where something without a token is there that either may have left: it is the other's."""
+        for one in self.workers:
+            if one.beside is worker and len(self._workers) == 1 and self._kernel.has_unmarked(self._workers.keys()):
+                one.kill(Cause.STOPPED)
 
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
         runs = worker.runs.clear()
         if not worker.loaded:
-            if self._stopped is None:
+            # One that cannot load beside another can perhaps when that has ended.
+            if self._stopped is None and worker.beside is None:
                 self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
-        elif not runs and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
+        elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)
         if len(runs) > 1 and worker.cause in SHARED:
             self._listener.warn(explain_shared_end(worker.cause, status, len(runs)))

@@ -40,10 +40,13 @@ class Runs:
     :param slots: how many it works on at once.
     :param overstays: called with a run that is not answered by its deadline, which counts from when it was begun.
     :ivar quick: whether the last answer came within ``QUICK``.
+    :ivar nears: called before that, ``lead`` seconds or half of the time that the run has; where there are no seconds, never.
     """
 
     def __init__(self, loop: Loop, slots: int, overstays: Callable[[Run], None]) -> None:
         self.quick = False
+        self.lead = 0.0
+        self.nears: Callable[[], None] = lambda: None
         self._loop = loop
         self._slots = slots
         self._overstays = overstays
@@ -91,7 +94,16 @@ class Runs:
 
     def _begin(self, run: Run) -> None:
         run.started = self._loop.now()
-        run.timer = self._loop.later(run.job.deadline, lambda: self._overstays(run))
+        lead = min(self.lead, run.job.deadline / 2)
+
+        def near() -> None:
+            run.timer = self._loop.later(lead, overstay)
+            self.nears()
+
+        def overstay() -> None:
+            self._overstays(run)
+
+        run.timer = self._loop.later(run.job.deadline - lead, near if lead else overstay)
 
     def _forget(self, run: Run) -> None:
         self._all.remove(run)

@@ -44,6 +44,8 @@ class Worker:
 
     :ivar token: marks it and all that it starts, see :mod:`nectar.processes`.
     :ivar loaded: whether it has loaded the handler.
+    :ivar started: monotonic seconds at which it was started.
+    :ivar beside: the worker that it is to succeed, where it was started before that one's end.
     :ivar runs: the jobs that it has.
     :ivar cancels: whether it can end one of them, and go on with the others.
     :ivar answered: how many it has answered.
@@ -63,6 +65,8 @@ class Worker:
         self.token = token
         self.state = State.LOADING
         self.loaded = False
+        self.started = loop.now()
+        self.beside: Worker | None = None
         self.runs = Runs(loop, slots, self.overstays)
         self.cancels = False
         self.answered = 0
@@ -71,6 +75,11 @@ class Worker:
         self.cause = Cause.ITSELF
         self.failure: Failure | None = None
         self.gone = False
+
+    @property
+    def spare(self) -> bool:
+        """Whether it waits for the end of the one that it is to succeed."""
+        return self.beside is not None and self.beside.state is not State.DEAD
 
     def kill(self, cause: Cause) -> None:
         """End it and its group. It is our child and not waited for yet, so that its PID is its own."""
@@ -106,11 +115,11 @@ class Worker:
 
     def bury(self) -> None:
         """Let go of it, after its end and all that it left to say."""
+        self.state = State.DEAD
         self.channel.close()
         self.printed.close()
         if self.timer is not None:
             self.timer.cancel()
-        self.state = State.DEAD
 
 
 def spawn(

@@ -1,0 +1,44 @@
+"""Which worker gets the next job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nectar.runtime.daemon.workers.runs import QUICK
+from nectar.runtime.daemon.workers.worker_process import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nectar.runtime.daemon.workers.worker_process import Worker
+    from nectar.settings import Settings
+
+
+def choose_worker(workers: Iterable[Worker], settings: Settings, *, alone: bool) -> Worker | None:
+    """The one that has least to do, of those that take another job now.
+
+    :param alone: whether it must have nothing else to do.
+    """
+    takers = [worker for worker in workers if _is_idle(worker) or (not alone and _takes_more(worker, settings))]
+    return min(takers, key=lambda worker: len(worker.runs), default=None)
+
+
+def _is_idle(worker: Worker) -> bool:
+    return worker.state is State.IDLE and not worker.spare
+
+
+def _takes_more(worker: Worker, settings: Settings) -> bool:
+    """Whether a worker that has something to do is given something else: for a slot that is free, or ahead.
+
+    One is sent ahead only while answers come at once, because it stays with this worker; and not where there are several workers, of
+    which others are busy while one waits for its next job. With a memory limit, one that has grown is replaced between two jobs.
+    """
+    after, has = settings.recycle_after, len(worker.runs)
+    if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
+        return False
+    if any(run.job.alone for run in worker.runs):
+        return False
+    if has < settings.concurrency:
+        return True
+    only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None
+    return only and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK

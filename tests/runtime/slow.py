@@ -1,0 +1,24 @@
+"""A handler that takes a second to load, and tells of each time in a file beside it."""
+
+import os
+import time
+from pathlib import Path
+
+from nectar import Computation, handler
+
+LOADS = Path(os.environ["LOADS"])
+
+with LOADS.open("a") as loads:
+    loads.write(f"{os.getpid()}\n")
+time.sleep(1)
+
+
+@handler
+def compute(comp: Computation) -> int:
+    if comp.query == "stay":
+        time.sleep(60)
+    if comp.query == "until the next one loads":
+        before = len(LOADS.read_text().splitlines())
+        while len(LOADS.read_text().splitlines()) == before:
+            time.sleep(0.02)
+    return os.getpid()
