@@ -336,6 +336,7 @@ def test_a_successor_begins_to_load_as_early_as_it_must(took: float, deadline: f
     stage.go(60)
     assert succeeded(stage, "b")
     assert len(stage.machine.tries) == 2
+    assert stage.pool.workers[0].beside is None, "who has ended is forgotten"
 
 
 @pytest.mark.parametrize("loaded", [False, True])

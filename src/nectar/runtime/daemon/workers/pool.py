@@ -192,7 +192,7 @@ class Pool:
         """:param beside: whom it is to succeed."""
         slots = self._settings.concurrency
         worker = spawn(self._loop, self._kernel, self._loading, slots, self._script, self._owner, self._listener, self._received)
-        worker.beside = beside
+        worker.beside, worker.early = beside, beside is not None
         worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
@@ -313,23 +313,30 @@ class Pool:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
             self._left.clear(None)
         self._distrust_successor(worker)
-        self._loop.later(DOUBT, lambda: self._distrust_successor(worker))
+        self._loop.later(DOUBT, lambda: self._distrust_successor(worker, last=True))
         self._loop.guarded(worker.bury)()  # whoever is told of its last lines may fail
         self._account_for(worker, status)
         self._go_on()
 
-    def _distrust_successor(self, worker: Worker) -> None:
-        """Have the next one end, too, where something without a token is there that either may have left: it is the other's."""
+    def _distrust_successor(self, worker: Worker, *, last: bool = False) -> None:
+        """Have the next one end, too, where something without a token is there that either may have left.
+
+        :param last: whether there is no further look; until then it is known whom it succeeded.
+        """
         for one in self.workers:
-            if one.beside is worker and len(self._workers) == 1 and self._kernel.has_unmarked(self._workers.keys()):
+            if one.beside is not worker:
+                continue
+            if len(self._workers) == 1 and self._kernel.has_unmarked(self._workers.keys()):
                 one.kill(Cause.STOPPED)
+            if last:
+                one.beside = None
 
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
         runs = worker.runs.clear()
         if not worker.loaded:
             # One that cannot load beside another can perhaps when that has ended.
-            if self._stopped is None and worker.beside is None:
+            if self._stopped is None and not worker.early:
                 self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
         elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)

@@ -45,7 +45,7 @@ class Worker:
     :ivar token: marks it and all that it starts, see :mod:`nectar.processes`.
     :ivar loaded: whether it has loaded the handler.
     :ivar started: monotonic seconds at which it was started.
-    :ivar beside: the worker that it is to succeed, where it was started before that one's end.
+    :ivar early: whether it was started before the end of the one that it is to succeed, which ``beside`` is until shortly after that.
     :ivar runs: the jobs that it has.
     :ivar cancels: whether it can end one of them, and go on with the others.
     :ivar answered: how many it has answered.
@@ -66,6 +66,7 @@ class Worker:
         self.state = State.LOADING
         self.loaded = False
         self.started = loop.now()
+        self.early = False
         self.beside: Worker | None = None
         self.runs = Runs(loop, slots, self.overstays)
         self.cancels = False
