@@ -61,7 +61,7 @@ LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "u
 
 # Version managers hide their interpreters behind stand-ins; uv, wherever a session calls it, finds them like this.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *pythons.directories()])
-# Where this is set, each of six processes that run tests would compile pytest, nectar and the tests by itself: 40 s of processor time.
+# Where this is set, each of the processes that run tests would compile pytest, nectar and the tests by itself: 40 s of processor time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
@@ -159,14 +159,14 @@ def bench(session: nox.Session) -> None:
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
-    """Run the project's tests: six at a time on two cores, because many wait. With four, a sixth of the time nothing is done.
+    """Run the project's tests: ten at a time on two cores, because many wait. With six, a fifth of the time nothing is done.
 
     Handlers get the same Python, unless a test asks for another: uv takes the first that it finds.
     """
     session.env[pythons.VARIABLE] = os.pathsep.join(pythons.directories())
     if isinstance(session.python, str) and (python := pythons.find(session.python)):
         session.env["PATH"] = os.pathsep.join([session.bin, str(python.parent), os.environ.get("PATH", os.defpath)])
-    session.run("python", "-m", "pytest", "-n", "6", "--dist", "worksteal", *report(session), *arguments, *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "10", "--dist", "worksteal", *report(session), *arguments, *session.posargs)
 
 
 def report(session: nox.Session) -> list[str]:
