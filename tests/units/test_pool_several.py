@@ -74,7 +74,9 @@ def test_its_time_begins_with_the_answer_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"workers": 2}, {"memory_limit": 1 << 30}, {"recycle_after": 2}], ids=["several workers", "memory", "worn"]
+    "settings",
+    [{"workers": 2}, {"memory_limit": 1 << 30}, {"recycle_after": 2}, {"expired": "skip"}],
+    ids=["several workers", "memory", "worn", "too old"],
 )
 def test_none_is_sent_ahead_where_it_could_not_stay(settings: dict[str, Any]) -> None:
     stage = quick(**settings)

@@ -31,7 +31,8 @@ def _takes_more(worker: Worker, settings: Settings) -> bool:
     """Whether a worker that has something to do is given something else: for a slot that is free, or ahead.
 
     One is sent ahead only while answers come at once, because it stays with this worker; and not where there are several workers, of
-    which others are busy while one waits for its next job. With a memory limit, one that has grown is replaced between two jobs.
+    which others are busy while one waits for its next job. With a memory limit, one that has grown is replaced between two jobs; and
+    whether a question is too old to be run is looked at when it is taken, so that none may wait after that.
     """
     after, has = settings.recycle_after, len(worker.runs)
     if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
@@ -40,5 +41,5 @@ def _takes_more(worker: Worker, settings: Settings) -> bool:
         return False
     if has < settings.concurrency:
         return True
-    only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None
+    only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None and settings.expired == "run"
     return only and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK
