@@ -152,6 +152,9 @@ class Machine:
         process.inbox += data[:size]
         return size
 
+    def all_read(self, descriptor: int) -> bool:
+        return not self._channels[descriptor].inbox
+
     def close(self, descriptor: int) -> None:
         assert descriptor not in self._keys, "closed and still watched"
         if self._channels.pop(descriptor, None) is None:

@@ -29,6 +29,7 @@ def ahead(**settings: Any) -> Stage:
     """A pool whose worker has ``a`` to do, and ``b`` after it."""
     stage = quick(**settings)
     stage.run("a", deadline=10)
+    stage.go(0)
     stage.run("b", deadline=10, alias="another")
     stage.go(0)
     return stage
@@ -108,23 +109,23 @@ def test_what_was_not_begun_when_the_one_before_it_overstays_is_run_by_the_next_
     assert stage.told.warnings == []
 
 
-def test_of_two_with_a_dead_worker_each_is_run_again_with_a_worker_to_itself() -> None:
+def test_one_that_dies_is_answered_for_and_what_comes_after_it_is_run_by_another() -> None:
     stage = ahead()
     stage.machine.end(stage.processes[0], 3)
-    stage.go(0)
-    assert stage.told.warnings == [(0, "A worker ended with exit code 3; each of its 2 computations is run again, by itself.")]
-    assert stage.pool.keys == {"a", "b"}
-    assert not stage.pool.free
-    (process,) = stage.processes
-    assert [*process.jobs] == ["a"]
-    stage.machine.end(process, 3)
     stage.go(0)
     assert outcome(stage, "a").error == "The worker ended with exit code 3 before it had an answer."
     stage.answer("b")
     stage.go(0)
     assert succeeded(stage, "b")
-    stage.run("c")
-    assert stage.pool.free, "what comes next is sent ahead again"
+    assert stage.told.warnings == []
+
+
+def test_none_is_sent_ahead_of_what_was_not_read() -> None:
+    stage = quick()
+    stage.run("a")
+    assert not stage.pool.free
+    stage.go(0)
+    assert stage.pool.free
 
 
 def test_an_interrupt_of_what_was_not_begun_ends_it_when_it_begins() -> None:

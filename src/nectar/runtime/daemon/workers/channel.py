@@ -58,6 +58,10 @@ class Channel:
 
         self._loop.guarded(send)()
 
+    def all_read(self) -> bool:
+        """Whether the other side has read all that was sent; False where the system does not tell."""
+        return self._descriptor >= 0 and not self._unsent and self._kernel.all_read(self._descriptor)
+
     def drain(self) -> bool:
         """Take all that has come, after the worker's end.
 

@@ -42,4 +42,5 @@ def _takes_more(worker: Worker, settings: Settings) -> bool:
     if has < settings.concurrency:
         return True
     only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None and settings.expired == "run"
-    return only and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK
+    # That it has read what it works on is known from here on: it is what ends this worker, should anything do so before the answer.
+    return only and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK and worker.channel.all_read()

@@ -333,22 +333,28 @@ class Pool:
 
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
-        runs = worker.runs.clear()
+        begun, runs = worker.runs.begun, worker.runs.clear()
         if not worker.loaded:
             # One that cannot load beside another can perhaps when that has ended.
             if self._stopped is None and not worker.early:
                 self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
         elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)
-        if len(runs) > 1 and worker.cause in SHARED:
-            self._listener.warn(explain_shared_end(worker.cause, status, len(runs)))
-        for run in runs:
-            self._conclude(worker, run, status, alone=len(runs) == 1)
+        if len(begun) > 1 and worker.cause in SHARED:
+            self._listener.warn(explain_shared_end(worker.cause, status, len(begun)))
+        for run in begun:
+            self._conclude(worker, run, status, others=len(begun) - 1, ahead=len(runs) - len(begun))
+        for run in runs[len(begun) :]:  # what was sent ahead
+            if run.interrupted:
+                run.job.done(None)
+            else:
+                self._give_back(run.job)
 
-    def _conclude(self, worker: Worker, run: Run, status: int, *, alone: bool) -> None:
-        """What becomes of a job whose worker has ended.
+    def _conclude(self, worker: Worker, run: Run, status: int, *, others: int, ahead: int) -> None:
+        """What becomes of a job that was begun, and whose worker has ended.
 
-        :param alone: whether that had no other job.
+        :param others: how many more were.
+        :param ahead: how many more it had been sent when it had read all of this one.
         """
         job = run.job
         if run.overdue:
@@ -357,10 +363,10 @@ class Pool:
             job.done(None)
         elif worker.cause not in SHARED:  # it was another's doing, or nectar's
             self._give_back(job)
-        elif not alone:
+        elif others:
             # Whose doing it was, is not known: one that has a worker to itself answers for what becomes of that.
             self._give_back(job._replace(alone=True))
-        elif worker.channel.unread:  # it had not read all of the question, of which its end says nothing
+        elif worker.channel.unread and not ahead:  # it had not read all of the question, of which its end says nothing
             self._give_back(job)
             if worker.cause is not Cause.MEMORY:
                 self._died_idle(worker, status)
