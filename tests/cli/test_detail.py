@@ -54,6 +54,8 @@ def test_one_handler_in_detail(launched: World) -> None:
     assert shown.startswith("h\n")
     assert str(path) in shown
     assert "1 success" in shown
+    assert "concurrency = 1, " in shown
+    assert "overlap = true, " in shown
     assert "nothing since launch" in shown
     assert "secret" not in shown
 

@@ -61,6 +61,10 @@ def show_table(output: Output, records: dict[str, Record], failing: dict[str, st
     output.data(f"Total: {len(records)} handler(s), {count} running")
 
 
+def _as_in_toml(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def show_detail(output: Output, found: Detail) -> None:
     """One handler, a line for each thing that is known of it."""
     record, daemon = found.record, found.daemon
@@ -74,7 +78,7 @@ def show_detail(output: Output, found: Detail) -> None:
         "Watching": ", ".join(record.attached_aliases) or "(none)",
         "Environment": str(found.environment) if found.python_version or found.unknown else f"{found.environment} (gone)",
         "Python": found.python_version or "(unknown)",
-        "Settings": ", ".join(f"{key} = {value}" for key, value in found.settings.items() if value not in (None, [])),
+        "Settings": ", ".join(f"{key} = {_as_in_toml(value)}" for key, value in found.settings.items() if value not in (None, [])),
         "Variables": ", ".join(found.variables) or "(none)",
     }
     if found.unknown is not None:
