@@ -100,7 +100,7 @@ class Service:
         self._aliases.sync()
 
     def pump(self) -> None:
-        """Give questions to idle workers, fairly between aliases."""
+        """Give questions to workers that take one, fairly between aliases."""
         for _ in range(ROUND):
             if not self._serving or not self._pool.free or (found := self._aliases.next(self._pool.running)) is None:
                 return

@@ -1,4 +1,4 @@
-"""The workers of one handler: kept warm, given one computation at a time, ended and replaced when they die, overstay or are worn."""
+"""The workers of one handler: kept warm, given what they have room for, ended and replaced when they die, overstay or are worn."""
 
 from __future__ import annotations
 
