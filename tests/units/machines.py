@@ -233,6 +233,15 @@ class Stage:
         self.answer(name)
         self.go(0)
 
+    def outcome(self, name: str) -> Outcome:
+        """What became of a job; it must have become something."""
+        found = self.outcomes[name][1]
+        assert found is not None
+        return found
+
+    def succeeded(self, name: str) -> bool:
+        return self.outcome(name).status == "success"
+
     def who_has(self, name: str) -> Process:
         return next(process for process in self.processes if name in process.jobs)
 
