@@ -53,18 +53,22 @@ def _make(cls: Any) -> Any:
 
 
 def _initializer(called: str, names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:
+    blank = {name: defaults.get(name) for name in names}
+    required = [name for name in names if name not in defaults]
+    factories = [(name, default.default_factory) for name, default in defaults.items() if type(default) is _Field]
+
     def __init__(self: object, **given: Any) -> None:  # noqa: N807
-        fields = vars(self)
-        for name in names:
-            if name in given:
-                fields[name] = given.pop(name)
-            elif name in defaults:
-                default = defaults[name]
-                fields[name] = default.default_factory() if type(default) is _Field else default
-            else:
+        for name in required:
+            if name not in given:
                 raise TypeError(f"{called}.__init__() missing a required keyword-only argument: {name!r}")
-        if given:
-            raise TypeError(f"{called}.__init__() got an unexpected keyword argument {next(iter(given))!r}")
+        if not given.keys() <= blank.keys():
+            raise TypeError(f"{called}.__init__() got an unexpected keyword argument {min(given.keys() - blank.keys())!r}")
+        fields = vars(self)
+        fields.update(blank)
+        fields.update(given)
+        for name, factory in factories:
+            if name not in given:
+                fields[name] = factory()
 
     return __init__
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import features
-from nectar.api.computation import ComputationResult
 from nectar.spool import owed
 from nectar.spool.claims import Question
 from nectar.spool.spool import Spool
@@ -37,7 +36,7 @@ def claimed(spool: Spool, directory: Path, comp_id: str) -> Question:
 
 
 def answer(spool: Spool, question: Question) -> None:
-    spool.answer(question, ComputationResult(comp_id=question.claim.comp_id, status="success", value=7))
+    spool.answer(question, "success", value=7)
 
 
 def test_those_that_were_not_tried_for_the_longest_time_come_first(directory: Path, spool: Spool) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.api.computation import ComputationResult
 from nectar.locks import is_free
 from nectar.spool.claims import Question
 from nectar.spool.place import SpoolUnusableError
@@ -50,7 +49,7 @@ def test_claims_that_a_mount_covers_later_are_another_place(directory: Path, spo
     assert isinstance(question, Question)
     with mounted(directory / ".nectar", "-o", "mode=0700"):
         assert not spool.place.is_at(directory)
-        spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
+        spool.answer(question, "success", value=1)
         assert len(spool.settle().published) == 1, "from below it can be answered all the while"
     assert spool.place.is_at(directory)
     assert names(directory) == ["a1.complete"]

@@ -69,7 +69,7 @@ def test_an_answer_that_was_written_is_published_and_not_run(directory: Path, sp
     question = spool.claim("a1", 0.0)
     assert isinstance(question, Question)
     (directory / "a1.complete").mkdir()  # so that it cannot be published yet
-    spool.answer(question, ComputationResult(comp_id="a1", status="success", value=9))
+    spool.answer(question, "success", value=9)
     assert len(spool.settle().problems) == 1
     (directory / "a1.complete").rmdir()
     put(directory, "a1").rename(directory / ".nectar" / f"{0:016x}.answer")  # its question, where the two have changed places
@@ -93,7 +93,7 @@ def test_a_claim_whose_name_begins_with_a_dot_is_answered(directory: Path, spool
     """Such names counted as questions once."""
     put(directory, ".j1").rename(directory / ".nectar" / Claim(".j1", 1, "0" * 16).name)
     (question,) = resumed(spool)
-    spool.answer(question, ComputationResult(comp_id=".j1", status="success", value=3))
+    spool.answer(question, "success", value=3)
     assert spool.settle().problems == []
     assert json.loads((directory / ".j1.complete").read_bytes())["result"] == {"value": 3}
 
@@ -114,7 +114,7 @@ def test_a_claim_that_somebody_removes_is_let_go_of(directory: Path, spool: Spoo
     question = spool.claim("a1", 0.0)
     assert isinstance(question, Question)
     (directory / ".nectar" / question.claim.name).unlink()
-    spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
+    spool.answer(question, "success", value=1)
     assert [str(error) for error in spool.settle().problems] == ["[Errno 2] its claim was removed"]
     assert spool.settle().lost == [(question.claim, "its claim was removed")]
     assert not spool.busy
@@ -157,7 +157,7 @@ spool = Spool.open(directory, max_bytes=4096)
 for claim in whole(spool.abandoned()):
     spool.resume(claim, 0.0)
 question = spool.claim("a1", 0.0)
-spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
+spool.answer(question, "success", value=6)
 spool.settle()
 os._exit(0)
 """
@@ -181,7 +181,7 @@ def test_ending_before_any_file_operation_leaves_exactly_one_answer_to_come(dire
                 questions.append(fresh)
             assert len(questions) <= 1
             for question in questions:
-                spool.answer(question, ComputationResult(comp_id="a1", status="success", value=6))
+                spool.answer(question, "success", value=6)
             assert spool.settle().problems == []
             spool.close()
             assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 6}

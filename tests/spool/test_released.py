@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.api.computation import ComputationResult
 from nectar.spool.claims import Claim, Later, Question
 from nectar.spool.released import MOST, RELEASED, Released
 from nectar.spool.spool import MAX_TRIES, Spool
@@ -91,7 +90,7 @@ def unwritten(directory: Path, spool: Spool) -> Claim:
     claim = running(directory, spool)
     question = spool.resume(claim, 0.0)
     assert isinstance(question, Question)
-    spool.answer(question, ComputationResult(comp_id="a1", status="success", value=1))
+    spool.answer(question, "success", value=1)
     return claim
 
 
@@ -237,7 +236,7 @@ def test_what_is_none_of_ours_counts_a_try_and_does_no_harm(directory: Path, kin
     spool = opened(directory)
     (question,) = taken_up(spool)
     assert question.computation is None
-    spool.answer(question, ComputationResult(comp_id="a1", status="error", error="it is enough"))
+    spool.answer(question, "error", error="it is enough")
     assert spool.settle().problems == []
     put(directory, "a2")
     assert isinstance(spool.claim("a2", 0.0), Question)

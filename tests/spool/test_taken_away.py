@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nectar import features
-from nectar.api.computation import ComputationResult
 from nectar.spool.claims import Later, Question
 from nectar.spool.place import SpoolBusyError
 from nectar.spool.spool import Spool
@@ -31,7 +30,7 @@ def running(spool: Spool, directory: Path, comp_id: str = "a1") -> Question:
 
 
 def answer(spool: Spool, question: Question, value: int = 7) -> None:
-    spool.answer(question, ComputationResult(comp_id=question.claim.comp_id, status="success", value=value))
+    spool.answer(question, "success", value=value)
 
 
 def published(directory: Path, comp_id: str = "a1") -> object:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from nectar.api.computation import ComputationResult
 from nectar.spool.claims import Later, Question
 from nectar.spool.entries import NotAQuestionError
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError
@@ -29,10 +28,6 @@ def claimed(spool: Spool, comp_id: str, now: float = 0.0) -> Question:
     return found
 
 
-def success(comp_id: str, value: int) -> ComputationResult:
-    return ComputationResult(comp_id=comp_id, status="success", value=value, execution_time=0.5)
-
-
 def test_a_question_is_one_file_at_each_step(directory: Path, spool: Spool) -> None:
     put(directory, "a1", "abc")
     assert listed(spool) == (["a1"], [])
@@ -40,7 +35,7 @@ def test_a_question_is_one_file_at_each_step(directory: Path, spool: Spool) -> N
     assert names(directory) == [f".nectar/{question.claim.name}"]
     assert question.computation is not None
     assert (question.computation.query, question.claim.attempt) == ("abc", 1)
-    spool.answer(question, success("a1", 6))
+    spool.answer(question, "success", value=6, seconds=0.5)
     assert spool.busy
     assert spool.settle().problems == []
     assert not spool.busy
@@ -70,12 +65,12 @@ def test_a_second_question_of_an_id_waits_for_the_first(directory: Path, spool: 
     put(directory, "a1", "second")
     assert listed(spool) == ([], [])
     assert spool.claim("a1", 0.0) is None
-    spool.answer(question, success("a1", 1))
+    spool.answer(question, "success", value=1)
     spool.settle()
     second = claimed(spool, "a1")
     assert second.computation is not None
     assert second.computation.query == "second"
-    spool.answer(second, success("a1", 2))
+    spool.answer(second, "success", value=2)
     spool.settle()
     assert json.loads((directory / "a1.complete").read_bytes())["result"] == {"value": 2}, "an unread answer is replaced"
 
@@ -182,14 +177,14 @@ def test_what_is_no_question_is_left_alone(directory: Path, spool: Spool, tmp_pa
 def test_odd_names_are_ids(directory: Path, spool: Spool, comp_id: str) -> None:
     put(directory, comp_id)
     assert listed(spool)[0] == [comp_id]
-    spool.answer(claimed(spool, comp_id), success(comp_id, 1))
+    spool.answer(claimed(spool, comp_id), "success", value=1)
     assert spool.settle().problems == []
     assert names(directory) == [f"{comp_id}.complete"]
 
 
 def test_an_answer_that_cannot_be_published_is_owed(directory: Path, spool: Spool) -> None:
     put(directory, "a1")
-    spool.answer(claimed(spool, "a1"), success("a1", 3))
+    spool.answer(claimed(spool, "a1"), "success", value=3)
     (directory / "a1.complete").mkdir()
     assert len(spool.settle().problems) == 1
     assert len(spool.settle().problems) == 1
@@ -204,7 +199,7 @@ def test_an_answer_replaces_a_link_and_writes_through_none(directory: Path, spoo
     secret.write_text("mine")
     (directory / "a1.complete").symlink_to(secret)
     put(directory, "a1")
-    spool.answer(claimed(spool, "a1"), success("a1", 3))
+    spool.answer(claimed(spool, "a1"), "success", value=3)
     assert spool.settle().problems == []
     assert secret.read_text() == "mine"
     assert not (directory / "a1.complete").is_symlink()
@@ -213,7 +208,7 @@ def test_an_answer_replaces_a_link_and_writes_through_none(directory: Path, spoo
 def test_an_answer_has_the_mode_of_its_question(directory: Path, spool: Spool) -> None:
     for comp_id, mode, expected in (("a", 0o640, 0o640), ("b", 0o600, 0o600), ("c", 0o4775, 0o664)):
         put(directory, comp_id).chmod(mode)
-        spool.answer(claimed(spool, comp_id), success(comp_id, 1))
+        spool.answer(claimed(spool, comp_id), "success", value=1)
         spool.settle()
         assert stat.S_IMODE((directory / f"{comp_id}.complete").stat().st_mode) == expected
 
@@ -230,7 +225,7 @@ from nectar.api.computation import ComputationResult
 from nectar.spool.spool import Spool
 spool = Spool.open(Path(sys.argv[1]), max_bytes=4096)
 question = spool.claim("a", 0.0)
-spool.answer(question, ComputationResult(comp_id="a", status="success", value=1))
+spool.answer(question, "success", value=1)
 print(spool.settle().problems)
 """
     command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code, str(directory)]
@@ -270,7 +265,7 @@ def test_a_question_that_stays_closed_to_us_gets_an_error_that_says_so() -> None
             question = claimed(spool, "a1", 10.0)
             assert question.computation is None
             assert question.problem == "it cannot be opened (Permission denied)"
-            spool.answer(question, ComputationResult(comp_id="a1", status="error", error=question.problem))
+            spool.answer(question, "error", error=question.problem)
             assert spool.settle().problems == []
             spool.close()
         finally:

@@ -258,7 +258,7 @@ class Nodes(Directories):
 
     def take(self, running: Mapping[str, int] | None = None) -> Taken | None:
         """Claim the next question, where there is one."""
-        found = self.aliases.next(running or {})
+        found = self.aliases.next(Counter(running or {}).__getitem__)
         return None if found is None else Taken(*found, found[0].spool)
 
     def take_all(self, most: int = 1000) -> list[str]:

@@ -73,8 +73,7 @@ def test_how_often_it_failed_is_forgotten_once_it_was_served_well_for_two_minute
 
 def fail(nodes: Nodes, name: str) -> None:
     """Have something fail at an alias that is served, at once."""
-    with nodes.aliases.mending(nodes.aliases._attached[name]):
-        raise MemoryError
+    nodes.aliases.mend(nodes.aliases._attached[name], MemoryError())
 
 
 @pytest.mark.parametrize(
@@ -109,12 +108,10 @@ def test_what_fails_of_one_that_is_being_opened_anew_fails_once(make_nodes: Make
     nodes.begin()
     old = nodes.aliases._attached["one"]
     fail(nodes, "one")
-    with nodes.aliases.mending(old):
-        raise MemoryError
+    nodes.aliases.mend(old, MemoryError())
     nodes.go(0)
     assert nodes.attached == ["one"]
-    with nodes.aliases.mending(old):
-        raise MemoryError
+    nodes.aliases.mend(old, MemoryError())
     nodes.go(0)
     assert opened(nodes, "one") == [0, 0]
     assert nodes.take_all() == ["one/a"]

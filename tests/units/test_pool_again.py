@@ -63,7 +63,7 @@ def test_who_waits_is_still_to_have_an_outcome_and_runs_for_nobody() -> None:
     stage = Stage(workers=2).begin()
     orphaned(stage, "a", "b")
     assert stage.pool.keys == {"a", "b"}
-    assert not stage.pool.running
+    assert not stage.pool.running("alias")
     assert not stage.pool.free
 
 

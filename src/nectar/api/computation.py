@@ -68,7 +68,7 @@ class Computation:
         :raises NotWholeError: the bytes are not one JSON object in UTF-8.
         :raises InvalidQuestionError: they are, and a field is missing or of the wrong type. Neither error quotes the content.
         """
-        fields = read_object(raw)
+        fields = {"timestamp": timestamp, "metadata": {}, "response_schema": "integer", **read_object(raw)}
         return cls(
             comp_id=comp_id,
             query=_text(fields, "query"),
@@ -76,9 +76,9 @@ class Computation:
             aggregators=_texts(fields, "aggregators"),
             targets=_texts(fields, "targets"),
             deadline=_number(fields, "deadline", above_zero=True),
-            timestamp=_number({"timestamp": timestamp, **fields}, "timestamp"),
-            metadata=_typed({"metadata": {}, **fields}, "metadata", dict, "an object"),
-            response_schema=_text({"response_schema": "integer", **fields}, "response_schema"),
+            timestamp=_number(fields, "timestamp"),
+            metadata=_typed(fields, "metadata", dict, "an object"),
+            response_schema=_text(fields, "response_schema"),
         )
 
     def to_json(self) -> bytes:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator
     from pathlib import Path
 
+    from nectar.api.computation import Status
+
 MAX_TRIES = 3
 STILL = 2.0
 """Seconds for which a file that is not whole must not have changed before it counts as bad."""
@@ -270,10 +272,24 @@ class Spool:
         self._owed.lose(claim, reason)
         self._let_go(claim)
 
-    def answer(self, question: Question, result: ComputationResult) -> None:
-        """Note the answer to a question; :meth:`settle` writes and publishes it."""
-        ours = ComputationResult(**{**vars(result), "claim": question.claim.token})
-        self._owed.owe(Unwritten(Answer(question.claim, ours, question.mode, question.group)))
+    def answer(
+        self,
+        question: Question,
+        status: Status,
+        *,
+        value: int | None = None,
+        error: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Note the answer to a question; :meth:`settle` writes and publishes it.
+
+        The parameters are fields of :class:`ComputationResult`, ``seconds`` is its ``execution_time``.
+        """
+        claim = question.claim
+        result = ComputationResult(
+            comp_id=claim.comp_id, status=status, value=value, error=error, execution_time=seconds, claim=claim.token
+        )
+        self._owed.owe(Unwritten(Answer(claim, result, question.mode, question.group)))
 
     def settle(self, only: Claim | None = None, *, limit: int | None = None, last: bool = False) -> Settled:
         """Write and publish what is owed; what cannot be now stays owed.

@@ -61,16 +61,16 @@ class Failure(NamedTuple):
 def read_outcome(header: dict[str, Any]) -> Outcome:
     """The outcome in a worker's answer, within bounds: the handler's code may have written it.
 
-    :raises ValueError: it is none.
+    :raises KeyError, ValueError: it is none.
     """
     seconds = header.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < LONGEST:
         raise ValueError("its time is none")
-    match header:
-        case {"status": "success", "value": int(value)} if not isinstance(value, bool):
-            return Outcome("success", value=value, seconds=seconds)
-        case {"status": "error", "error": str(error), "traceback": str() | None as traceback}:
-            return Outcome("error", error=error[:MAX_ERROR], traceback=traceback and traceback[-MAX_DETAIL:], seconds=seconds)
+    if header["status"] == "success" and type(value := header["value"]) is int:
+        return Outcome("success", value, None, seconds)
+    error, traceback = header["error"], header["traceback"]
+    if header["status"] == "error" and isinstance(error, str) and (traceback is None or isinstance(traceback, str)):
+        return Outcome("error", None, error[:MAX_ERROR], seconds, traceback and traceback[-MAX_DETAIL:])
     raise ValueError("it is no answer")
 
 

@@ -121,15 +121,22 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for what comes first, and make the calls that are due."""
+        watched = self._selector.get_map()
         for key, events in self._selector.select(self._wait()):
             # One call may have made another descriptor of the same round forgotten.
-            if self._selector.get_map().get(key.fd) is key:
-                self.guarded(key.data)(events)
+            if watched.get(key.fd) is key:
+                try:
+                    key.data(events)
+                except Exception as error:
+                    self.fault(error)
         now = self.now()  # what becomes due from here on waits until the descriptors were looked at
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             if not timer.cancelled:
-                self.guarded(timer.call)()
+                try:
+                    timer.call()
+                except Exception as error:
+                    self.fault(error)
 
     def guarded(self, call: Callable[P, None]) -> Callable[P, None]:
         """A call from which no exception comes out: it is told instead."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nectar.api.computation import ComputationResult
 from nectar.runtime.daemon.aliases.failures import OF_ALL, Failures
 from nectar.runtime.daemon.aliases.oddities import Oddities
 from nectar.runtime.daemon.aliases.rescan import Arrivals
@@ -127,14 +126,7 @@ class Alias:
         spool = next((spool for spool in self._spools if question.claim in spool), None)
         if spool is None:
             return False
-        result = ComputationResult(
-            comp_id=question.claim.comp_id,
-            status=outcome.status,
-            value=outcome.value,
-            error=outcome.error,
-            execution_time=outcome.seconds,
-        )
-        spool.answer(question, result)
+        spool.answer(question, outcome.status, value=outcome.value, error=outcome.error, seconds=outcome.seconds)
         self._settle(spool, question.claim)
         return True
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
@@ -18,7 +17,7 @@ from nectar.runtime.daemon.aliases.scans import Scans
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
     from nectar.home import Home
@@ -88,22 +87,25 @@ class Aliases:
         """Questions that are known to wait."""
         return sum(alias.waiting for alias in self._attached.values())
 
-    def next(self, running: Mapping[str, int]) -> tuple[Alias, Question] | None:
+    def next(self, running: Callable[[str], int]) -> tuple[Alias, Question] | None:
         """Claim the next question, the aliases taking turns.
 
         Of what can be run at once, one is kept for other aliases, where there are others: slow questions of one stop nobody else.
 
-        :param running: how many questions run, by alias.
+        :param running: tells how many questions run for an alias.
         """
         capacity = self._settings.workers * self._settings.concurrency
-        most = capacity - 1 if capacity > 1 and len(self._turns) > 1 else capacity + 1  # with one that is sent ahead
+        keeps = capacity > 1 and len(self._turns) > 1
         for _ in range(len(self._turns)):
             alias = self._attached[self._turns[0]]
             self._turns.rotate(-1)
-            if running.get(alias.name, 0) < most:
-                with self.mending(alias):
-                    if (found := alias.next()) is not None:
-                        return alias, found
+            if keeps and running(alias.name) >= capacity - 1:
+                continue
+            try:
+                if (found := alias.next()) is not None:
+                    return alias, found
+            except Exception as error:
+                self.mend(alias, error)
         return None
 
     def strays(self, running: Container[object]) -> Iterator[tuple[Alias, Claim]]:
@@ -114,14 +116,10 @@ class Aliases:
         for alias in self._attached.values():
             yield from ((alias, claim) for claim in alias.strays(running))
 
-    @contextmanager
-    def mending(self, alias: Alias) -> Iterator[None]:
-        """Where an exception comes out of what is done for an alias, tell it, and close and open that alias."""
-        try:
-            yield
-        except Exception as error:
-            self._loop.fault(error)
-            self._reopen(alias)
+    def mend(self, alias: Alias, error: Exception) -> None:
+        """Tell of an exception that came out of what was done for an alias, and close and open that alias."""
+        self._loop.fault(error)
+        self._reopen(alias)
 
     def tick(self) -> None:
         """Once a second: notice what no request and no event told."""
@@ -129,8 +127,10 @@ class Aliases:
         if self._stamp() != self._seen:
             self.sync()
         for alias in [*self._attached.values()]:
-            with self.mending(alias):
+            try:
                 alias.tick()
+            except Exception as error:
+                self.mend(alias, error)
         self._let_go()
 
     def sync(self, done: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -203,11 +203,13 @@ class Aliases:
         self._attached[name] = alias
         self._turns.append(name)
         wait = self._wait(name)
-        with self.mending(alias):
+        try:
             if wait:
                 alias.hold_off(wait)
             else:
                 alias.open()
+        except Exception as error:
+            self.mend(alias, error)
         self._say(f"attached to {name}" + (f", which cannot be served yet: {alias.problem}" if alias.problem else ""))
 
     def _twin(self, path: Path) -> str | None:

@@ -189,7 +189,8 @@ class Waiting:
         # Meanwhile events are heeded, though it may be that older questions are still to be found.
         more, self._more = self._more, False
         try:
-            found = yield from self._spool.waiting(BATCH, but=self._deferred)
+            # Without those that are known, each of which would cost a call of the system: in a burst it is listed every second.
+            found = yield from self._spool.waiting(BATCH, but=self._deferred | self._queue.keys())
         except OSError:
             self._more = more
             raise

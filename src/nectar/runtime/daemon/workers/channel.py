@@ -46,17 +46,18 @@ class Channel:
         self.unread = False
         self._spoilt = False
         self._unsent = memoryview(b"")
+        self._waits = False
+        """Whether there was no room for what is unsent."""
         loop.watch(descriptor, READ, self._ready)
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         """Send a frame, now or when there is room; where the other side has closed it, not at all."""
-
-        def send() -> None:
+        try:
             if self._descriptor >= 0 and not self._spoilt:
                 self._unsent = memoryview(bytes(self._unsent) + encode(header, body))
                 self._write()
-
-        self._loop.guarded(send)()
+        except Exception as error:
+            self._loop.fault(error)
 
     def all_read(self) -> bool:
         """Whether the other side has read all that was sent; False where the system does not tell."""
@@ -94,7 +95,7 @@ class Channel:
 
     def _listen(self) -> None:
         if self._descriptor >= 0:
-            self._loop.watch(self._descriptor, READ | WRITE if self._unsent else READ, self._ready)
+            self._loop.watch(self._descriptor, READ | WRITE if self._waits else READ, self._ready)
 
     def _write(self) -> None:
         try:
@@ -105,7 +106,9 @@ class Channel:
                 self.unread = True
                 self._end()
                 return
-        self._listen()
+        if self._waits is not bool(self._unsent):
+            self._waits = not self._waits
+            self._listen()
 
     def _read(self) -> bool:
         """:raises OSError: it cannot be read now, for want of something."""

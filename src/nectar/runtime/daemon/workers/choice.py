@@ -19,8 +19,12 @@ def choose_worker(workers: Iterable[Worker], settings: Settings, *, alone: bool)
 
     :param alone: whether it must have nothing else to do.
     """
-    takers = [worker for worker in workers if _is_idle(worker) or (not alone and _takes_more(worker, settings))]
-    return min(takers, key=lambda worker: len(worker.runs), default=None)
+    chosen = None
+    for worker in workers:
+        takes = _is_idle(worker) or (not alone and _takes_more(worker, settings))
+        if takes and (chosen is None or len(worker.runs) < len(chosen.runs)):
+            chosen = worker
+    return chosen
 
 
 def _is_idle(worker: Worker) -> bool:
@@ -37,8 +41,9 @@ def _takes_more(worker: Worker, settings: Settings) -> bool:
     after, has = settings.recycle_after, len(worker.runs)
     if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
         return False
-    if any(run.job.alone for run in worker.runs):
-        return False
+    for run in worker.runs:
+        if run.job.alone:
+            return False
     if has < settings.concurrency:
         return True
     only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None and settings.expired == "run"

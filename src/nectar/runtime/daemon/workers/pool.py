@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Job, read_failure, read_outcome
@@ -92,17 +92,21 @@ class Pool:
     @property
     def free(self) -> bool:
         """Whether a job can be given now."""
-        return self._stopped is None and not self._again and self._taker() is not None
+        return self.taker is not None
+
+    @property
+    def taker(self) -> Worker | None:
+        """The worker that a job can be given to now."""
+        return self._choose() if self._stopped is None and not self._again else None
 
     @property
     def last_failure(self) -> Failure | None:
         """Why no worker could be made ready the last time, until one is."""
         return self._pauses.last_failure
 
-    @property
-    def running(self) -> Counter[str]:
-        """How many jobs workers have, by alias."""
-        return Counter(run.job.alias for worker in self._workers.values() for run in worker.runs)
+    def running(self, alias: str) -> int:
+        """How many jobs workers have for an alias."""
+        return sum(run.job.alias == alias for worker in self._workers.values() for run in worker.runs)
 
     @property
     def keys(self) -> set[object]:
@@ -123,9 +127,12 @@ class Pool:
                 failed = self._pauses.fell_short if error.errno in SHORTAGES else self._pauses.failed
                 failed(explain_no_start(error, self._loading.python))
 
-    def run(self, job: Job) -> None:
-        """Give a job to a worker; where none takes it any more (:attr:`free`), to the first that does."""
-        worker = self._taker(alone=job.alone)
+    def run(self, job: Job, taker: Worker | None = None) -> None:
+        """Give a job to a worker; where none takes it any more (:attr:`free`), to the first that does.
+
+        :param taker: the :attr:`taker`, by who has asked for it in the same turn of the loop.
+        """
+        worker = taker or self._choose(alone=job.alone)
         if worker is None:
             self._again.append(job)
             return
@@ -229,6 +236,9 @@ class Pool:
                 self._dismiss(one)
 
     def _received(self, worker: Worker, header: dict[str, Any]) -> None:
+        if header["do"] == "answer" and worker.state in (State.BUSY, State.ENDING):
+            self._answered(worker, read_outcome(header), header["job"])
+            return
         match header["do"], worker.state:
             case "ready", State.LOADING:
                 warnings = [str(text)[:MAX_ERROR] for text in list(header["warnings"])[:MAX_WARNINGS]]
@@ -248,8 +258,6 @@ class Pool:
                 worker.loaded = worker.gone and worker.cause is Cause.ITSELF
             case "failed", State.LOADING | State.ENDING if not worker.loaded:
                 worker.failure = read_failure(header)
-            case "answer", State.BUSY | State.ENDING:
-                self._answered(worker, read_outcome(header), header["job"])
             case _:
                 raise ValueError(header["do"])
 
@@ -275,12 +283,12 @@ class Pool:
             self._end_interrupted(worker)
             self._hand_out()
 
-    def _taker(self, *, alone: bool = False) -> Worker | None:
+    def _choose(self, *, alone: bool = False) -> Worker | None:
         return choose_worker(self._workers.values(), self._settings, alone=alone)
 
     def _hand_out(self) -> None:
         """Have run what no worker took, or did not finish."""
-        while self._again and self._taker(alone=self._again[0].alone) is not None:
+        while self._again and self._choose(alone=self._again[0].alone) is not None:
             self.run(self._again.popleft())
 
     def _end_interrupted(self, worker: Worker) -> None:

@@ -76,8 +76,10 @@ class Runs:
 
     def remove(self, number: object) -> Run | None:
         """Take one away that is answered; None where it works on none with this number."""
-        run = next((run for run in self.begun if run.number == number), None)
-        if run is None:
+        for run in self.begun:
+            if run.number == number:
+                break
+        else:
             return None
         self._forget(run)
         self.quick = self._loop.now() - run.started < QUICK
