@@ -1,4 +1,6 @@
-"""Everything that is checked. Bare ``nox`` runs all of it but ``bench`` and ``soak`` (and ``quick``, which is a part of it); ``nox -l`` lists it."""
+"""Everything that is checked. Bare ``nox`` runs all of it but ``bench`` and ``soak`` (and ``quick``, which is a part of it), two sessions at
+a time; ``nox -l`` lists it.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,24 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
+WHEELS = ROOT / ".nox" / "dist"
 REPORTS = ROOT / ".nox" / "reports"
 """One JUnit file for each run of pytest; ``.ci/run`` adds them up."""
 
 sys.path.insert(0, str(ROOT))
 from tests import pythons  # noqa: E402
 
-nox.needs_version = ">=2026.2"
+nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "layers", "tests", "lowest", "elsewhere", "package"]
+nox.options.sessions = ["tests", "lint", "types", "layers", "lowest", "elsewhere", "package"]
+# Bare nox: what installs, compiles, checks types or waits for its last test leaves a processor idle. One that is named shows what it does.
+nox.options.parallel = 2 if len(sys.argv) == 1 else 1
+nox.options.allow_parallel = True
 
 DEFAULT, MIDDLE, NEWEST = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
-BUILT: list[Path] = []
 OF_VERSIONS = [
     *("tests/units", "tests/spool", "tests/manage", "tests/runtime"),
     *(
@@ -99,11 +104,18 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session(python=DEFAULT)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel that the others try, by way of the sdist."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    session.run("uv", "build", "--quiet", "--out-dir", str(WHEELS), str(ROOT), silent=True)
+
+
+@nox.session(python=DEFAULT, requires=["wheel"])
 def tests(session: nox.Session) -> None:
     """All of the tests, with the wheel installed, and of the soak a tenth: each of its tests, with a tenth of its rounds."""
-    session.install("--group", "test", wheel(session))
+    session.install("--group", "test", find_wheel())
     session.env["NECTAR_SOAK"] = "0.1"
-    run_pytest(session)
+    run_pytest(session, beside=7)
 
 
 # Neither end of the bounds is tried with each Python: the oldest has the newest libraries, the newest the lowest.
@@ -115,22 +127,22 @@ def lowest(session: nox.Session) -> None:
     run_pytest(session, "-m", "not soak and not once", *OF_VERSIONS)
 
 
-@nox.session(python=MIDDLE if pythons.find(MIDDLE) else DEFAULT)
+@nox.session(python=MIDDLE if pythons.find(MIDDLE) else DEFAULT, requires=["wheel"])
 def elsewhere(session: nox.Session) -> None:
     """What the system has a part in, and a tenth of the kills, with nothing that Linux alone has: tests/elsewhere.py says what that is."""
-    session.install("--group", "test", wheel(session))
+    session.install("--group", "test", find_wheel())
     session.run("python", "-m", "tests.elsewhere")
     session.env["NECTAR_SOAK"] = "0.1"
     run_pytest(session, "-m", "not anywhere", *OF_SYSTEM)
 
 
-@nox.session(python=DEFAULT)
+@nox.session(python=DEFAULT, requires=["wheel"])
 def package(session: nox.Session) -> None:
     """The wheel in an environment with nothing else: what it holds, and the demo, run from it."""
-    session.install(wheel(session))
+    session.install(find_wheel())
     held = {
         name.removeprefix("nectar/_template/")
-        for name in zipfile.ZipFile(wheel(session)).namelist()
+        for name in zipfile.ZipFile(find_wheel()).namelist()
         if name.startswith("nectar/_template/")
     }
     copy = Path(session.create_tmp()) / "template"
@@ -143,23 +155,25 @@ def package(session: nox.Session) -> None:
     session.run("nectar", "demo")
 
 
-@nox.session(python=DEFAULT)
+@nox.session(python=DEFAULT, requires=["wheel"])
 def soak(session: nox.Session) -> None:
     """All of the soak, and the table of what it reached."""
-    session.install("--group", "test", wheel(session))
+    session.install("--group", "test", find_wheel())
     session.env["NECTAR_SOAK"] = os.environ.get("NECTAR_SOAK", "1")
     run_pytest(session, "-m", "soak")
 
 
-@nox.session(python=DEFAULT)
+@nox.session(python=DEFAULT, requires=["wheel"])
 def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
-    session.install(wheel(session))
+    session.install(find_wheel())
     session.run("python", "benchmarks/bench.py", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
 
 
-def run_pytest(session: nox.Session, *arguments: str) -> None:
+def run_pytest(session: nox.Session, *arguments: str, beside: int = 4) -> None:
     """Run the project's tests: ten at a time on two cores, because many wait. With six, a fifth of the time nothing is done.
+
+    :param beside: how many at a time where another session runs.
 
     Handlers get the same Python, unless a test asks for another: uv takes the first that it finds.
     """
@@ -168,7 +182,8 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
         session.env["PATH"] = os.pathsep.join([session.bin, str(python.parent), os.environ.get("PATH", os.defpath)])
     # What is compiled by one process is compiled once, and ten that begin at the same moment would compile it ten times: 25 s of processor.
     session.run("python", "-m", "pytest", "--collect-only", "-qq", *arguments, *session.posargs, silent=True, success_codes=[0, 5])
-    session.run("python", "-m", "pytest", "-n", "10", "--dist", "worksteal", *report(session), *arguments, *session.posargs)
+    at_a_time = ["-n", str(beside if session.parallel else 10), "--dist", "worksteal"]
+    session.run("python", "-m", "pytest", *at_a_time, *report(session), *arguments, *session.posargs)
 
 
 def report(session: nox.Session) -> list[str]:
@@ -177,11 +192,7 @@ def report(session: nox.Session) -> list[str]:
     return ["--junitxml", str(REPORTS / f"{name}.xml")]
 
 
-def wheel(session: nox.Session) -> str:
-    """The path of the wheel, which the first session that wants it builds, by way of the sdist."""
-    if not BUILT:
-        directory = ROOT / ".nox" / "dist"
-        shutil.rmtree(directory, ignore_errors=True)
-        session.run("uv", "build", "--quiet", "--out-dir", str(directory), str(ROOT), silent=True)
-        BUILT.extend(directory.glob("*.whl"))
-    return str(BUILT[0])
+def find_wheel() -> str:
+    """The path of what the session ``wheel`` has built."""
+    (found,) = WHEELS.glob("*.whl")
+    return str(found)
