@@ -152,9 +152,6 @@ class Machine:
         process.inbox += data[:size]
         return size
 
-    def all_read(self, descriptor: int) -> bool:
-        return not self._channels[descriptor].inbox
-
     def close(self, descriptor: int) -> None:
         assert descriptor not in self._keys, "closed and still watched"
         if self._channels.pop(descriptor, None) is None:
@@ -237,7 +234,7 @@ class Machine:
     def receive(self, process: Process) -> dict[str, Any] | None:
         """The next frame that a process can read, and has the time for."""
         inbox = process.inbox
-        if len(inbox) < 8 or (process.slots == 1 and process.jobs):
+        if len(inbox) < 8:
             return None
         head, body = LENGTHS.unpack(inbox[:8])
         if len(inbox) < 8 + head + body:

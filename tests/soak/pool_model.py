@@ -120,8 +120,8 @@ class Model:
             self.pool.run(
                 Job(asked.alias, str(number), b"{}", 0.0, asked.deadline, lambda outcome: self._done(asked, outcome), number)
             )
-            most = max(len(worker.runs) for worker in self.pool.workers)
-            self.seen["together" if self.concurrency > 1 else "ahead"] += most > 1
+            self.seen["together"] += max(len(worker.runs) for worker in self.pool.workers) > 1
+            self.seen["waited"] += len(self.open) > sum(len(worker.runs) for worker in self.pool.workers)
 
     def _deliver(self) -> None:
         self.workers.deliver(self.loop)

@@ -32,7 +32,7 @@ def test_the_pool_against_its_model(row: Row) -> None:
         model.run()
         return model.seen
 
-    enough = {"success", "timeout", "died", "none", "closed", "nonsense", "memory"}
+    enough = {"success", "timeout", "died", "none", "closed", "nonsense", "memory", "together", "waited"}
     episodes, speed, seen = explore(episode, pool_model.EPISODE, enough)
     row(
         "whatever comes late, in pieces or never: each job has one outcome, its own, and no worker that ends gets one",

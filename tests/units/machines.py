@@ -180,7 +180,7 @@ class Stage:
     :ivar load: what a worker does when it is told to load, ``work`` when it is given a job, ``leave`` when it is asked to end.
     :ivar signalled: whether the pool is told of the end of a child.
     :ivar cancelled: of which job a worker was told that it is to be cancelled.
-    :ivar outcomes: what became of each job, by its id, with the second.
+    :ivar outcomes: what became of each job, by its id, with the second; ``watch_done`` is called with the id before.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -194,6 +194,7 @@ class Stage:
         self.outcomes: dict[str, tuple[float, Outcome | None]] = {}
         self.told = Told(self.machine)
         self.ended: list[float] = []
+        self.watch_done: Callable[[str], None] = lambda _name: None
         script = Path("/r/api/nectar/runtime/start.py")
         self.pool = Pool(self.loop, LOADING, Settings(**settings), script, "owner", self.told, self.machine)
 
@@ -208,6 +209,7 @@ class Stage:
     def run(self, name: str, *, deadline: float = 3600, alias: str = "alias") -> None:
         def done(outcome: Outcome | None) -> None:
             assert name not in self.outcomes, "it has two outcomes"
+            self.watch_done(name)
             self.outcomes[name] = self.machine.seconds, outcome
 
         self.pool.run(Job(alias, name, b"{}", 0.0, deadline, done, name))

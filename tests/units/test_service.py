@@ -136,13 +136,17 @@ def test_a_hundred_questions_that_nobody_can_run_are_answered_before_others_have
     assert answered == [100, 200, 250, 250]
 
 
-def test_no_more_is_claimed_than_there_are_workers(make: Make) -> None:
+@pytest.mark.parametrize(("seconds", "soon"), [(0, {"d"}), (0.02, set[str]())])
+def test_no_more_is_claimed_than_there_are_workers_and_one_where_they_answer_at_once(
+    make: Make, seconds: float, soon: set[str]
+) -> None:
     served = make("one", workers=2)
-    served.put("one", "a", "b", "c", "d")
+    served.put("one", "a", "b", "c", "d", "e")
     served.begin()
     assert served.claimed("one") == {"a", "b"}
+    served.go(seconds)
     served.answer("b")
-    assert served.claimed("one") == {"a", "c"}
+    assert served.claimed("one") == {"a", "c", *soon}
     assert served.answered("one") == {"b"}
     assert served.log()[-1] == "INFO    one b: success (0.500 s)"
 

@@ -25,7 +25,7 @@ def fail(_worker: Worker, _header: dict[str, Any]) -> None:
 
 
 def made(machine: Machine) -> Worker:
-    return spawn(loop_of(machine), machine, LOADING, 1, Path("/start.py"), "owner", Told(machine), ignore)
+    return spawn(loop_of(machine), machine, LOADING, Path("/start.py"), "owner", Told(machine), ignore)
 
 
 def plain() -> Worker:
@@ -64,7 +64,7 @@ def test_a_fault_of_ours_in_its_calls_ends_it(printing: bool) -> None:
     loop, told, listener = loop_of(machine), list[Exception](), Told(machine)
     loop.faulted = told.append
     listener.raises = MemoryError()
-    worker = spawn(loop, machine, LOADING, 1, Path("/start.py"), "owner", listener, fail)
+    worker = spawn(loop, machine, LOADING, Path("/start.py"), "owner", listener, fail)
     process = machine.processes[worker.pid]
     if printing:
         process.printed += b"x\n"

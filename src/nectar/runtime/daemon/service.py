@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.control import Reply
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.pool import Pool
-    from nectar.runtime.daemon.workers.worker_process import Worker
     from nectar.settings import Settings
     from nectar.spool.claims import Question
 
@@ -103,14 +102,10 @@ class Service:
     def pump(self) -> None:
         """Give questions to workers that take one, fairly between aliases."""
         for _ in range(ROUND):
-            if (
-                not self._serving
-                or (taker := self._pool.taker) is None
-                or (found := self._aliases.next(self._pool.running)) is None
-            ):
+            if not self._serving or not self._pool.free or (found := self._aliases.next(self._pool.running)) is None:
                 return
             try:
-                self._run(*found, taker)
+                self._run(*found)
             except Exception as error:
                 self._aliases.mend(found[0], error)
         self._loop.wake()  # there may be more, after whoever else waits
@@ -141,7 +136,7 @@ class Service:
         self._last_error = failure.message
         self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.hint, failure.detail))))
 
-    def _run(self, alias: Alias, question: Question, taker: Worker) -> None:
+    def _run(self, alias: Alias, question: Question) -> None:
         computation = question.computation
         if computation is None:
             self._answer(alias, question, Outcome("error", error=f"The question cannot be answered: {question.problem}."))
@@ -159,7 +154,7 @@ class Service:
                     self._aliases.mend(alias, error)
 
         deadline = min(computation.deadline, self._settings.deadline or computation.deadline, 10.0**9)
-        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim), taker)
+        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim))
 
     def _answer(self, alias: Alias, question: Question, outcome: Outcome) -> None:
         if not alias.answer(question, outcome):

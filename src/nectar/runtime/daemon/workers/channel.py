@@ -59,10 +59,6 @@ class Channel:
         except Exception as error:
             self._loop.fault(error)
 
-    def all_read(self) -> bool:
-        """Whether the other side has read all that was sent; False where the system does not tell."""
-        return self._descriptor >= 0 and not self._unsent and self._kernel.all_read(self._descriptor)
-
     def drain(self) -> bool:
         """Take all that has come, after the worker's end.
 

@@ -1,10 +1,9 @@
-"""Which worker gets the next job."""
+"""Which worker gets the next job, and whether one is to be claimed before there is one that does."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.runtime.daemon.workers.runs import QUICK
 from nectar.runtime.daemon.workers.worker_process import State
 
 if TYPE_CHECKING:
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
 
     from nectar.runtime.daemon.workers.worker_process import Worker
     from nectar.settings import Settings
+
+QUICK = 0.01
+"""Seconds within which a worker answers whose next job is claimed while it works on one."""
 
 
 def choose_worker(workers: Iterable[Worker], settings: Settings, *, alone: bool) -> Worker | None:
@@ -32,20 +34,27 @@ def _is_idle(worker: Worker) -> bool:
 
 
 def _takes_more(worker: Worker, settings: Settings) -> bool:
-    """Whether a worker that has something to do is given something else: for a slot that is free, or ahead.
-
-    One is sent ahead only while answers come at once, because it stays with this worker; and not where there are several workers, of
-    which others are busy while one waits for its next job. With a memory limit, one that has grown is replaced between two jobs; and
-    whether a question is too old to be run is looked at when it is taken, so that none may wait after that.
-    """
-    after, has = settings.recycle_after, len(worker.runs)
-    if worker.state is not State.BUSY or worker.worn or (after is not None and worker.answered + has >= after):
+    """Whether a worker that has something to do has a slot free for something else."""
+    if len(worker.runs) >= settings.concurrency or not _goes_on(worker, settings):
         return False
-    for run in worker.runs:
-        if run.job.alone:
-            return False
-    if has < settings.concurrency:
-        return True
-    only = settings.workers == settings.concurrency == 1 and settings.memory_limit is None and settings.expired == "run"
-    # That it has read what it works on is known from here on: it is what ends this worker, should anything do so before the answer.
-    return only and has == 1 and worker.runs.quick and worker.runs.seconds < QUICK and worker.channel.all_read()
+    return not any(run.job.alone for run in worker.runs)
+
+
+def is_soon_free(workers: Iterable[Worker], settings: Settings) -> bool:
+    """Whether a job may be claimed that no worker takes now, because one is about to answer.
+
+    What the daemon does for a question takes longer than the shortest runs: like this a worker has its next one when its answer comes,
+    and not when that is published and another is claimed. Not where a question is looked at for its age when it is claimed, after
+    which none may wait.
+    """
+    return settings.expired == "run" and any(
+        worker.runs.took < QUICK and _goes_on(worker, settings) and worker.runs.seconds < QUICK for worker in workers
+    )
+
+
+def _goes_on(worker: Worker, settings: Settings) -> bool:
+    """Whether a worker takes another job after those that it has."""
+    after = settings.recycle_after
+    if worker.state is not State.BUSY or worker.worn:
+        return False
+    return after is None or worker.answered + len(worker.runs) < after

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import socket
 import subprocess
-import termios
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nectar import features, processes
@@ -26,7 +24,6 @@ MOST_LEFT = 64
 """Pieces that are read after a worker's end: more than a socket holds. What the worker left running may go on writing."""
 BREATH = 0.05
 """Seconds until a descriptor is read again that could not be read for want of something."""
-_NUMBER = bytes(4)
 
 
 class Spawned(NamedTuple):
@@ -66,9 +63,6 @@ class Kernel(Protocol):
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """As :func:`os.write`."""
-
-    def all_read(self, descriptor: int) -> bool:
-        """Whether the other side of a socket has read all that was written to this one; False where the system does not tell."""
 
     def close(self, descriptor: int) -> None:
         """As :func:`os.close`."""
@@ -150,12 +144,6 @@ class System:
 
     def write(self, descriptor: int, data: memoryview) -> int:
         return os.write(descriptor, data)
-
-    def all_read(self, descriptor: int) -> bool:
-        try:
-            return fcntl.ioctl(descriptor, termios.TIOCOUTQ, _NUMBER) == _NUMBER
-        except OSError:  # of a socket, Linux alone tells how much of what was written takes up memory
-            return False
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Job, read_failure, read_outcome
-from nectar.runtime.daemon.workers.choice import choose_worker
+from nectar.runtime.daemon.workers.choice import choose_worker, is_soon_free
 from nectar.runtime.daemon.workers.ends import (
     SHARED,
     Cause,
@@ -25,7 +25,7 @@ from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
 from nectar.runtime.frames import MAX_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nectar.protocol import Loading
@@ -76,9 +76,9 @@ class Pool:
         self._kernel = kernel or System()
         self._limits = dict(limits or {})
         self._workers: dict[int, Worker] = {}
-        self._again: deque[Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._stopped: Callable[[], None] | None = None
-        self._jobs = 0
+        self._given = 0
         self._pauses = Pauses(loop, listener, self.start)
         self._left = Leftovers(loop, self._kernel, listener, self._go_on)
         self._ended = False
@@ -91,13 +91,10 @@ class Pool:
 
     @property
     def free(self) -> bool:
-        """Whether a job can be given now."""
-        return self.taker is not None
-
-    @property
-    def taker(self) -> Worker | None:
-        """The worker that a job can be given to now."""
-        return self._choose() if self._stopped is None and not self._again else None
+        """Whether a job can be given now: to a worker, or to wait for one that is about to answer."""
+        if self._stopped is not None or self._waiting:
+            return False
+        return self._choose() is not None or is_soon_free(self._workers.values(), self._settings)
 
     @property
     def last_failure(self) -> Failure | None:
@@ -105,13 +102,20 @@ class Pool:
         return self._pauses.last_failure
 
     def running(self, alias: str) -> int:
-        """How many jobs workers have for an alias."""
-        return sum(run.job.alias == alias for worker in self._workers.values() for run in worker.runs)
+        """How many jobs there are for an alias."""
+        return sum(job.alias == alias for job in self._jobs)
 
     @property
     def keys(self) -> set[object]:
         """Of all jobs whose outcome is still to come."""
-        return {job.key for job in (*(run.job for worker in self._workers.values() for run in worker.runs), *self._again)}
+        return {job.key for job in self._jobs}
+
+    @property
+    def _jobs(self) -> Iterator[Job]:
+        for worker in self._workers.values():
+            for run in worker.runs:
+                yield run.job
+        yield from self._waiting
 
     @property
     def _missing(self) -> bool:
@@ -127,27 +131,24 @@ class Pool:
                 failed = self._pauses.fell_short if error.errno in SHORTAGES else self._pauses.failed
                 failed(explain_no_start(error, self._loading.python))
 
-    def run(self, job: Job, taker: Worker | None = None) -> None:
-        """Give a job to a worker; where none takes it any more (:attr:`free`), to the first that does.
-
-        :param taker: the :attr:`taker`, by who has asked for it in the same turn of the loop.
-        """
-        worker = taker or self._choose(alone=job.alone)
+    def run(self, job: Job) -> None:
+        """Give a job to a worker; where none takes it now, to the first that does."""
+        worker = self._choose(alone=job.alone)
         if worker is None:
-            self._again.append(job)
+            self._waiting.append(job)
             return
-        self._jobs += 1
-        worker.runs.add(job, self._jobs)
+        self._given += 1
+        worker.runs.add(job, self._given)
         worker.state = State.BUSY
-        worker.channel.send({"do": "run", "job": self._jobs, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
+        worker.channel.send({"do": "run", "job": self._given, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
 
     def interrupt(self, alias: str) -> bool:
         """End the workers that run something for an alias; such a run gets no outcome, but for an answer that came before its end.
 
         :returns: whether something still runs for it: an end takes effect when it does.
         """
-        for job in [job for job in self._again if job.alias == alias]:
-            self._again.remove(job)
+        for job in [job for job in self._waiting if job.alias == alias]:
+            self._waiting.remove(job)
             job.done(None)
         ours = [(worker, run) for worker in self.workers for run in worker.runs if run.job.alias == alias]
         for worker, run in ours:
@@ -166,8 +167,8 @@ class Pool:
         if self._stopped is not None:
             return
         self._stopped = stopped
-        while self._again:
-            self._again.popleft().done(None)
+        while self._waiting:
+            self._waiting.popleft().done(None)
         for worker in self.workers:
             if worker.state is State.LOADING:
                 worker.kill(Cause.STOPPED)
@@ -198,7 +199,7 @@ class Pool:
     def _start_one(self, beside: Worker | None = None) -> None:
         """:param beside: whom it is to succeed."""
         slots = self._settings.concurrency
-        worker = spawn(self._loop, self._kernel, self._loading, slots, self._script, self._owner, self._listener, self._received)
+        worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, self._listener, self._received)
         worker.beside, worker.early = beside, beside is not None
         worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
@@ -288,11 +289,11 @@ class Pool:
 
     def _hand_out(self) -> None:
         """Have run what no worker took, or did not finish."""
-        while self._again and self._choose(alone=self._again[0].alone) is not None:
-            self.run(self._again.popleft())
+        while self._waiting and self._choose(alone=self._waiting[0].alone) is not None:
+            self.run(self._waiting.popleft())
 
     def _end_interrupted(self, worker: Worker) -> None:
-        if any(run.interrupted for run in worker.runs.begun):
+        if any(run.interrupted for run in worker.runs):
             worker.kill(Cause.STOPPED)
 
     def _worn(self, worker: Worker) -> bool:
@@ -341,28 +342,22 @@ class Pool:
 
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
-        begun, runs = worker.runs.begun, worker.runs.clear()
+        runs = worker.runs.clear()
         if not worker.loaded:
             # One that cannot load beside another can perhaps when that has ended.
             if self._stopped is None and not worker.early:
                 self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
         elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)
-        if len(begun) > 1 and worker.cause in SHARED:
-            self._listener.warn(explain_shared_end(worker.cause, status, len(begun)))
-        for run in begun:
-            self._conclude(worker, run, status, others=len(begun) - 1, ahead=len(runs) - len(begun))
-        for run in runs[len(begun) :]:  # what was sent ahead
-            if run.interrupted:
-                run.job.done(None)
-            else:
-                self._give_back(run.job)
+        if len(runs) > 1 and worker.cause in SHARED:
+            self._listener.warn(explain_shared_end(worker.cause, status, len(runs)))
+        for run in runs:
+            self._conclude(worker, run, status, others=len(runs) - 1)
 
-    def _conclude(self, worker: Worker, run: Run, status: int, *, others: int, ahead: int) -> None:
-        """What becomes of a job that was begun, and whose worker has ended.
+    def _conclude(self, worker: Worker, run: Run, status: int, *, others: int) -> None:
+        """What becomes of a job whose worker has ended.
 
-        :param others: how many more were.
-        :param ahead: how many more it had been sent when it had read all of this one.
+        :param others: how many more it had.
         """
         job = run.job
         if run.overdue:
@@ -374,7 +369,7 @@ class Pool:
         elif others:
             # Whose doing it was, is not known: one that has a worker to itself answers for what becomes of that.
             self._give_back(job._replace(alone=True))
-        elif worker.channel.unread and not ahead:  # it had not read all of the question, of which its end says nothing
+        elif worker.channel.unread:  # it had not read all of the question, of which its end says nothing
             self._give_back(job)
             if worker.cause is not Cause.MEMORY:
                 self._died_idle(worker, status)
@@ -395,7 +390,7 @@ class Pool:
     def _give_back(self, job: Job) -> None:
         """Have another worker run what was not begun, or, at the end of all, whoever comes next."""
         if self._stopped is None:
-            self._again.append(job)
+            self._waiting.append(job)
         else:
             job.done(None)
 

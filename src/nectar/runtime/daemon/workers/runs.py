@@ -1,7 +1,8 @@
-"""The jobs of one worker: those that it works on, and one that it was sent ahead."""
+"""The jobs that one worker works on."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,15 +11,12 @@ if TYPE_CHECKING:
     from nectar.runtime.daemon.job import Job
     from nectar.runtime.daemon.loop import Loop, Timer
 
-QUICK = 0.01
-"""Seconds within which a worker answers that is sent its next job while it still works on one."""
-
 
 class Run:
     """A job that a worker was sent.
 
     :ivar number: what the worker calls it.
-    :ivar started: monotonic seconds at which it was begun: when it was sent, or when the one before it was answered.
+    :ivar started: monotonic seconds at which it was sent.
     :ivar overdue: whether its worker was told to end it, because it overstayed its deadline.
     :ivar interrupted: whether nobody wants its outcome any more.
     """
@@ -35,20 +33,18 @@ class Run:
 
 
 class Runs:
-    """What a worker was sent and has not answered, in this order. It begins each as soon as one of its slots is free.
+    """What a worker was sent and has not answered, in this order.
 
-    :param slots: how many it works on at once.
-    :param overstays: called with a run that is not answered by its deadline, which counts from when it was begun.
-    :ivar quick: whether the last answer came within ``QUICK``.
+    :param overstays: called with a run that is not answered by its deadline, which counts from when it was sent.
+    :ivar took: seconds until the last answer came; none has come as long as there is no end of them.
     :ivar nears: called before that, ``lead`` seconds or half of the time that the run has; where there are no seconds, never.
     """
 
-    def __init__(self, loop: Loop, slots: int, overstays: Callable[[Run], None]) -> None:
-        self.quick = False
+    def __init__(self, loop: Loop, overstays: Callable[[Run], None]) -> None:
+        self.took = math.inf
         self.lead = 0.0
         self.nears: Callable[[], None] = lambda: None
         self._loop = loop
-        self._slots = slots
         self._overstays = overstays
         self._all: list[Run] = []
 
@@ -59,11 +55,6 @@ class Runs:
         return iter(self._all)
 
     @property
-    def begun(self) -> list[Run]:
-        """Those that it works on, as far as can be told."""
-        return self._all[: self._slots]
-
-    @property
     def seconds(self) -> float:
         """For how long it has worked on the oldest of them."""
         return self._loop.now() - self._all[0].started if self._all else 0.0
@@ -71,20 +62,17 @@ class Runs:
     def add(self, job: Job, number: int) -> None:
         run = Run(job, number)
         self._all.append(run)
-        if len(self._all) <= self._slots:
-            self._begin(run)
+        self._begin(run)
 
     def remove(self, number: object) -> Run | None:
         """Take one away that is answered; None where it works on none with this number."""
-        for run in self.begun:
+        for run in self._all:
             if run.number == number:
                 break
         else:
             return None
         self._forget(run)
-        self.quick = self._loop.now() - run.started < QUICK
-        if len(self._all) >= self._slots:
-            self._begin(self._all[self._slots - 1])
+        self.took = self._loop.now() - run.started
         return run
 
     def clear(self) -> list[Run]:

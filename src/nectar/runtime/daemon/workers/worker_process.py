@@ -58,7 +58,7 @@ class Worker:
     channel: Channel
     printed: Printed
 
-    def __init__(self, loop: Loop, kernel: Kernel, pid: int, token: str, slots: int = 1) -> None:
+    def __init__(self, loop: Loop, kernel: Kernel, pid: int, token: str) -> None:
         self.loop = loop
         self.kernel = kernel
         self.pid = pid
@@ -68,7 +68,7 @@ class Worker:
         self.started = loop.now()
         self.early = False
         self.beside: Worker | None = None
-        self.runs = Runs(loop, slots, self.overstays)
+        self.runs = Runs(loop, self.overstays)
         self.cancels = False
         self.answered = 0
         self.worn = False
@@ -123,12 +123,9 @@ class Worker:
             self.timer.cancel()
 
 
-def spawn(
-    loop: Loop, kernel: Kernel, loading: Loading, slots: int, script: Path, owner: str, listener: Listener, received: Received
-) -> Worker:
+def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, listener: Listener, received: Received) -> Worker:
     """Start a worker.
 
-    :param slots: how many jobs it works on at once.
     :param script: ``start.py`` of the runtime.
     :param owner: what marks the processes of this daemon.
     :param received: called with each header that the worker sends; a ValueError, KeyError or TypeError says that it is nonsense.
@@ -137,7 +134,7 @@ def spawn(
     token = f"{owner}/{make_token()}"
     spawned = kernel.spawn(loading, script, token)
     try:
-        return _connected(Worker(loop, kernel, spawned.pid, token, slots), spawned, listener, received)
+        return _connected(Worker(loop, kernel, spawned.pid, token), spawned, listener, received)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
