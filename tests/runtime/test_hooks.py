@@ -9,11 +9,12 @@ from tests.runtime.conftest import launched
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.compiled import Compiled
     from tests.world import World
 
 
-def test_hooks_of_a_module(tmp_path: Path) -> None:
-    with launched(tmp_path, "hooked.py") as running:
+def test_hooks_of_a_module(tmp_path: Path, compiled: Compiled) -> None:
+    with launched(tmp_path, compiled, "hooked.py") as running:
         node = running.attached()
         assert node.ask("abc")["result"] == {"value": 1003}
         assert "PRINT   started; pluggy False" in running.log()
