@@ -136,7 +136,10 @@ class Pool:
         worker = self._choose(alone=job.alone)
         if worker is None:
             self._waiting.append(job)
-            return
+        else:
+            self._give(worker, job)
+
+    def _give(self, worker: Worker, job: Job) -> None:
         self._given += 1
         worker.runs.add(job, self._given)
         worker.state = State.BUSY
@@ -289,8 +292,8 @@ class Pool:
 
     def _hand_out(self) -> None:
         """Have run what no worker took, or did not finish."""
-        while self._waiting and self._choose(alone=self._waiting[0].alone) is not None:
-            self.run(self._waiting.popleft())
+        while self._waiting and (worker := self._choose(alone=self._waiting[0].alone)) is not None:
+            self._give(worker, self._waiting.popleft())
 
     def _end_interrupted(self, worker: Worker) -> None:
         if any(run.interrupted for run in worker.runs):
