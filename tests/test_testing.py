@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
+import functools
 from fractions import Fraction
 from typing import Any
 
@@ -110,3 +112,43 @@ def test_pytest_finds_the_fixture_by_itself(pytester: pytest.Pytester) -> None:
         """,
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+class Client:
+    """Bound to the loop in which it was made, as those of most libraries."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+    async def length(self, text: str) -> int:
+        assert asyncio.get_running_loop() is self.loop
+        await asyncio.sleep(0)
+        return len(text)
+
+
+CLIENTS: list[Client] = []
+
+
+def timed(function: Any) -> Any:
+    @functools.wraps(function)
+    def call(comp: Computation) -> Any:
+        return function(comp)
+
+    return call
+
+
+@handler
+@timed
+async def keeps_a_client(comp: Computation) -> int:
+    if not CLIENTS:
+        CLIENTS.append(Client())
+    return await CLIENTS[0].length(comp.query)
+
+
+def test_what_is_kept_between_questions_stays_usable_in_async_tests_too() -> None:
+    async def test() -> int:
+        return ask(keeps_a_client, computation("abc"))
+
+    assert ask(keeps_a_client, computation("ab")) == 2
+    assert asyncio.run(test()) == 3
+    assert ask(keeps_a_client, computation("a")) == 1

@@ -169,6 +169,9 @@ class Model:
     def printed(self, lines: list[str]) -> None:
         pass
 
+    def stopped_badly(self) -> None:
+        pass
+
     def warn(self, text: str) -> None:
         if "do not end" in text:
             self.told.append(text)

@@ -149,6 +149,9 @@ class Journal:
     def printed(self, lines: list[str]) -> None:
         self._model.service.printed(lines)
 
+    def stopped_badly(self) -> None:
+        pass
+
     def warn(self, text: str) -> None:
         self._model.service.warn(text)
 

@@ -165,6 +165,9 @@ class Told:
     def printed(self, lines: list[str]) -> None:
         self._tell(self.lines, *[(self._machine.seconds, line) for line in lines])
 
+    def stopped_badly(self) -> None:
+        self.warn("stopped badly")
+
     def warn(self, text: str) -> None:
         self._tell(self.warnings, (self._machine.seconds, text))
 

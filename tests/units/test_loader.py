@@ -13,7 +13,8 @@ import pluggy
 import pytest
 
 from nectar.errors import NectarError
-from nectar.runtime.worker.loader import PRIVATE_PLUGGY, Handler, load
+from nectar.runtime.worker.hooks import PRIVATE_PLUGGY
+from nectar.runtime.worker.loader import Handler, load
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
 
 
 def ask(handler: Handler, query: str = "abc") -> object:
-    return handler.compute(sample(query))
+    return handler.answer(sample(query))
 
 
 FUNCTION = """
@@ -104,6 +105,30 @@ def test_a_coroutine_is_run_to_its_end_in_one_loop(code: Code) -> None:
     assert [ask(handler) for _ in range(3)] == [1, 1, 1]
 
 
+def test_a_coroutine_from_behind_a_decorator_is_run_to_its_end(code: Code) -> None:
+    code.write(
+        "author_wrapped",
+        """
+        import asyncio, functools
+
+        def timed(function):
+            @functools.wraps(function)
+            def call(comp):
+                return function(comp)
+            return call
+
+        @nectar.handler
+        @timed
+        async def answer(comp):
+            await asyncio.sleep(0)
+            return len(comp.query)
+        """,
+    )
+    handler = load("author_wrapped:answer", [], PLUGGY)
+    assert ask(handler) == 3
+    handler.coroutines.close()
+
+
 def test_several_coroutines_are_run_in_one_loop_whatever_stands_between(code: Code) -> None:
     code.write(
         "author_many",
@@ -125,8 +150,7 @@ def test_several_coroutines_are_run_in_one_loop_whatever_stands_between(code: Co
     direct, hooked = load("author_many:answer", [], PLUGGY), load("author_many", [], PLUGGY)
     assert direct.task is sys.modules["author_many"].answer
     assert hooked.task is None
-    assert hooked.loop is not None
-    loop = hooked.loop()
+    loop = hooked.coroutines.loop()
     running = threading.Thread(target=loop.run_forever)
     running.start()
     with ThreadPoolExecutor(3) as threads:
@@ -248,3 +272,126 @@ def test_what_is_no_handler_is_told_as_such(code: Code, entry: str, message: str
 def test_a_function_under_two_names_is_one(code: Code) -> None:
     code.write("author_one", FUNCTION + "\n    again = answer\n")
     assert ask(load("author_one", [], PLUGGY)) == 3
+
+
+def test_async_hooks_run_in_the_loop_of_the_function(code: Code) -> None:
+    code.write(
+        "author_loops",
+        """
+        import asyncio
+
+        loops = []
+
+        @nectar.hookimpl
+        async def nectar_worker_started():
+            await asyncio.sleep(0)
+            loops.append(asyncio.get_running_loop())
+
+        @nectar.hookimpl(specname="nectar_compute")
+        async def first(computation):
+            loops.append(asyncio.get_running_loop())
+            return 100 if computation.query == "mine" else None
+
+        @nectar.handler
+        async def answer(comp):
+            loops.append(asyncio.get_running_loop())
+            return len({*loops})
+
+        class Plugin:
+            @nectar.hookimpl
+            async def nectar_worker_stopping(self):
+                loops.append(asyncio.get_running_loop())
+        """,
+    )
+    handler = load("author_loops", [("it", "author_loops:Plugin")], PLUGGY)
+    handler.started()
+    assert (ask(handler, "mine"), ask(handler)) == (100, 1)
+    handler.stopping()
+    assert sys.modules["author_loops"].loops == 5 * [handler.coroutines.loop()]
+    assert handler.warnings == []
+    handler.coroutines.close()
+
+
+@pytest.mark.parametrize(
+    ("marker", "name", "hint"),
+    [
+        ("@nectar.hookimpl", "nectar_computes", "Did you mean nectar_compute?"),
+        ("@nectar.hookimpl", "nectar_worker_start", "Did you mean nectar_worker_started?"),
+        ('@nectar.hookimpl(specname="nectar_compte")', "other", "Did you mean nectar_compute?"),
+        ("@nectar.hookimpl", "elsewhere", "There are nectar_compute, nectar_worker_started, nectar_worker_stopping."),
+    ],
+)
+def test_a_hook_that_there_is_not_is_refused_with_the_nearest(code: Code, marker: str, name: str, hint: str) -> None:
+    path = code.write("author_typo", FUNCTION + f"\n    {marker}\n    def {name}():\n        pass\n")
+    with pytest.raises(NectarError) as told:
+        load("author_typo", [], PLUGGY)
+    hook = "nectar_compte" if name == "other" else name
+    assert told.value.message == f"author_typo.{name} implements {hook}, and there is no such hook."
+    assert (told.value.where, told.value.hint) == (path, hint)
+
+
+def test_of_a_plugin_it_is_a_warning_and_where_it_is_optional_nothing(code: Code) -> None:
+    code.write("author_one", FUNCTION)
+    code.write(
+        "author_typo",
+        """
+        class Typo:
+            @nectar.hookimpl
+            def nectar_computed(self, computation):
+                return 1
+
+        class Optional:
+            @nectar.hookimpl(optionalhook=True)
+            def nectar_answered(self):
+                pass
+        """,
+    )
+    handler = load("author_one:answer", [("it", "author_typo:Typo"), ("other", "author_typo:Optional")], PLUGGY)
+    assert ask(handler) == 3
+    assert handler.warnings == [
+        "plugin 'it' cannot be used: NectarError: Typo.nectar_computed implements nectar_computed, and there is no such hook."
+    ]
+
+
+UNMARKED = "it has no @nectar.hookimpl on it."
+NOT_NAMED = (
+    "author_one.nectar_worker_started is not called: the entry point is author_one:answer, and hooks are looked for in what it names. "
+    'Have it name the module, "author_one", or add one in the group nectar.plugins.'
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "more", "warnings"),
+    [
+        ("author_one", "", []),
+        ("author_one", "def nectar_worker_started(): pass", [f"author_one.nectar_worker_started is not called: {UNMARKED}"]),
+        (
+            "author_one:answer",
+            "def nectar_worker_startd(): pass",
+            [f"author_one.nectar_worker_startd is not called: {UNMARKED} Did you mean nectar_worker_started?"],
+        ),
+        ("author_one", "def nectar_path(): pass", []),
+        ("author_one", "nectar_compute = 7", []),
+        ("author_one", "from nectar.api.hookspecs import nectar_compute", []),
+        (
+            "author_one:answer",
+            "@nectar.hookimpl\ndef nectar_worker_started(): pass",
+            [
+                NOT_NAMED,
+            ],
+        ),
+        ("author_one", "@nectar.hookimpl\ndef nectar_worker_started(): pass", []),
+    ],
+)
+def test_what_only_seems_to_be_a_hook_is_told(code: Code, entry: str, more: str, warnings: list[str]) -> None:
+    code.write("author_one", FUNCTION + textwrap.indent(f"\n{more}\n", "    "))
+    handler = load(entry, [], PLUGGY)
+    assert ask(handler) == 3
+    assert handler.warnings == warnings
+
+
+def test_hooks_of_a_module_that_is_a_plugin_too_are_called(code: Code) -> None:
+    code.write("author_one", FUNCTION + textwrap.indent("\n@nectar.hookimpl\ndef nectar_worker_started(): pass\n", "    "))
+    handler = load("author_one:answer", [("it", "author_one")], PLUGGY)
+    assert ask(handler) == 3
+    assert handler.warnings == []

@@ -23,7 +23,8 @@ def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, de
     :param questions: objects as in a ``.pending`` file, with ``comp_id``.
     :param deadline: seconds for each answer; None is each question's own.
     :returns: what happens, each with ``event``: ``loaded`` with ``warnings``, ``output`` with ``text``, and ``answered`` with
-        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None.
+        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None; at the end ``stopped badly`` where
+        ``nectar_worker_stopping`` raised an exception, which is in the output.
     :raises NectarError: it could not be loaded.
     """
     request = {"assignment": prepared.assignment.to_mapping(), "computations": list(questions), "deadline": deadline}
@@ -34,7 +35,7 @@ def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, de
             assert once.stdin is not None and once.stdout is not None
             once.stdin.write(encode(request))
             once.stdin.flush()
-            while left and (line := once.stdout.readline()):
+            while line := once.stdout.readline():
                 event = decode(line)
                 if event["event"] == "failed":
                     raise prepared.explain(starting.read_failure(event))

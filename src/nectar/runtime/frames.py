@@ -50,6 +50,8 @@ MAX_DETAIL = 50_000
 """Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
 CHANNEL_LOST = 111
 """The exit code of a worker whose channel is not there any more, or is something else by now."""
+FAREWELL_FAILED = 112
+"""The exit code of a worker whose handler raised an exception in ``nectar_worker_stopping``."""
 _LENGTHS = struct.Struct("!II")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import atexit
+import sys
 from typing import TYPE_CHECKING, Any
 
 from nectar.api.answers import as_integer
+from nectar.api.coroutines import Coroutines
 from nectar.api.decorator import is_handler
 from nectar.testing.sample import sample
 
@@ -14,20 +16,37 @@ if TYPE_CHECKING:
 
     from nectar.api.computation import Computation
 
+_coroutines = Coroutines()
+atexit.register(_coroutines.close)
+
 
 def ask(function: Callable[[Computation], Any], computation: Computation | None = None) -> int:
     """Ask a handler one question and return its answer.
 
-    :param function: a function with ``@handler`` on it, ``def`` or ``async def``.
+    :param function: a function with ``@handler`` on it, ``def`` or ``async def``. Of the latter all are run in one loop, as in a worker:
+        a client that is kept between questions stays usable. It may be asked in an async test, which waits for it.
     :param computation: the question; None is a plausible one.
     :raises TypeError: there is no ``@handler`` on it, or its answer is no integer: what nectar would refuse too. What the function
         itself raises passes through.
     """
     if not is_handler(function):
         raise TypeError(f"{getattr(function, '__qualname__', function)!s} has no @handler on it, so nectar would not ask it")
-    answer = function(sample() if computation is None else computation)
-    if inspect.iscoroutine(answer):
-        import asyncio
+    returned = function(sample() if computation is None else computation)
+    if not _in_a_loop():
+        return as_integer(_coroutines.finish(returned))
+    from concurrent.futures import ThreadPoolExecutor
 
-        answer = asyncio.run(answer)
-    return as_integer(answer)
+    with ThreadPoolExecutor(1) as thread:
+        return as_integer(thread.submit(_coroutines.finish, returned).result())
+
+
+def _in_a_loop() -> bool:
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

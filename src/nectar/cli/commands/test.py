@@ -57,6 +57,7 @@ def command(
     built = store.provide(home, order.source, report=output.talk)
     with drift.keep_in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
+        problem = None
         with closing(test.try_questions(prepared, [question], deadline=None)) as events:
             for event in events:
                 match event["event"]:
@@ -67,12 +68,15 @@ def command(
                     case "answered":
                         answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
                         problem = _problem(answer, event.get("traceback"), expect)
-                        show.answered(answer, problem)
-                        if problem is not None and as_json:
-                            return problem.exit_code
-                        if problem is not None:
-                            raise problem
-    return None
+                        show.answered(answer)
+                    case "stopped badly":
+                        problem = problem or NectarError(
+                            "The handler's nectar_worker_stopping failed.", hint="Its traceback is above."
+                        )
+    show.ended(problem)
+    if problem is not None and not as_json:
+        raise problem
+    return None if problem is None else problem.exit_code
 
 
 class _Lines:
@@ -93,13 +97,15 @@ class _Lines:
         self._output.data("📝 Creating mock computation..." if self._mock else "📝 Reading computation...")
         self._output.data("🔄 Executing handler...")
 
-    def answered(self, answer: ComputationResult, problem: NectarError | None) -> None:
+    def answered(self, answer: ComputationResult) -> None:
         if answer.value is None:
             return
         self._output.data(f"✅ Result: {answer.value}")
         self._output.data(f"⏱️  Execution time: {answer.execution_time or 0.0:.3f}s")
         for warning in _warnings(answer):
             self._output.warn(warning)
+
+    def ended(self, problem: NectarError | None) -> None:
         if problem is None:
             self._output.data("✅ Handler test passed!")
 
@@ -110,6 +116,7 @@ class _Silent:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._warnings: list[str] = []
+        self._fields: dict[str, Any] = {}
 
     def begin(self) -> None:
         pass
@@ -117,15 +124,17 @@ class _Silent:
     def loaded(self, warnings: list[str]) -> None:
         self._warnings = warnings
 
-    def answered(self, answer: ComputationResult, problem: NectarError | None) -> None:
-        fields: dict[str, Any] = {
+    def answered(self, answer: ComputationResult) -> None:
+        self._fields = {
             "comp_id": answer.comp_id,
             "status": answer.status,
             "result": None if answer.value is None else {"value": answer.value},
             "execution_time": answer.execution_time,
             "warnings": [*self._warnings, *_warnings(answer)],
-            "passed": problem is None,
         }
+
+    def ended(self, problem: NectarError | None) -> None:
+        fields = {**self._fields, "passed": problem is None}
         if problem is not None:
             fields["error"] = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
             if problem.detail is not None:

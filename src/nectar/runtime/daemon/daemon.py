@@ -210,6 +210,9 @@ class Daemon:
         else:
             self._early.extend(lines)
 
+    def stopped_badly(self) -> None:
+        self.warn("nectar_worker_stopping failed")
+
     def warn(self, text: str) -> None:
         if self._serving is not None:
             self._serving.warn(text)

@@ -9,6 +9,8 @@ One line of JSON comes on standard input: ``assignment``, ``computations`` (each
     with ``result`` (as in a ``.complete`` file) and ``traceback`` (the author's, or null), once for each computation in turn.
 ``output``
     with ``text``, a line that the handler's code printed.
+``stopped badly``
+    where ``nectar_worker_stopping`` raised an exception, which is in the output.
 ``failed``
     with ``kind``, ``message``, ``where``, ``hint`` and ``detail``; nothing comes after it.
 """
@@ -87,6 +89,9 @@ class Once:
 
     def warn(self, text: str) -> None:
         """Nothing: whoever tries a handler looks at its answers."""
+
+    def stopped_badly(self) -> None:
+        _tell("stopped badly")
 
     def _next(self) -> None:
         if not self._questions:

@@ -36,7 +36,7 @@ async def answer_all(worker: Worker, handler: Handler, slots: int) -> None:
     def answer(header: dict[str, Any], body: bytes) -> Coroutine[Any, Any, dict[str, Any]] | asyncio.Future[dict[str, Any]]:
         if handler.task is not None:
             return worker.answer_as_task(handler.task, header, body)
-        return loop.run_in_executor(threads, contextvars.copy_context().run, worker.answer, handler.compute, header, body)
+        return loop.run_in_executor(threads, contextvars.copy_context().run, worker.answer, handler.answer, header, body)
 
     def take() -> None:
         frames = worker.channel.take()

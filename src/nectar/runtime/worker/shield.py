@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_NOT_THE_AUTHORS = (os.path.dirname(os.path.dirname(os.path.dirname(__file__))), importlib.__file__, "<frozen importlib")
+_OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_PLUGGY = os.path.join(os.path.dirname(os.path.dirname(_OURS)), "deps", "")
+_NOT_THE_AUTHORS = (_OURS, _PLUGGY, importlib.__file__, "<frozen importlib")
 """How the names of files begin whose lines are no author's."""
 
 
@@ -86,7 +88,7 @@ class Channel:
 def complain(where: str, error: BaseException) -> None:
     """Print an exception that costs no answer, where that can be printed."""
     try:
-        sys.stderr.write(f"{where}: {describe(error)}\n")
+        sys.stderr.write(f"{where}: {describe(error)}\n{trace(error) or ''}")
     except BaseException:  # noqa: S110 - the code may have closed or replaced it
         pass
 

@@ -18,6 +18,7 @@ from nectar.api.answers import as_integer
 from nectar.api.computation import Computation
 from nectar.api.context import comp_id
 from nectar.errors import NectarError
+from nectar.runtime.frames import FAREWELL_FAILED
 from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
@@ -95,6 +96,7 @@ class Worker:
             handler.stopping()
         except BaseException as error:
             complain("nectar_worker_stopping", error)
+            return FAREWELL_FAILED
         return 0
 
     def _answer_one_by_one(self, handler: Handler) -> None:
@@ -102,14 +104,12 @@ class Worker:
             header, body = received
             if header["do"] == "stop":
                 break
-            self.send(self.answer(handler.compute, header, body))
+            self.send(self.answer(handler.answer, header, body))
 
     def _answer_several(self, handler: Handler, slots: int) -> None:
-        import asyncio
-
         from nectar.runtime.worker.several import answer_all
 
-        loop = handler.loop() if handler.loop is not None else asyncio.new_event_loop()
+        loop = handler.coroutines.loop()
         main = loop.create_task(answer_all(self, handler, slots))
         for _ in range(MAX_RAISED):
             try:

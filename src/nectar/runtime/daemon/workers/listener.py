@@ -25,3 +25,6 @@ class Listener(Protocol):
 
     def warn(self, text: str) -> None:
         """Something is not as it should be that costs nobody an answer: a sentence for the log."""
+
+    def stopped_badly(self) -> None:
+        """The handler raised an exception in ``nectar_worker_stopping``, and has printed it."""

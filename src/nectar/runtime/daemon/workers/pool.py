@@ -22,7 +22,7 @@ from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
 from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
-from nectar.runtime.frames import MAX_ERROR
+from nectar.runtime.frames import FAREWELL_FAILED, MAX_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -346,6 +346,8 @@ class Pool:
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
         runs = worker.runs.clear()
+        if worker.cause is Cause.DISMISSED and status == FAREWELL_FAILED:
+            self._listener.stopped_badly()
         if not worker.loaded:
             # One that cannot load beside another can perhaps when that has ended.
             if self._stopped is None and not worker.early:
