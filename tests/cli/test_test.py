@@ -54,6 +54,7 @@ def environments(world: World) -> set[str]:
     return {path.name for path in world.home.envs.glob("[!.]*")}
 
 
+@pytest.mark.once
 def test_every_field_of_the_mock_computation_is_there(world: World) -> None:
     world.file(
         "h.py",
@@ -70,6 +71,7 @@ def test_every_field_of_the_mock_computation_is_there(world: World) -> None:
     assert "✅ Result: 42\n" in world.run("test", "h.py").stdout
 
 
+@pytest.mark.once
 def test_a_question_of_ones_own(world: World) -> None:
     world.file("h.py")
     assert "✅ Result: 6\n" in world.run("test", "h.py", "--query", "abc").stdout
@@ -84,6 +86,7 @@ def test_a_question_of_ones_own(world: World) -> None:
     world.run("test", "h.py", "--computation", "-", "--query", "q", code=2)
 
 
+@pytest.mark.once
 def test_an_expectation(world: World) -> None:
     world.file("h.py")
     assert world.run("test", "h.py", "--expect", "84").stdout.endswith("✅ Handler test passed!\n")
@@ -94,6 +97,7 @@ def test_an_expectation(world: World) -> None:
     assert "85" in ended.stderr
 
 
+@pytest.mark.once
 def test_as_json(world: World) -> None:
     world.file("h.py")
     fields = world.json("test", "h.py")
@@ -149,6 +153,7 @@ def test_a_handler_that_ends_its_process_or_never_answers(world: World) -> None:
     world.run("test", "h.py", "--computation", "-", input=text, code=1)
 
 
+@pytest.mark.once
 def test_what_it_prints_is_shown_and_is_no_data(world: World) -> None:
     world.file("h.py", "from nectar import handler\n@handler\ndef h(comp):\n    print('something \\x1b[2J')\n    return 1\n")
     ended = world.run("test", "h.py")

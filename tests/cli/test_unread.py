@@ -99,21 +99,44 @@ def test_what_cannot_be_written_is_told_when_all_is_done(three: World, arguments
     assert "Exception ignored" not in errors
 
 
+FORKING = """
+import json, os, sys
+
+from nectar.cli import main
+
+codes = []
+for arguments in json.loads(sys.argv[1]):
+    if (command := os.fork()) == 0:
+        sys.argv[1:] = arguments
+        main()
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]))
+with open("codes", "w") as file:
+    json.dump(codes, file)
+"""
+
+
 @pytest.mark.once
-@pytest.mark.parametrize(
-    "arguments", [("view",), ("remove", "a", "b", "c"), ("stop", "nobody"), ("test", "nothing.py"), ("--help",)]
-)
 @pytest.mark.parametrize("closed", [each for count in (1, 2, 3) for each in itertools.combinations((0, 1, 2), count)], ids=str)
-def test_closed_descriptors_are_nothing_that_a_verb_sees(three: World, arguments: tuple[str, ...], closed: tuple[int, ...]) -> None:
-    """Nothing that it opens gets the number of one: what it prints would go into the registry."""
+def test_closed_descriptors_are_nothing_that_a_verb_sees(three: World, closed: tuple[int, ...]) -> None:
+    """Nothing that it opens gets the number of one: what it prints would go into the registry.
+
+    All verbs are forked from an interpreter that was started without them, and has imported nothing but where a command begins.
+    """
+    verbs = [("view",), ("stop", "nobody"), ("test", "nothing.py"), ("--help",), ("remove", "a", "b", "c")]
     shell = " ".join(("exec", '"$@"', *(f"{number}>&-" for number in closed)))
+    commands = json.dumps([three.command(*arguments)[3:] for arguments in verbs])
     ended = subprocess.run(
-        ["sh", "-c", shell, "sh", *three.command(*arguments)], cwd=three.directory, capture_output=True, text=True, check=False
+        ["sh", "-c", shell, "sh", sys.executable, "-c", FORKING, commands],
+        cwd=three.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert ended.returncode == CODES[arguments]
-    assert acted(three, arguments)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((three.directory / "codes").read_bytes()) == [CODES[arguments] for arguments in verbs]
+    assert acted(three, verbs[-1])
     assert "Error" not in ended.stderr
-    assert set(three.registry()) <= {*NAMES}
 
 
 def test_a_pipe_that_does_not_block_gets_all(three: World) -> None:
@@ -159,37 +182,38 @@ def test_names_that_no_encoding_has(three: World, encoding: str) -> None:
         three.run(*arguments, env={"PYTHONIOENCODING": encoding, "LC_ALL": "C"}, encoding=encoding)
 
 
-STUB = """
+MOMENTS = (6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 120)
+INTERRUPTED = """
 import os, signal, sys
-meet = {meet}
-def tell(event, _arguments, state=[0]):
-    state[0] += event == "import"
-    if state[0] == meet:
-        state[0] += 1
-        os.kill(os.getpid(), signal.{number})
-sys.addaudithook(tell)
-from nectar.cli import main
-main()
+
+number, moments, data_dir = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+for meet in map(int, moments.split()):
+    if (command := os.fork()) == 0:
+        def tell(event, _arguments, state=[0]):
+            state[0] += event == "import"
+            if state[0] == meet:
+                state[0] += 1
+                os.kill(os.getpid(), number)
+        os.dup2(os.open(f"said-{meet}", os.O_WRONLY | os.O_CREAT), 2)
+        sys.argv[1:] = ["--data-dir", data_dir, "view"]
+        sys.addaudithook(tell)
+        from nectar.cli import main
+        main()
+    print(meet, os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]), flush=True)
 """
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_an_interrupt_in_the_first_moments_says_nothing(three: World, number: signal.Signals) -> None:
-    """At each so many of its imports in turn, once the interpreter has begun with the command's own module."""
-    said = {}
-    for meet in (6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 120):
-        stub = three.file("stub.py", STUB.format(meet=meet, number=number.name))
-        ended = subprocess.run(
-            [sys.executable, str(stub), "--data-dir", str(three.home.data_dir), "view"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        said[meet] = (ended.returncode, ended.stderr)
-    codes = (128 + number, -number)
-    assert {meet: what for meet, what in said.items() if what[0] not in codes or what[1]} == {}
+    """At each so many of its imports in turn, in a command that is forked from an interpreter which has imported nothing of it."""
+    given = [str(int(number)), " ".join(map(str, MOMENTS)), str(three.home.data_dir)]
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *given], cwd=three.directory, capture_output=True, text=True, check=True, timeout=60
+    )
+    codes = dict(line.split() for line in ended.stdout.splitlines())
+    said = {meet: (int(codes[str(meet)]), (three.directory / f"said-{meet}").read_text()) for meet in MOMENTS}
+    assert {meet: what for meet, what in said.items() if what[0] not in (128 + number, -number) or what[1]} == {}
 
 
 @pytest.mark.once

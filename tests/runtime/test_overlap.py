@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.compiled import Compiled
     from tests.runtime.conftest import Running
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:

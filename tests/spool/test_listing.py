@@ -26,6 +26,7 @@ def descriptor(directory: Path) -> Iterator[int]:
     os.close(opened)
 
 
+@pytest.mark.once
 def test_a_listing_goes_through_a_large_directory_in_portions(directory: Path, descriptor: int) -> None:
     for number in range(MANY):
         (directory / f"foreign{number}").touch()
@@ -34,6 +35,7 @@ def test_a_listing_goes_through_a_large_directory_in_portions(directory: Path, d
     assert [*whole(questions(descriptor, 10, lambda _: False)).questions] == ["a1"]
 
 
+@pytest.mark.once
 def test_listings_of_one_directory_do_not_disturb_each_other(directory: Path, descriptor: int) -> None:
     for number in range(MANY):
         (directory / f"q{number}.pending").touch()
@@ -70,6 +72,7 @@ def test_an_answer_that_nobody_reads_goes_and_others_stay(directory: Path, descr
     assert sorted(path.name for path in directory.iterdir()) == ["b.complete", "c.complete"]
 
 
+@pytest.mark.once
 def test_old_answers_are_removed_in_portions(directory: Path, descriptor: int) -> None:
     for number in range(MANY):
         answer = ComputationResult(comp_id=f"a{number}", status="success", value=1, claim="0" * 16 if number % 2 else None)
