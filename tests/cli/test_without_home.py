@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 import shutil
 import subprocess
 import sys
@@ -28,11 +28,31 @@ def _stranger() -> None:
         pytest.skip("nobody can be somebody else here")
 
 
+IN_TURN = """
+import importlib, json, os, sys
+
+from nectar import cli
+from nectar.cli import app
+
+common, *commands = json.loads(sys.argv[1])
+for module in ("boundary", *(f"commands.{verb}" for verb, *_ in commands if verb in app.VERBS)):
+    importlib.import_module(f"nectar.cli.{module}")
+for command in commands:
+    if (child := os.fork()) == 0:
+        sys.argv[1:] = [*common, *command]
+        cli.main()
+    if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        sys.exit(code)
+"""
+
+
 def said(world: World, wrap: list[str], *commands: list[str], code: int = 0, data_dir: bool = True) -> str:
-    """What commands say, one after the other: one namespace for all of them, as a container is one."""
-    begun = world.command() if data_dir else [sys.executable, "-m", "nectar.cli"]
-    script = "\n".join(["set -e", *(shlex.join([*begun, *command]) for command in commands)])
-    whole = [*STRANGER, *wrap, f"PATH={pythons.path_with_few()}", "sh", "-c", script]
+    """What commands say, one after the other: one namespace for all of them, as a container is one, and one interpreter that has
+    imported them there.
+    """
+    common = world.command()[3:] if data_dir else []
+    program = [sys.executable, "-c", IN_TURN, json.dumps([common, *commands])]
+    whole = [*STRANGER, *wrap, f"PATH={pythons.path_with_few()}", *program]
     ended = subprocess.run(whole, cwd=world.directory, capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
