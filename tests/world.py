@@ -202,14 +202,17 @@ def forks() -> Forks:
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
-    """Wait for a condition.
+    """Wait for a condition: what costs much to look at is looked at less often.
 
     :param what: what is awaited, for the message.
     """
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
+    end = begun + seconds
     while not condition():
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
-        time.sleep(0.02)
+        looked = time.monotonic()
+        assert looked < end, f"{what}: not within {seconds:g} s"
+        time.sleep(min(0.2, max(0.02, 9 * (looked - begun))))
+        begun = time.monotonic()
 
 
 def processes(directory: Path, *, older: Collection[str] = ()) -> dict[int, str]:

@@ -43,9 +43,9 @@ def update(home, prefix, count):
             with registry.change(home) as records:
                 records[f"{prefix}-{number}"] = registry.Record(handler="x" * 200)
         except OSError as error:
-            print("no", number, error.strerror, flush=True)
+            print(f"no {number} {error.strerror}", flush=True)
         else:
-            print("done", number, flush=True)
+            print(f"done {number}", flush=True)  # whole, whenever it is killed
 
 # None is waited for before the end of all, so that the PID of each stays its own.
 orders = socket.socket(fileno=int(sys.argv[1]))
