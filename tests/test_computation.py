@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -209,3 +210,30 @@ def test_the_five_fields_of_an_answer_stand_first() -> None:
 def test_what_is_no_answer_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidQuestionError):
         ComputationResult.from_json(json.dumps(fields).encode())
+
+
+def test_what_is_private_does_not_show() -> None:
+    question = Computation(comp_id="a1", query="secret", metadata={"key": "hidden"}, proposer="alice", deadline=5)
+    for shown in (repr(question), str(question), f"{question}"):
+        assert shown == (
+            "Computation(comp_id='a1', query=…, proposer='alice', aggregators=[], targets=[], deadline=5, timestamp=0.0, metadata=…, "
+            "response_schema='integer')"
+        )
+
+
+def test_a_question_can_be_a_key() -> None:
+    asked = []
+
+    @functools.lru_cache
+    def answer(comp: Computation) -> int:
+        asked.append(comp)
+        return len(comp.query)
+
+    one, same = (Computation(comp_id="a1", query="abc", targets=["bob"]) for _ in range(2))
+    assert (
+        answer(one),
+        answer(same),
+        answer(dataclasses.replace(one, query="abcd")),
+        answer(dataclasses.replace(one, targets=[])),
+    ) == (3, 3, 4, 3)
+    assert len(asked) == 3

@@ -48,7 +48,8 @@ def _make(cls: Any) -> Any:
     made |= {name: _Asked(cls, name, library) for name in asked}
     made["__match_args__"] = ()
     for name, value in made.items():
-        setattr(cls, name, value)
+        if name not in vars(cls) or name not in ("__repr__", "__hash__"):  # which a class may have of its own
+            setattr(cls, name, value)
     return cls
 
 

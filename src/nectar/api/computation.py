@@ -36,6 +36,9 @@ class InvalidQuestionError(ValueError):
 class Computation:
     """One question, as a node asks it.
 
+    It cannot be changed, and can be the key of a dictionary or of :func:`functools.lru_cache`. Its lists and its ``metadata`` are lists and
+    a dictionary: whoever changes one changes that of this run, and of no other. Its ``repr`` does not show what is private.
+
     :ivar comp_id: its id, from the name of the file.
     :ivar query: the question itself. Private.
     :ivar proposer: alias of the node that asked.
@@ -44,7 +47,7 @@ class Computation:
     :ivar deadline: seconds that the node waits, from when it wrote the question.
     :ivar timestamp: Unix seconds by the proposer's clock, which may be hours off; where the node gave none, the time at which the
         file was written.
-    :ivar metadata: free.
+    :ivar metadata: free. Private.
     :ivar response_schema: ``"integer"``, the only one today.
     """
 
@@ -57,6 +60,14 @@ class Computation:
     timestamp: float = 0.0
     metadata: dict[str, Any] = field(default_factory=dict)
     response_schema: str = "integer"
+
+    def __repr__(self) -> str:
+        shown = {name: repr(value) for name, value in vars(self).items()} | {"query": "…", "metadata": "…"}
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
+    def __hash__(self) -> int:
+        # Of what differs from one to another and can be hashed: lists cannot.
+        return hash((self.comp_id, self.query))
 
     @classmethod
     def from_json(cls, raw: bytes, *, comp_id: str, timestamp: float = 0.0) -> Computation:
