@@ -71,7 +71,7 @@ def test_a_sample_with_other_fields() -> None:
 
 def test_a_field_that_there_is_not() -> None:
     with pytest.raises(TypeError, match="querry"):
-        computation(querry="abc")
+        computation(querry="abc")  # type: ignore[call-arg]
 
 
 @handler

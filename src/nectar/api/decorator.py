@@ -6,10 +6,13 @@ from types import FunctionType, MethodType
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeGuard, TypeVar
+    from collections.abc import Awaitable, Callable
+    from typing import Any, SupportsIndex, TypeGuard, TypeVar, overload
 
-    _Function = TypeVar("_Function", bound="Callable[..., Any]")
+    from nectar.api.computation import Computation
+
+    _Answers = Callable[[Computation], SupportsIndex | Awaitable[SupportsIndex]]
+    _Function = TypeVar("_Function", bound=_Answers)
 
 MARK = "__nectar_handler__"
 
@@ -17,8 +20,19 @@ MARK = "__nectar_handler__"
 _VARARGS, _YIELDS, _COROUTINE = 0x04, 0x20 | 0x200, 0x80
 
 
-def handler(function: _Function) -> _Function:
-    """Mark a function as the one that answers computations.
+_NOTHING: Any = object()
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def handler(function: _Function) -> _Function: ...
+    @overload
+    def handler() -> Callable[[_Function], _Function]: ...
+
+
+def handler(function: _Function = _NOTHING) -> _Function | Callable[[_Function], _Function]:
+    """Mark a function as the one that answers computations, with ``@handler`` or ``@handler()`` above it.
 
     The function is returned as it is: it stays a plain function, which can be called and tested as one. Nothing is registered.
 
@@ -26,6 +40,8 @@ def handler(function: _Function) -> _Function:
         :class:`nectar.Computation`, and returns an ``int`` or anything with ``__index__``.
     :raises TypeError: it is no function, or cannot be called with one positional argument.
     """
+    if function is _NOTHING:
+        return handler
     if not _takes_one(function):
         _check(function)
     setattr(function, MARK, True)
@@ -78,7 +94,7 @@ def _check(function: Any) -> None:
     import inspect
 
     if not inspect.isroutine(function):
-        raise TypeError(f"@handler goes on a function, without parentheses; it was given {type(function).__name__}")
+        raise TypeError(f"@handler goes on a function; it was given {type(function).__name__}")
     name = getattr(function, "__qualname__", repr(function))
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"@handler: {name} yields; a handler returns one integer")

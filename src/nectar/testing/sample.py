@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from nectar.api.computation import Computation
@@ -12,21 +11,31 @@ QUERY = "What is the answer to life and everything?"
 """42 characters, so that a handler which returns twice the length answers 84."""
 
 
-def sample(query: str | None = None, **fields: Any) -> Computation:
-    """Make a plausible question.
+def sample(
+    query: str | None = None,
+    *,
+    comp_id: str = "5eed1e55",
+    proposer: str = "alice",
+    aggregators: list[str] | None = None,
+    targets: list[str] | None = None,
+    deadline: float = 30,
+    timestamp: float | None = None,
+    metadata: dict[str, Any] | None = None,
+    response_schema: str = "integer",
+) -> Computation:
+    """Make a plausible question, of which any field of :class:`~nectar.Computation` may be given.
 
-    :param query: the question; None is :data:`QUERY`.
-    :param fields: any other field of :class:`~nectar.Computation`, instead of the plausible one.
-    :raises TypeError: there is no such field.
+    :param query: None is :data:`QUERY`.
+    :param timestamp: None is now.
     """
-    question = Computation(
-        comp_id="5eed1e55",
+    return Computation(
+        comp_id=comp_id,
         query=QUERY if query is None else query,
-        proposer="alice",
-        aggregators=["carol", "dave"],
-        targets=["alice", "bob", "erin"],
-        deadline=30,
-        timestamp=time.time(),
-        metadata={},
+        proposer=proposer,
+        aggregators=["carol", "dave"] if aggregators is None else aggregators,
+        targets=["alice", "bob", "erin"] if targets is None else targets,
+        deadline=deadline,
+        timestamp=time.time() if timestamp is None else timestamp,
+        metadata={} if metadata is None else metadata,
+        response_schema=response_schema,
     )
-    return replace(question, **fields)
