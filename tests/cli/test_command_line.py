@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def test_version(world: World) -> None:
     assert world.run("--version").stdout == f"nectar {__version__}\n"
+    ended = subprocess.run([sys.executable, "-m", "nectar", "--version"], check=True, capture_output=True, text=True)
+    assert ended.stdout == f"nectar {__version__}\n"
 
 
 def test_version_imports_no_verb_and_no_package_of_a_build(world: World) -> None:

@@ -52,6 +52,8 @@ def test_another_name_than_the_directorys(world: World) -> None:
         ["1st"],
         ["nectar"],
         ["json"],
+        ["test"],
+        ["pytest"],
         ["class"],
         ["ünï"],
         ["x", "--name", "../evil"],

@@ -24,6 +24,8 @@ DISTRIBUTION = "my-handler"
 MODULE = "my_handler"
 """The template's own names."""
 
+_TAKEN = (NECTAR, "test", "tests", "conftest", "pytest", "pluggy")
+"""Modules beside Python's own that another of the name would hide from the handler, or from its tests."""
 _LEFT_OUT = ("__pycache__", ".venv", ".pytest_cache", ".nox", "uv.lock", "*.pyc", "*.egg-info")
 
 _SCRIPT = '''\
@@ -121,8 +123,8 @@ def _names(text: str) -> tuple[str, str]:
         raise UsageError(
             f"No package can be named {text!r}.", hint="A name has letters, digits, - and _, and begins with a letter: --name NAME."
         )
-    if keyword.iskeyword(module) or module == NECTAR or module in sys.stdlib_module_names:
-        raise UsageError(f"{module!r} is taken by Python or nectar.", hint="Give another with --name NAME.")
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names or module in _TAKEN:
+        raise UsageError(f"{module!r} is taken by Python, pytest or nectar.", hint="Give another with --name NAME.")
     return distribution, module
 
 

@@ -1,0 +1,5 @@
+"""``python -m nectar``: the same as ``nectar``."""
+
+from nectar.cli import main
+
+main()
