@@ -65,6 +65,13 @@ def test_what_comes_before_it_does_not_matter(begin: str, ends: str, tmp_path: P
         ("# /// script\n# dependencies = 'a'\n# ///\n", "not a list", None),
         ("# /// script\n# dependencies = [['a']]\n# ///\n", "not a list", None),
         ("# /// script\n# requires-python = 3.12\n# ///\n", "not a string", None),
+        ('x\n#/// script\n# dependencies = ["a"]\n# ///\n', "looks like the first", 2),
+        ("# /// Script\n# a = 1\n# ///\n", "looks like the first", 1),
+        ("# /// scirpt\n# a = 1\n# ///\n", "looks like the first", 1),
+        ("# /// pyproject\n# [run]\n# ///\n", "looks like the first", 1),
+        ("#/// script\n#dependencies = []\n#///\n", "looks like the first", 1),
+        ("# /// script\n# dependencys = []\n# ///\n", "`dependencys` in the inline metadata is read by nobody", None),
+        ("# /// script\n# requires_python = '3'\n# ///\n", "`requires_python` in the inline metadata", None),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -73,6 +80,22 @@ def test_errors_name_the_line_of_the_file(text: str, said: str, line: int | None
     with pytest.raises(EnvironmentFailedError, match=said) as caught:
         inline_metadata.read(file)
     assert caught.value.where == (f"{file}, line {line}" if line else str(file))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# /// other\n# a = 1\n# ///\n",
+        "# script\n",
+        "# // script\n",
+        "x = 1  # /// script\n",
+        "# /// script\n# future = 1\n# ///\n",
+        "# /// script\n# a = 1\n# ///\n\n#/// script\n",
+    ],
+)
+def test_what_is_somebody_elses_is_none_of_ours(text: str, tmp_path: Path) -> None:
+    said = inline_metadata.read(write(tmp_path, text))
+    assert (said.dependencies, said.requires_python) == ([], None)
 
 
 @pytest.mark.parametrize(

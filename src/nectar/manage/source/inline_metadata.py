@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from nectar.manage.source.pyproject import read_settings
 from nectar.settings import Settings
 
 _OPENING = r"# /// ([a-zA-Z0-9-]+)[ \t]*"
+_NEARLY_OPENING = r"\s*#+\s*///\s*([a-zA-Z0-9_-]+)\s*"
+_FIELDS = ("dependencies", "requires-python", "tool")
 _CLOSING = r"# ///[ \t]*"
 _POSITION = r"line (\d+), column (\d+)"
 
@@ -70,8 +72,33 @@ def read(file: Path) -> Metadata:
                 where=f"{file}, line {opened}",
                 hint="Every line of it begins with `# `, and the last one is `# ///`.",
             )
+        _refuse_misspelt(file, lines)
         return Metadata(file)
     return Metadata(file, _table(file, found[0]))
+
+
+def _refuse_misspelt(file: Path, lines: list[str]) -> None:
+    """Nothing else would say that dependencies were never read.
+
+    :raises EnvironmentFailedError: a line all but opens a block.
+    """
+    for number, line in enumerate(lines, 1):
+        found = re.fullmatch(_NEARLY_OPENING, line)
+        if found and (
+            found[1] == "pyproject" or _nearest(found[1].lower(), ["script"])
+        ):  # as a draft of the specification called it
+            raise EnvironmentFailedError(
+                f"This line looks like the first of the file's inline metadata, and is not: {line.strip()}",
+                where=f"{file}, line {number}",
+                hint="Write it as `# /// script`.",
+            )
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    import difflib  # only where something is wrong
+
+    found = difflib.get_close_matches(name, names, 1, 0.8)
+    return found[0] if found else None
 
 
 class Block(NamedTuple):
@@ -115,6 +142,11 @@ def _table(file: Path, block: Block) -> dict[str, Any]:
         said = re.sub(_POSITION, lambda found: f"line {int(found[1]) + block.line}, column {int(found[2]) + len('# ')}", str(error))
         said = said.replace("end of document", f"its end, line {block.line + len(block.content) + 1}")
         raise EnvironmentFailedError(f"The file's inline metadata cannot be parsed: {said}.", where=str(file)) from None
+    for name in table.keys() - {*_FIELDS}:
+        if near := _nearest(name.lower().replace("_", "-"), _FIELDS):
+            raise EnvironmentFailedError(
+                f"`{name}` in the inline metadata is read by nobody.", where=str(file), hint=f"Did you mean `{near}`?"
+            )
     dependencies = table.get("dependencies", [])
     if not isinstance(dependencies, list) or len(list_of_text(dependencies)) != len(dependencies):
         raise EnvironmentFailedError("`dependencies` in the inline metadata is not a list of strings.", where=str(file))
