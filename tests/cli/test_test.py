@@ -208,3 +208,41 @@ def test_a_single_file_with_processes_of_its_own(world: World) -> None:
     file = world.file("pooled.py", POOLED)
     for way in ("fork", "spawn", "forkserver"):
         world.run("test", file, "--query", way, "--expect", "50")
+
+
+def test_variables_and_a_python_as_launch_has_them(world: World) -> None:
+    file = world.file(
+        "reads.py", "import os\nfrom nectar import handler\n@handler\ndef reads(comp): return int(os.environ[comp.query])\n"
+    )
+    variables = world.file("variables", "A=1\nB=2\n")
+    given = ["--env-file", str(variables), "--env", "B=3"]
+    assert [
+        world.run("test", file, *given, "--query", name, "--json").stdout.count(f'"value": {value}')
+        for name, value in (("A", 1), ("B", 3))
+    ] == [1, 1]
+    assert "--env takes K=V" in world.run("test", file, "--env", "B", code=2).stderr
+    world.run("test", file, *given, "--query", "A", "--python", "2.7", code=5)
+
+
+def test_asked_again_and_again_it_says_how_long_it_took_and_one_that_is_wrong_is_told(world: World) -> None:
+    text = """
+        import time
+        from nectar import handler
+
+        asked = []
+
+        @handler
+        def counts(comp):
+            asked.append(1)
+            time.sleep(0.02)
+            return len(asked)
+    """
+    file = world.file("counts.py", text)
+    lines = world.run("test", file, "--repeat", "3").stdout.splitlines()
+    assert "✅ Result: 1" in lines
+    assert re.fullmatch(r"⏱️  3 times: 0\.02\d to 0\.\d+s, median 0\.\d+s", lines[-2])
+    assert lines[-1] == "✅ Handler test passed!"
+    told = json.loads(world.run("test", file, "--repeat", "3", "--json", "--expect", "1", code=1).stdout)
+    assert (told["result"], told["passed"], told["times"]["count"]) == ({"value": 1}, False, 3)
+    assert 0.02 <= told["times"]["least"] <= told["times"]["median"] <= told["times"]["most"]
+    assert told["error"]["message"] == "The answer is 2, and 1 was expected."

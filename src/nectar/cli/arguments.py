@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from nectar.cli.session import Session
     from nectar.home import Home
+    from nectar.manage.daemon.given import Given
     from nectar.manage.handlers.registry import Record
 
 
@@ -42,6 +44,26 @@ build_env_option = click.option(
     metavar="NAME",
     help="A variable of this shell that builds get, besides what all get; may be repeated.",
 )
+python_option = click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
+env_option = click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
+env_file_option = click.option(
+    "--env-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="A file of such, read at each start.",
+)
+
+
+def read_given(pairs: tuple[str, ...], files: tuple[Path, ...]) -> Given:
+    """What ``--env`` and ``--env-file`` give.
+
+    :raises UsageError: a pair is none.
+    """
+    from nectar.manage.daemon.given import Given, parse
+
+    return Given(env=dict(map(parse, pairs)), files=tuple(str(file.absolute()) for file in files))
 
 
 def choose_names(

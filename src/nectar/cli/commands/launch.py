@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from nectar.cli.arguments import build_env_option, entry_option, extra_option
+from nectar.cli.arguments import (
+    build_env_option,
+    entry_option,
+    env_file_option,
+    env_option,
+    extra_option,
+    python_option,
+    read_given,
+)
 from nectar.cli.render import show_launched
 from nectar.cli.session import Session
 from nectar.home import check_alias, check_name
 from nectar.manage import launch
 from nectar.manage.daemon.assignment import Order
-from nectar.manage.daemon.given import Given, parse
 from nectar.manage.source.source import open_source
 
 
@@ -28,16 +34,9 @@ from nectar.manage.source.source import open_source
 @extra_option
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
 @click.option("--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Computations at the same time in each of them.")
-@click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
-@click.option(
-    "--env-file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="F",
-    help="A file of such; read again at each start.",
-)
-@click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
+@env_option
+@env_file_option
+@python_option
 @click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
 @build_env_option
 @click.option("--offline", is_flag=True, help="Do without a network.")
@@ -66,7 +65,7 @@ def command(session: Session, /, **options: Any) -> None:
         source=source,
         entry=options["entry"],
         settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
-        given=Given(env=dict(map(parse, options["pairs"])), files=tuple(str(file.absolute()) for file in options["files"])),
+        given=read_given(options["pairs"], options["files"]),
         aliases=options["aliases"],
     )
     started = launch.launch(home, name or source.name, order, report=session.output.talk)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nectar.api.computation import SHARE_MODULUS, Computation, ComputationResult, InvalidQuestionError, NotWholeError
-from nectar.cli.arguments import build_env_option, entry_option, extra_option, json_option
+from nectar.cli.arguments import (
+    build_env_option,
+    entry_option,
+    env_file_option,
+    env_option,
+    extra_option,
+    json_option,
+    python_option,
+    read_given,
+)
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
@@ -30,35 +39,32 @@ if TYPE_CHECKING:
 @click.option("--query", metavar="TEXT", help="The question of the mock computation.")
 @click.option("--computation", "file", metavar="FILE", help="A computation as a node writes it; - is standard input.")
 @click.option("--expect", type=int, metavar="N", help="Fail unless this is the answer.")
+@click.option(
+    "--repeat", type=click.IntRange(1, 100_000), default=1, metavar="N", help="Ask it so often, and say how long it took."
+)
 @entry_option
 @extra_option
+@env_option
+@env_file_option
+@python_option
 @build_env_option
 @json_option
 @click.pass_obj
-def command(
-    session: Session,
-    *,
-    handler: str,
-    query: str | None,
-    file: str | None,
-    expect: int | None,
-    entry: str | None,
-    extras: tuple[str, ...],
-    build_env: tuple[str, ...],
-    as_json: bool,
-) -> int | None:
+def command(session: Session, /, *, handler: str, as_json: bool, **options: Any) -> int | None:
     """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
     home, output = session.home_to_make, session.output
-    question = _question(query, file)
-    show = _Silent(output) if as_json else _Lines(output, handler, mock=file is None)
+    question = _question(options["query"], options["file"])
+    show = _Silent(output) if as_json else _Lines(output, handler, mock=options["file"] is None)
     show.begin()
-    order = Order(source=open_source(handler, chosen=extras, build_env=build_env), entry=entry)
+    source = open_source(handler, chosen=options["extras"], python=options["python"], build_env=options["build_env"])
+    order = Order(source=source, entry=options["entry"], given=read_given(options["pairs"], options["files"]))
     home.create()
     built = store.provide(home, order.source, report=output.talk)
     with drift.keep_in_use(home, built.key):
         prepared = prepare(home, order.source.name, order, built)
         problem = None
-        with closing(test.try_questions(prepared, [question], deadline=None)) as events:
+        answers: list[ComputationResult] = []
+        with closing(test.try_questions(prepared, [question] * options["repeat"], deadline=None)) as events:
             for event in events:
                 match event["event"]:
                     case "loaded":
@@ -67,13 +73,15 @@ def command(
                         output.talk(str(event["text"]), style=None)
                     case "answered":
                         answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
-                        problem = _problem(answer, event.get("traceback"), expect)
-                        show.answered(answer)
+                        problem = problem or _problem(answer, event.get("traceback"), options["expect"])
+                        if not answers:
+                            show.answered(answer)
+                        answers.append(answer)
                     case "stopped badly":
                         problem = problem or NectarError(
                             "The handler's nectar_worker_stopping failed.", hint="Its traceback is above."
                         )
-    show.ended(problem)
+    show.ended(problem, [answer.execution_time or 0.0 for answer in answers])
     if problem is not None and not as_json:
         raise problem
     return None if problem is None else problem.exit_code
@@ -105,7 +113,10 @@ class _Lines:
         for warning in _warnings(answer):
             self._output.warn(warning)
 
-    def ended(self, problem: NectarError | None) -> None:
+    def ended(self, problem: NectarError | None, seconds: list[float]) -> None:
+        if len(seconds) > 1:
+            least, median, most = _spread(seconds)
+            self._output.data(f"⏱️  {len(seconds)} times: {least:.3f} to {most:.3f}s, median {median:.3f}s")
         if problem is None:
             self._output.data("✅ Handler test passed!")
 
@@ -133,13 +144,20 @@ class _Silent:
             "warnings": [*self._warnings, *_warnings(answer)],
         }
 
-    def ended(self, problem: NectarError | None) -> None:
+    def ended(self, problem: NectarError | None, seconds: list[float]) -> None:
         fields = {**self._fields, "passed": problem is None}
+        if len(seconds) > 1:
+            fields["times"] = dict(zip(("least", "median", "most"), _spread(seconds), strict=True), count=len(seconds))
         if problem is not None:
             fields["error"] = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
             if problem.detail is not None:
                 fields["error"]["detail"] = problem.detail
         self._output.json(fields)
+
+
+def _spread(seconds: list[float]) -> tuple[float, float, float]:
+    ordered = sorted(seconds)
+    return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
 
 def _question(query: str | None, file: str | None) -> dict[str, Any]:
