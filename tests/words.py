@@ -56,14 +56,17 @@ class Said:
     """A command that has been begun: it is forked, because how it is started is not what is tried here.
 
     :ivar returncode: None until it is known to have ended.
+    :ivar printed: what it had said on standard output by then.
     """
 
     def __init__(self, world: World, *arguments: str) -> None:
         self.returncode: int | None = None
-        reading, writing = os.pipe()
-        self._command = world.fork(*arguments, stderr=writing)
-        os.close(writing)
-        self._errors = os.fdopen(reading, encoding="utf-8")
+        self.printed = ""
+        (output, stdout), (errors, stderr) = os.pipe(), os.pipe()
+        self._command = world.fork(*arguments, stdout=stdout, stderr=stderr)
+        os.close(stdout)
+        os.close(stderr)
+        self._output, self._errors = (os.fdopen(reading, encoding="utf-8") for reading in (output, errors))
         self._answer = ""
 
     @property
@@ -74,8 +77,8 @@ class Said:
         """:raises TimeoutError: it has not ended by then."""
         if self.returncode is None:
             self.returncode = self._command.wait(seconds)
-            with self._errors as errors:
-                self._answer = errors.read()
+            with self._output as output, self._errors as errors:
+                self.printed, self._answer = output.read(), errors.read()
         return self.returncode
 
     def answer(self) -> str:

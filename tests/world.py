@@ -23,7 +23,7 @@ from nectar.testing.sample import sample
 from tests.forked import Forked, Forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 PATIENCE = 60.0
 """Seconds after which a condition that has not come true never will; the machine may be busy."""
@@ -143,14 +143,17 @@ class World:
             if self._shared is not None and path.is_dir():
                 path.rename(self._shared / path.name)
 
-    def fork(self, *arguments: str | Path, **streams: int) -> Forked:
+    def fork(self, *arguments: str | Path, env: Mapping[str, str] | None = None, **streams: int) -> Forked:
         """Fork ``nectar`` and return at once.
 
+        :param env: added to the environment.
         :param streams: the descriptors that are its ``stdout`` and ``stderr``; nothing is read or written where none is named.
         """
         with open(os.devnull, "r+b") as nothing:
             descriptors = [nothing.fileno(), *(streams.get(name, nothing.fileno()) for name in ("stdout", "stderr"))]
-            return forks().start(self.command(*arguments)[3:], dict(os.environ), os.fspath(self.directory), descriptors)
+            return forks().start(
+                self.command(*arguments)[3:], {**os.environ, **(env or {})}, os.fspath(self.directory), descriptors
+            )
 
     def _end_daemons(self) -> bool:
         """Have all daemons end, which takes a tenth of what a command takes.

@@ -217,7 +217,7 @@ def _broken(world: World) -> str:
 def _on_terminal(world: World, *options: str, env: dict[str, str] | None = None) -> str:
     """What an error looks like on a terminal."""
     outer, inner = pty.openpty()
-    process = world.begin(*options, "stop", "nobody", stderr=inner, env={"TERM": "xterm", **(env or {})})
+    process = world.fork(*options, "stop", "nobody", stderr=inner, env={"TERM": "xterm", **(env or {})})
     os.close(inner)
     process.wait(60)
     shown = os.read(outer, 65536).decode()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.words import Said
 from tests.world import PATIENCE, until
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from tests.world import World
@@ -99,14 +99,14 @@ def test_a_node_that_is_not_there(world: World) -> None:
 
 def test_an_answer_that_cannot_be_read(world: World) -> None:
     world.node()
-    process = world.begin("submit", "alice", "q")
+    process = Said(world, "submit", "alice", "q")
     until(lambda: list(world.node().glob("*.pending")), "the question is there")
     (pending,) = world.node().glob("*.pending")
     aside = pending.with_suffix(".aside")
     aside.write_text("no json")
     aside.rename(pending.with_suffix(".complete"))
     assert process.wait(60) == 1
-    assert "cannot be read" in process.communicate()[1]
+    assert "cannot be read" in process.answer()
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
@@ -154,8 +154,8 @@ def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) ->
     node = world.node()
     (node / ".nectar").mkdir(mode=0o700)
 
-    def in_the_way(deadline: int) -> tuple[subprocess.Popen[str], Path]:
-        process = world.begin("submit", "alice", "q", "--deadline", str(deadline))
+    def in_the_way(deadline: int) -> tuple[Said, Path]:
+        process = Said(world, "submit", "alice", "q", "--deadline", str(deadline))
         until(lambda: list(node.glob("*.pending")), "the question is there")
         (pending,) = node.glob("*.pending")
         pending.unlink()
@@ -165,7 +165,7 @@ def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) ->
 
     process, complete = in_the_way(2)
     assert process.wait(PATIENCE) == 6
-    assert reason in process.communicate()[1]
+    assert reason in process.answer()
     if kind == "a directory":
         complete.rmdir()
     process, complete = in_the_way(600)
@@ -175,7 +175,7 @@ def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) ->
     aside.write_bytes(ANSWER.replace(b"ID", complete.stem.encode()))
     aside.rename(complete)
     assert process.wait(PATIENCE) == 0
-    assert process.communicate()[0] == "666\n"
+    assert process.printed == "666\n"
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,12 @@ def test_what_has_the_name_of_the_answer_and_is_none(world: World, kind: str) ->
 )
 def test_an_answer_without_measure(world: World, content: bytes, reason: str) -> None:
     node = world.node()
-    process = world.begin("submit", "alice", "q")
+    process = Said(world, "submit", "alice", "q")
     until(lambda: list(node.glob("*.pending")), "the question is there")
     (pending,) = node.glob("*.pending")
     (node / "aside").write_bytes(content)
     (node / "aside").rename(pending.with_suffix(".complete"))
     assert process.wait(PATIENCE) == 1
-    said = process.communicate()[1]
+    said = process.answer()
     assert "The answer cannot be read" in said
     assert reason in said
