@@ -16,10 +16,11 @@ from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source.pyproject import read_settings
 from nectar.settings import Settings
 
-_OPENING = r"# /// ([a-zA-Z0-9-]+)[ \t]*"
-_NEARLY_OPENING = r"\s*#+\s*///\s*([a-zA-Z0-9_-]+)\s*"
+_MARK = "# ///"
+_OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
+_NEARLY_OPENING = re.compile(r"\s*#+\s*///\s*([a-zA-Z0-9_-]+)\s*")
 _FIELDS = ("dependencies", "requires-python", "tool")
-_CLOSING = r"# ///[ \t]*"
+_CLOSING = re.compile(r"# ///[ \t]*")
 _POSITION = r"line (\d+), column (\d+)"
 
 
@@ -83,7 +84,7 @@ def _refuse_misspelt(file: Path, lines: list[str]) -> None:
     :raises EnvironmentFailedError: a line all but opens a block.
     """
     for number, line in enumerate(lines, 1):
-        found = re.fullmatch(_NEARLY_OPENING, line)
+        found = _NEARLY_OPENING.fullmatch(line) if "///" in line else None
         if found and (
             found[1] == "pyproject" or _nearest(found[1].lower(), ["script"])
         ):  # as a draft of the specification called it
@@ -116,7 +117,7 @@ def find_blocks(lines: list[str]) -> Iterator[Block]:
         if line == "#" or line.startswith("# "):
             if opened is None and _type(line) is not None:
                 opened, closed = number, 0
-            elif opened is not None and number > opened + 1 and re.fullmatch(_CLOSING, line):
+            elif opened is not None and number > opened + 1 and line.startswith(_MARK) and _CLOSING.fullmatch(line):
                 closed = number
         else:
             if opened is not None and closed:
@@ -125,7 +126,7 @@ def find_blocks(lines: list[str]) -> Iterator[Block]:
 
 
 def _type(line: str) -> str | None:
-    found = re.fullmatch(_OPENING, line)
+    found = _OPENING.fullmatch(line) if line.startswith(_MARK) else None  # a file may have a million lines
     return found[1] if found else None
 
 
