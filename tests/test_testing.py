@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nectar import Computation, handler
 from nectar.api.answers import as_integer
-from nectar.testing import ask, computation
+from nectar.testing import ask, computation, computations
 from nectar.testing.sample import QUERY, sample
 
 pytest_plugins = ["pytester"]
@@ -152,3 +154,51 @@ def test_what_is_kept_between_questions_stays_usable_in_async_tests_too() -> Non
     assert ask(keeps_a_client, computation("ab")) == 2
     assert asyncio.run(test()) == 3
     assert ask(keeps_a_client, computation("a")) == 1
+
+
+CASES = {
+    "short.json": '{"query": "abc", "expected": 6}',
+    "long.json": '{"query": "abcdef", "comp_id": "7", "deadline": 5, "expected": 12}',
+    "notes.txt": "none",
+}
+ASKS_ALL = """
+    from nectar import handler
+    from nectar.testing import computations
+
+    @handler
+    def twice(comp):
+        return len(comp.query) * 2
+
+    test_computations = computations(twice, "computations")
+    """
+
+
+def test_a_directory_of_computations_is_a_test_of_each(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    directory = pytester.mkdir("computations")
+    for name, text in CASES.items():
+        (directory / name).write_text(text)
+    pytester.makepyfile(test_all=ASKS_ALL)
+    ended = pytester.runpytest_subprocess("-v", "-p", "no:cacheprovider")
+    ended.assert_outcomes(passed=2)
+    ended.stdout.fnmatch_lines(["*test_computations*long* PASSED*", "*test_computations*short* PASSED*"])
+    (directory / "wrong.json").write_text('{"query": "abc", "expected": 7}')
+    ended = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    ended.assert_outcomes(passed=2, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "has no file NAME.json"),
+        ('{"query": "abc"}', "wrong.json: its field 'expected' is no integer"),
+        ('{"query": "abc", "expected": true}', "wrong.json: its field 'expected' is no integer"),
+        ('{"query": 7, "expected": 7}', "wrong.json: its field 'query' is not a string but a number"),
+        ('{"query": "a", "expected": 7', "wrong.json: it is not JSON"),
+        ("[7]", "wrong.json: it is not a JSON object but a list"),
+    ],
+)
+def test_what_is_wrong_with_a_directory_of_computations_is_told(text: str | None, why: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "wrong.json").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(why)):
+        computations(twice, tmp_path)

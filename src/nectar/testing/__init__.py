@@ -8,12 +8,14 @@
         assert ask(analyze, computation(query="abc")) == 6
 
 :func:`computation` makes a question with plausible values, :func:`ask` answers it by nectar's own rules. With pytest, the first
-is a fixture too (:mod:`nectar.testing.plugin`).
+is a fixture too (:mod:`nectar.testing.plugin`), and a directory of computations is a test by one line::
+
+    test_computations = computations(analyze, "computations")
 """
 
 from __future__ import annotations
 
-from nectar.testing.asking import ask
+from nectar.testing.asking import ask, computations
 from nectar.testing.sample import sample as computation
 
-__all__ = ["ask", "computation"]
+__all__ = ["ask", "computation", "computations"]

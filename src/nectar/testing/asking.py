@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nectar.api.answers import as_integer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.api.computation import Computation
+    from nectar.testing.cases import Case
 
 _coroutines = Coroutines()
 atexit.register(_coroutines.close)
@@ -38,6 +40,28 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
 
     with ThreadPoolExecutor(1) as thread:
         return as_integer(thread.submit(_coroutines.finish, returned).result())
+
+
+def computations(function: Callable[[Computation], Any], directory: str | Path) -> Callable[[Case], None]:
+    """A test for pytest, which asks a handler each computation of a directory.
+
+    :param function: as for :func:`ask`.
+    :param directory: with a file ``NAME.json`` for each: any fields of a computation, and ``expected``, the answer. A relative path begins
+        where the file lies that calls this.
+    :raises ValueError: there is none, or one is no computation; it says which and why.
+    """
+    import pytest
+
+    from nectar.testing.cases import read_cases
+
+    here = Path(sys._getframe(1).f_code.co_filename).parent  # noqa: SLF001
+    cases = read_cases(here / directory)
+
+    @pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+    def test(case: Case) -> None:
+        assert ask(function, case.computation) == case.expected
+
+    return test
 
 
 def _in_a_loop() -> bool:
