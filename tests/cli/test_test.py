@@ -246,3 +246,39 @@ def test_asked_again_and_again_it_says_how_long_it_took_and_one_that_is_wrong_is
     assert (told["result"], told["passed"], told["times"]["count"]) == ({"value": 1}, False, 3)
     assert 0.02 <= told["times"]["least"] <= told["times"]["median"] <= told["times"]["most"]
     assert told["error"]["message"] == "The answer is 2, and 1 was expected."
+
+
+def test_a_directory_of_computations_is_asked_in_one_worker(world: World) -> None:
+    file = world.file("twice.py", TWICE)
+    directory = world.directory / "computations"
+    for name, text in (("short", '{"query": "abc", "expected": 6}'), ("long", '{"query": "abcd", "expected": 8}')):
+        world.file(f"computations/{name}.json", text)
+    world.file("computations/notes.txt", "none")
+    asked = world.run("test", file, "--computations", directory).stdout.splitlines()
+    assert asked[-3:] == ["✅ long: 8", "✅ short: 6", "✅ Handler test passed!"]
+    world.file("computations/wrong.json", '{"query": "abc", "expected": 7}')
+    refused = world.run("test", file, "--computations", directory, code=1)
+    assert refused.stdout.splitlines()[-1] == "❌ wrong: The answer is 6, and 7 was expected."
+    told = json.loads(world.run("test", file, "--computations", directory, "--json", code=1).stdout)
+    assert [(row["name"], row["result"], row["error"] is None) for row in told["computations"]] == [
+        ("long", {"value": 8}, True),
+        ("short", {"value": 6}, True),
+        ("wrong", {"value": 6}, False),
+    ]
+    assert told["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "says"),
+    [
+        (None, [], "has no file NAME.json"),
+        ("{", [], "one.json: it is not JSON"),
+        ('{"expected": 1}', ["--query", "abc"], "--computations excludes --query"),
+        ('{"expected": 1}', ["--repeat", "2"], "--computations excludes --query"),
+    ],
+)
+def test_what_is_no_directory_of_computations(world: World, content: str | None, more: list[str], says: str) -> None:
+    directory = world.directory / "computations"
+    if content is not None:
+        world.file("computations/one.json", content)
+    assert says in world.run("test", world.file("twice.py", TWICE), "--computations", directory, *more, code=2).stderr

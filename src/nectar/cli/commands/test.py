@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,6 +28,7 @@ from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.environment import drift, store
 from nectar.manage.files import authored
 from nectar.manage.source.source import open_source
+from nectar.testing.cases import read_cases
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 @click.option("--query", metavar="TEXT", help="The question of the mock computation.")
 @click.option("--computation", "file", metavar="FILE", help="A computation as a node writes it; - is standard input.")
 @click.option("--expect", type=int, metavar="N", help="Fail unless this is the answer.")
+@click.option(
+    "--computations",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Ask each NAME.json in there, which holds the answer that is expected, too.",
+)
 @click.option(
     "--repeat", type=click.IntRange(1, 100_000), default=1, metavar="N", help="Ask it so often, and say how long it took."
 )
@@ -53,8 +61,12 @@ if TYPE_CHECKING:
 def command(session: Session, /, *, handler: str, as_json: bool, **options: Any) -> int | None:
     """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
     home, output = session.home_to_make, session.output
-    question = _question(options["query"], options["file"])
-    show = _Silent(output) if as_json else _Lines(output, handler, mock=options["file"] is None)
+    cases = _cases(**{name: options[name] for name in ("directory", "query", "file", "expect", "repeat")})
+    show: _Lines | _Silent | _Table
+    if options["directory"] is not None:
+        show = _Table(output, handler, cases, as_json=as_json)
+    else:
+        show = _Silent(output) if as_json else _Lines(output, handler, mock=options["file"] is None)
     show.begin()
     source = open_source(handler, chosen=options["extras"], python=options["python"], build_env=options["build_env"])
     order = Order(source=source, entry=options["entry"], given=read_given(options["pairs"], options["files"]))
@@ -64,7 +76,7 @@ def command(session: Session, /, *, handler: str, as_json: bool, **options: Any)
         prepared = prepare(home, order.source.name, order, built)
         problem = None
         answers: list[ComputationResult] = []
-        with closing(test.try_questions(prepared, [question] * options["repeat"], deadline=None)) as events:
+        with closing(test.try_questions(prepared, [case.question for case in cases], deadline=None)) as events:
             for event in events:
                 match event["event"]:
                     case "loaded":
@@ -73,10 +85,10 @@ def command(session: Session, /, *, handler: str, as_json: bool, **options: Any)
                         output.talk(str(event["text"]), style=None)
                     case "answered":
                         answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
-                        problem = problem or _problem(answer, event.get("traceback"), options["expect"])
-                        if not answers:
-                            show.answered(answer)
+                        wrong = _problem(answer, event.get("traceback"), cases[len(answers)].expected)
+                        show.answered(answer, wrong)
                         answers.append(answer)
+                        problem = problem or wrong
                     case "stopped badly":
                         problem = problem or NectarError(
                             "The handler's nectar_worker_stopping failed.", hint="Its traceback is above."
@@ -94,6 +106,7 @@ class _Lines:
         self._output = output
         self._handler = handler
         self._mock = mock
+        self._shown = False
 
     def begin(self) -> None:
         self._output.data(f"🧪 Testing handler: {self._handler}")
@@ -105,9 +118,10 @@ class _Lines:
         self._output.data("📝 Creating mock computation..." if self._mock else "📝 Reading computation...")
         self._output.data("🔄 Executing handler...")
 
-    def answered(self, answer: ComputationResult) -> None:
-        if answer.value is None:
+    def answered(self, answer: ComputationResult, _wrong: NectarError | None) -> None:
+        if answer.value is None or self._shown:
             return
+        self._shown = True
         self._output.data(f"✅ Result: {answer.value}")
         self._output.data(f"⏱️  Execution time: {answer.execution_time or 0.0:.3f}s")
         for warning in _warnings(answer):
@@ -135,8 +149,8 @@ class _Silent:
     def loaded(self, warnings: list[str]) -> None:
         self._warnings = warnings
 
-    def answered(self, answer: ComputationResult) -> None:
-        self._fields = {
+    def answered(self, answer: ComputationResult, _wrong: NectarError | None) -> None:
+        self._fields = self._fields or {
             "comp_id": answer.comp_id,
             "status": answer.status,
             "result": None if answer.value is None else {"value": answer.value},
@@ -153,6 +167,75 @@ class _Silent:
             if problem.detail is not None:
                 fields["error"]["detail"] = problem.detail
         self._output.json(fields)
+
+
+class _Table:
+    """A line for each of several computations, or an object in one."""
+
+    def __init__(self, output: Output, handler: str, cases: list[_Case], *, as_json: bool) -> None:
+        self._output = output
+        self._handler = handler
+        self._cases = cases
+        self._say = output.talk if as_json else output.data
+        self._json = as_json
+        self._warnings: list[str] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def begin(self) -> None:
+        self._say(f"🧪 Testing handler: {self._handler}")
+
+    def loaded(self, warnings: list[str]) -> None:
+        self._warnings = warnings
+        self._say("✅ Handler loaded successfully")
+        for warning in warnings:
+            self._output.warn(warning)
+        self._say(f"🔄 Executing handler, {len(self._cases)} times...")
+
+    def answered(self, answer: ComputationResult, wrong: NectarError | None) -> None:
+        case = self._cases[len(self._rows)]
+        self._say(f"✅ {case.name}: {answer.value}" if wrong is None else f"❌ {case.name}: {wrong.message}")
+        self._rows.append(
+            {
+                "name": case.name,
+                "status": answer.status,
+                "result": None if answer.value is None else {"value": answer.value},
+                "expected": case.expected,
+                "error": None if wrong is None else wrong.message,
+                "execution_time": answer.execution_time,
+            },
+        )
+
+    def ended(self, problem: NectarError | None, _seconds: list[float]) -> None:
+        if self._json:
+            self._output.json({"computations": self._rows, "warnings": self._warnings, "passed": problem is None})
+        elif problem is None:
+            self._say("✅ Handler test passed!")
+
+
+class _Case(NamedTuple):
+    """:ivar question: as a node would write it.
+    :ivar expected: the answer that is right; None where any is.
+    """
+
+    name: str
+    question: dict[str, Any]
+    expected: int | None
+
+
+def _cases(*, directory: Path | None, query: str | None, file: str | None, expect: int | None, repeat: int) -> list[_Case]:
+    """What is to be asked.
+
+    :raises UsageError: options exclude each other, or what they name holds no computation.
+    """
+    if directory is None:
+        return [_Case("", _question(query, file), expect)] * repeat
+    if query is not None or file is not None or expect is not None or repeat > 1:
+        raise UsageError("--computations excludes --query, --computation, --expect and --repeat.")
+    try:
+        cases = read_cases(directory)
+    except ValueError as error:
+        raise UsageError(f"These are no computations: {error}.") from None
+    return [_Case(case.name, json.loads(case.computation.to_json()), case.expected) for case in cases]
 
 
 def _spread(seconds: list[float]) -> tuple[float, float, float]:
