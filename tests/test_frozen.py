@@ -35,6 +35,20 @@ class Theirs:
     many: list[int] = dataclasses.field(default_factory=list)
 
 
+@frozen.dataclass(frozen=True, kw_only=True)
+class OursWithSecrets:
+    name: str
+    secret: str | None = frozen.field(default=None, repr=False)
+    seen: list[int] | None = frozen.field(default=None, compare=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TheirsWithSecrets:
+    name: str
+    secret: str | None = dataclasses.field(default=None, repr=False)
+    seen: list[int] | None = dataclasses.field(default=None, compare=False)
+
+
 both = pytest.mark.parametrize("made", [Ours, Theirs])
 every = pytest.mark.parametrize("cls", [Computation, ComputationResult, Settings])
 
@@ -102,6 +116,33 @@ def test_it_is_shown_copied_and_taken_apart(made: Any) -> None:
         assert same == one
         assert type(same) is made
     assert made.__match_args__ == ()
+
+
+@pytest.mark.parametrize("made", [OursWithSecrets, TheirsWithSecrets])
+def test_a_field_may_be_left_out_of_what_is_shown_and_of_what_is_compared(made: Any) -> None:
+    one, other = made(name="a", secret="b", seen=[1]), made(name="a", secret="b")
+    assert vars(other) == {"name": "a", "secret": "b", "seen": None}
+    assert made.secret is None
+    assert repr(one) == f"{made.__name__}(name='a', seen=[1])"
+    assert one == other
+    assert hash(one) == hash(other) == hash(("a", "b"))
+    assert one != made(name="a")
+    assert [(f.name, f.default, f.repr, f.compare) for f in dataclasses.fields(made)] == [
+        ("name", dataclasses.MISSING, True, True),
+        ("secret", None, False, True),
+        ("seen", None, True, False),
+    ]
+    assert str(inspect.signature(made)) == "(*, name: 'str', secret: 'str | None' = None, seen: 'list[int] | None' = None) -> None"
+
+
+@pytest.mark.parametrize("replace", [frozen.replace, dataclasses.replace])
+def test_it_is_made_anew_with_another_field(replace: Any) -> None:
+    one = Ours(name="a", many=[1])
+    assert replace(one, number=8) == Ours(name="a", number=8, many=[1])
+    assert replace(one).many is one.many
+    assert one.number == 7
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        replace(one, other=1)
 
 
 @both

@@ -1,6 +1,7 @@
 """What ``dataclass(frozen=True, kw_only=True)`` of the library makes of a class, without the library's module.
 
-That one imports ``inspect``, ``ast`` and ``dis``: 8 ms and more than 1 MB of each daemon and of each worker. Who asks for what only the
+That one imports ``inspect``, ``ast`` and ``dis``: 8 ms and more than 1 MB of each daemon and of each worker. And it compiles what it makes
+of each class, which takes 1 ms of each command, and 2 for one with many fields. Who asks for what only the
 library can tell (``dataclasses.fields``, ``replace``, ``asdict``, ``inspect.signature``) has it imported then, and is answered with what it
 makes of the same fields.
 """
@@ -12,17 +13,27 @@ import functools
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from dataclasses import dataclass, field
+    from dataclasses import dataclass, field, replace
     from typing import Any
 
-    __all__ = ["dataclass", "field"]
+    __all__ = ["dataclass", "field", "replace"]
 
 
 class _Field:
-    """A field of which each object gets a default of its own."""
+    """A field of which each object gets a default of its own, or that is not shown, or not compared."""
 
-    def __init__(self, *, default_factory: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        *,
+        default: Any = None,
+        default_factory: Callable[[], Any] | None = None,
+        repr: bool = True,  # noqa: A002 - as the library calls it
+        compare: bool = True,
+    ) -> None:
+        self.default = default
         self.default_factory = default_factory
+        self.repr = repr
+        self.compare = compare
 
 
 def _dataclass(*, frozen: bool, kw_only: bool) -> Callable[[type], type]:
@@ -30,20 +41,30 @@ def _dataclass(*, frozen: bool, kw_only: bool) -> Callable[[type], type]:
     return _make
 
 
+def _replace(one: object, **changes: Any) -> object:
+    return type(one)(**{name: vars(one)[name] for name in type(one).__annotations__} | changes)
+
+
 if not TYPE_CHECKING:
-    dataclass, field = _dataclass, _Field
+    dataclass, field, replace = _dataclass, _Field, _replace
 
 
 def _make(cls: Any) -> Any:
     names = tuple(cls.__annotations__)
     defaults = {name: vars(cls)[name] for name in names if name in vars(cls)}
-    for name, default in defaults.items():
-        if isinstance(default, _Field):
+    fields = {name: default for name, default in defaults.items() if isinstance(default, _Field)}
+    for name, field in fields.items():
+        if field.default_factory is None:
+            defaults[name] = field.default
+            setattr(cls, name, field.default)
+        else:
             delattr(cls, name)
-    library = functools.cache(lambda: _make_by_library(cls, names, defaults))
+    library = functools.cache(lambda: _make_by_library(cls, names, defaults, fields))
+    shown = tuple(name for name in names if name not in fields or fields[name].repr)
+    compared = tuple(name for name in names if name not in fields or fields[name].compare)
     asked = ("__dataclass_fields__", "__dataclass_params__", "__replace__", "__signature__")
     made: dict[str, Any] = {
-        method.__name__: method for method in (_initializer(cls.__name__, names, defaults), *_methods(cls, names))
+        method.__name__: method for method in (_initializer(cls.__name__, names, defaults), *_methods(cls, names, shown, compared))
     }
     made |= {name: _Asked(cls, name, library) for name in asked}
     made["__match_args__"] = ()
@@ -56,7 +77,11 @@ def _make(cls: Any) -> Any:
 def _initializer(called: str, names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:
     blank = {name: defaults.get(name) for name in names}
     required = [name for name in names if name not in defaults]
-    factories = [(name, default.default_factory) for name, default in defaults.items() if type(default) is _Field]
+    factories = [
+        (name, default.default_factory)
+        for name, default in defaults.items()
+        if isinstance(default, _Field) and default.default_factory is not None
+    ]
 
     def __init__(self: object, **given: Any) -> None:  # noqa: N807
         for name in required:
@@ -74,14 +99,16 @@ def _initializer(called: str, names: tuple[str, ...], defaults: dict[str, Any]) 
     return __init__
 
 
-def _methods(cls: type, names: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
+def _methods(
+    cls: type, names: tuple[str, ...], shown: tuple[str, ...], compared: tuple[str, ...]
+) -> tuple[Callable[..., Any], ...]:
     """What the library gives such a class beside ``__init__``."""
 
     def values(self: object) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in names)
+        return tuple(getattr(self, name) for name in compared)
 
     def __repr__(self: object) -> str:  # noqa: N807
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def __eq__(self: object, other: object) -> bool:  # noqa: N807
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
@@ -107,17 +134,19 @@ def _methods(cls: type, names: tuple[str, ...]) -> tuple[Callable[..., Any], ...
     return __repr__, __eq__, __hash__, __setattr__, __delattr__
 
 
-def _make_by_library(cls: type, names: tuple[str, ...], defaults: dict[str, Any]) -> type:
+def _make_by_library(cls: type, names: tuple[str, ...], defaults: dict[str, Any], fields: dict[str, _Field]) -> type:
     import dataclasses
 
     def described(name: str) -> Any:
-        if name not in defaults:
-            return dataclasses.field()
-        default = defaults[name]
-        return dataclasses.field(default_factory=default.default_factory) if isinstance(default, _Field) else default
+        if name not in fields:
+            return defaults.get(name, dataclasses.MISSING)
+        field = fields[name]
+        made = field.default_factory
+        default: dict[str, Any] = {"default": field.default} if made is None else {"default_factory": made}
+        return dataclasses.field(**default, repr=field.repr, compare=field.compare)
 
-    fields = [(name, cls.__annotations__[name], described(name)) for name in names]
-    return dataclasses.make_dataclass(cls.__name__, fields, frozen=True, kw_only=True)
+    all_of_them = [(name, cls.__annotations__[name], described(name)) for name in names]
+    return dataclasses.make_dataclass(cls.__name__, all_of_them, frozen=True, kw_only=True)
 
 
 class _Asked:

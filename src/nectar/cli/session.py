@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nectar import ownership
 from nectar.errors import NotFoundError
+from nectar.frozen import dataclass
 from nectar.home import Home
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """One call of ``nectar``.
 

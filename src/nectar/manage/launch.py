@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nectar import namelock
 from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, from_system
+from nectar.frozen import replace
 from nectar.home import check_name
 from nectar.manage.daemon import given
 from nectar.manage.daemon.assignment import Order, prepare

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import processes
 from nectar.errors import UsageError
+from nectar.frozen import replace
 from nectar.manage.daemon import variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar

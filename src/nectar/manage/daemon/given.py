@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
+from nectar.frozen import dataclass, field, replace
 from nectar.manage.files import authored
 from nectar.settings import is_variable_name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
 
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_LINE = r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def read_file(path: Path) -> dict[str, str]:
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line)
+        match = re.fullmatch(_LINE, line)
         if match is None:
             raise UsageError("This line is not of the form K=V.", where=f"{path}, line {number}")
         name, value = match[1], match[2].strip()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.frozen import dataclass, replace
 from nectar.manage.environment import resolution
 from nectar.manage.source.plan import key_of, platform
 from nectar.manage.tree.contents import Memory, place
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Survey:
     """What was found.
 
@@ -73,7 +73,15 @@ def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: 
         plan = plan.with_lock(kept)
         seen = plan.see_lock(seen)
     digests = {**plan.digests(seen), "index": index, "platform": platform()}
-    return Survey(plan, seen, index, kept_by, digests, key_of(digests) if plan.has_lock else None, has_own_lock)
+    return Survey(
+        plan=plan,
+        seen=seen,
+        index=index,
+        resolution=kept_by,
+        digests=digests,
+        key=key_of(digests) if plan.has_lock else None,
+        has_own_lock=has_own_lock,
+    )
 
 
 def _look(

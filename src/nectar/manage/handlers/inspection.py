@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nectar import namelock
 from nectar.errors import NectarError
+from nectar.frozen import dataclass
 from nectar.manage.daemon import given
 from nectar.manage.handlers import handlers, registry
 from nectar.protocol import Asked, ask
@@ -64,7 +63,7 @@ def look(home: Home, name: str) -> Detail:
     built = record.environment != "" and unknown is None
     marker = generations.read_marker(home, record.environment) if built else None
     daemon, silent = (None, None) if record.status != "running" else (None, ROBBED) if _robbed(home, name) else _ask(home, name)
-    settings = {**dataclasses.asdict(Settings()), **record.effective}
+    settings = {**vars(Settings()), **record.effective}
     del settings["env"]
     return Detail(
         name=name,

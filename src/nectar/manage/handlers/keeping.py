@@ -6,7 +6,6 @@ import json
 import os
 import re
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nectar import ownership
@@ -42,7 +41,7 @@ def keep(home: Home, name: str, given: Given) -> Iterator[None]:
     else:
         write_whole(mark, json.dumps({"started": record.started, "variables": before and before.decode()}).encode())
     try:
-        _write(path, None if given == Given() else json.dumps(asdict(given)).encode())
+        _write(path, None if given == Given() else json.dumps(vars(given)).encode())
         yield
     except BaseException:
         _write(path, before)

@@ -7,14 +7,13 @@ record with a ``schema`` above ours is shown, and is a newer nectar's to change.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar import ownership
 from nectar.errors import ConflictError, NectarError, NewerError, NotFoundError, UnresponsiveError
+from nectar.frozen import dataclass, field, replace
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold
 from nectar.manage.files.writing import write_whole
@@ -117,7 +116,7 @@ class Record:
 
     def but(self, **changes: Any) -> Record:
         """The same record with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return replace(self, **changes)
 
 
 _NONE = type(None)

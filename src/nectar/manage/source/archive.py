@@ -18,8 +18,8 @@ _CONTENTS = 8 * MEBIBYTE
 _UNPACKED = 64 * MEBIBYTE
 """Bytes of an sdist, unpacked, in which its metadata must come."""
 _BLOCK = 512
-_IN_WHEEL = re.compile(r"[^/]+\.dist-info/METADATA")
-_IN_SDIST = re.compile(rb"[^/]+/PKG-INFO")
+_IN_WHEEL = r"[^/]+\.dist-info/METADATA"
+_IN_SDIST = rb"[^/]+/PKG-INFO"
 _END = b"PK\5\6"
 _END_WITHIN = 22 + 65535
 """Bytes at the end of a wheel in which the record lies that says how long its list is."""
@@ -49,7 +49,7 @@ def _of_wheel(stream: BinaryIO) -> bytes | None:
         return None
     with zipfile.ZipFile(stream) as wheel:
         for member in wheel.infolist():
-            if _IN_WHEEL.fullmatch(member.filename):
+            if re.fullmatch(_IN_WHEEL, member.filename):
                 if member.file_size > SETTINGS or member.compress_type not in _WAYS:
                     return None
                 return wheel.read(member)
@@ -63,7 +63,7 @@ def _of_sdist(stream: BinaryIO) -> bytes | None:
         size = int(header[124:136].strip(b" \0") or b"0", 8)
         if size < 0:
             return None
-        if _IN_SDIST.fullmatch(_name(header)) and header[156:157] in (b"0", b"\0"):
+        if re.fullmatch(_IN_SDIST, _name(header)) and header[156:157] in (b"0", b"\0"):
             return unpacked.read(size) if size <= SETTINGS else None
         size = -(-size // _BLOCK) * _BLOCK
         left -= _BLOCK + size

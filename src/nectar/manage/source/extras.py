@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_PATH = re.compile(rf"(?P<path>.+)\[\s*(?P<extras>{_NAME}(?:\s*,\s*{_NAME})*)\s*\]", re.DOTALL)
+_PATH = rf"(?s)(?P<path>.+)\[\s*(?P<extras>{_NAME}(?:\s*,\s*{_NAME})*)\s*\]"
 _REQUIREMENT = r"(?s)(?P<name>\s*[A-Za-z0-9._-]+)(?:\s*\[(?P<extras>[^\]]*)\])?(?P<rest>.*)"
 
 
@@ -30,7 +30,7 @@ def check(name: str) -> str:
 
 def part_path(path: Path) -> tuple[Path, tuple[str, ...]]:
     """A path with extras behind it, as ``x.whl[fast]``, in its two parts; a path that is there is one as a whole."""
-    found = _PATH.fullmatch(str(path))
+    found = re.fullmatch(_PATH, str(path))
     if found is None or os.path.lexists(path):
         return path, ()
     return Path(found["path"]), _split(found["extras"])

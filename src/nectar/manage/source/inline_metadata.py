@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tomli_w
 
 from nectar.errors import EnvironmentFailedError
+from nectar.frozen import dataclass, field
 from nectar.manage.files import authored
 from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source.pyproject import read_settings
@@ -24,7 +24,7 @@ _CLOSING = re.compile(r"# ///[ \t]*")
 _POSITION = r"line (\d+), column (\d+)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What a file says of itself."""
 
@@ -74,8 +74,8 @@ def read(file: Path) -> Metadata:
                 hint="Every line of it begins with `# `, and the last one is `# ///`.",
             )
         _refuse_misspelt(file, lines)
-        return Metadata(file)
-    return Metadata(file, _table(file, found[0]))
+        return Metadata(file=file)
+    return Metadata(file=file, table=_table(file, found[0]))
 
 
 def _refuse_misspelt(file: Path, lines: list[str]) -> None:

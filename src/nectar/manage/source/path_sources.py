@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 DECIDING = frozenset({"dependencies", "optional-dependencies", "requires-python"})
 """Fields that decide what is resolved; where one is dynamic, only a build of the whole project says it."""
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_NAME = r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)"
 
 
 class Gathered(NamedTuple):
@@ -66,16 +65,16 @@ def gather(project: Project) -> Gathered:
     return Gathered(space, walk.whole, walk.told, walk.roots, frozenset(walk.files), frozenset(walk.indexes))
 
 
-@dataclass
 class _Walk:
     """From project to project; what has been found so far is as in :class:`Gathered`."""
 
-    whole: dict[Path, Project] = field(default_factory=dict)
-    told: dict[Path, Project] = field(default_factory=dict)
-    roots: dict[Path, Project] = field(default_factory=dict)
-    files: set[Path] = field(default_factory=set)
-    indexes: set[Path] = field(default_factory=set)
-    _spaces: list[workspace.Workspace] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.whole: dict[Path, Project] = {}
+        self.told: dict[Path, Project] = {}
+        self.roots: dict[Path, Project] = {}
+        self.files: set[Path] = set()
+        self.indexes: set[Path] = set()
+        self._spaces: list[workspace.Workspace] = []
 
     def space(self, project: Project) -> workspace.Workspace | None:
         """The workspace of a project; each is read once."""
@@ -171,7 +170,7 @@ def _named(project: Project) -> set[str]:
         *section(table, "optional-dependencies").values(),
         project.section("build-system").get("requires"),
     ]
-    names = (_NAME.match(item) for each in lists for item in list_of_text(each))
+    names = (re.match(_NAME, item) for each in lists for item in list_of_text(each))
     return {normalise(found[1]) for found in names if found}
 
 

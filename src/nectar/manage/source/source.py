@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar.errors import NotFoundError, UsageError
+from nectar.frozen import dataclass, field, replace
 from nectar.home import NAME_PATTERN, NECTAR, make_absolute
 from nectar.manage.files.tables import list_of_text
 from nectar.manage.source import artifact, extras, package, pyproject, script

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from nectar.home import find_user_home
@@ -14,7 +13,6 @@ from nectar.manage.files.devices import is_virtual
 from nectar.manage.tree import git
 
 
-@dataclass(frozen=True)
 class Bounds:
     """What a source may link to: what lies in it, in its working copy of git, or in what all of a build lies in.
 
@@ -24,8 +22,9 @@ class Bounds:
     :ivar base: what all of the build lies in, without links.
     """
 
-    source: Path
-    base: Path | None = None
+    def __init__(self, source: Path, base: Path | None = None) -> None:
+        self.source = source
+        self.base = base
 
     def refusal(self, real: str) -> str | None:
         """Why something that a link leads to is not taken; None where it may be.

@@ -14,10 +14,9 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.locks import Busy, hold
 from nectar.manage.files import authored
@@ -41,8 +40,7 @@ _SCHEMA = 1
 Mark = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """:ivar size: bytes.
     :ivar digest: the SHA-256 over them.
     """

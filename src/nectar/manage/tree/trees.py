@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
+from nectar.frozen import dataclass, field
 from nectar.manage.files.devices import is_virtual
 from nectar.manage.tree import git
 from nectar.manage.tree.bounds import Bounds, is_below
@@ -28,7 +28,7 @@ ALWAYS = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 """Taken even where git ignores them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tree:
     """The files of a directory.
 
