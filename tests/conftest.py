@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nectar.home import Home
-from tests.compiled import Compiled
 from tests.soak.table import FRACTION, Row, pytest_terminal_summary
 from tests.world import World, pids, reap
 
@@ -101,20 +100,9 @@ def _own_home(pytestconfig: pytest.Config) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    """What rides beside environments, compiled, for data dirs that share nothing else."""
-    own = tmp_path_factory.getbasetemp()
-    directory = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compiled"
-    directory.mkdir(exist_ok=True)
-    return Compiled(directory)
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where what is named by its content is kept for all worlds of a run, and where each of them is while its test runs."""
-    directory = tmp_path_factory.mktemp("shared")
-    compiled.copy(directory / Home(directory).runtimes.name)
-    return directory
+    return tmp_path_factory.mktemp("shared")
 
 
 @pytest.fixture
@@ -136,7 +124,7 @@ def world(tmp_path: Path, shared: Path) -> Iterator[World]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[World]:
-    """A data dir that shares nothing, and in which nothing is."""
+    """A data dir that shares nothing."""
     made = World(tmp_path)
     yield made
     made.close()

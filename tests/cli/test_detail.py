@@ -16,7 +16,6 @@ from nectar.manage.dev import is_developed
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
-    from tests.compiled import Compiled
     from tests.world import World
 
 pytestmark = pytest.mark.uv
@@ -29,9 +28,8 @@ def launched(world: World) -> World:
 
 
 @pytest.fixture
-def alone(fresh: World, compiled: Compiled) -> World:
+def alone(fresh: World) -> World:
     """The same, where there are no environments of others."""
-    compiled.copy(fresh.home.runtimes)
     return launch(fresh)
 
 

@@ -13,7 +13,6 @@ import pytest
 from tests import pythons
 
 if TYPE_CHECKING:
-    from tests.compiled import Compiled
     from tests.world import World
 
 pytestmark = pytest.mark.once
@@ -72,9 +71,8 @@ def test_what_needs_none_works(world: World) -> None:
 
 
 @pytest.mark.parametrize("home", ["none", pytest.param("one that cannot be written", marks=pytest.mark.soak)])
-def test_with_a_data_dir_everything_works(fresh: World, compiled: Compiled, home: str) -> None:
+def test_with_a_data_dir_everything_works(fresh: World, home: str) -> None:
     """Uv's cache is in the data dir then: it would be in the current directory otherwise, or fail."""
-    compiled.copy(fresh.home.runtimes)
     fresh.node()
     file = str(fresh.file("twice.py"))
     before = sorted(fresh.directory.iterdir())

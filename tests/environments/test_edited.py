@@ -17,7 +17,6 @@ from nectar.manage.environment import drift, generations
 from nectar.manage.environment.generations import Environment
 from nectar.manage.environment.installed import Distribution, find_mismatches, read_distributions, refuse_outside
 from nectar.manage.environment.marker import MARKER, NOTES
-from tests.compiled import Compiled
 from tests.environments.test_gc_and_state import record
 from tests.environments.workbench import Bench, run, snapshot, uv
 from tests.world import World
@@ -179,8 +178,7 @@ def test_doctor_looks_at_whatever_a_handler_made_of_its_environment(bench: Bench
     assert drift.check(bench.home, found.key) == ["The environment holds no site-packages."]
 
 
-def test_on_the_command_line(fresh: World, compiled: Compiled) -> None:
-    compiled.copy(fresh.home.runtimes)
+def test_on_the_command_line(fresh: World) -> None:
     file = fresh.file("mine.py", "from nectar import handler\n\n@handler\ndef analyze(comp) -> int:\n    return 1\n")
     fresh.node("alice")
     fresh.run("launch", file, "--attach", "alice")

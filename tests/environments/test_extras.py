@@ -12,7 +12,6 @@ from nectar.manage.environment import drift
 from nectar.manage.environment.generations import Environment
 from nectar.manage.handlers.registry import Record
 from nectar.manage.source import extras, source
-from tests.compiled import Compiled
 from tests.environments.workbench import Bench, installed, uv, write
 from tests.world import TWICE, World
 
@@ -176,8 +175,7 @@ def test_of_a_file_and_a_requirement(bench: Bench, wheels: Path, pattern: str) -
 
 @pytest.mark.uv
 @pytest.mark.once
-def test_from_the_command_line_to_a_restart(fresh: World, compiled: Compiled, bench: Bench, wheels: Path) -> None:
-    compiled.copy(fresh.home.runtimes)
+def test_from_the_command_line_to_a_restart(fresh: World, bench: Bench, wheels: Path) -> None:
     code = "from nectar import handler\n@handler\ndef answer(comp):\n    import nectar_test_fast\n    return 7\n"
     project = bench.project(more=EXTRAS, code=code)
     fresh.run("test", ".", code=1, cwd=project)

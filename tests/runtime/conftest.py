@@ -19,8 +19,6 @@ from tests.world import PATIENCE, World, reap, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.compiled import Compiled
-
 
 class Node:
     """One alias, and what its node does."""
@@ -123,10 +121,9 @@ class Running:
 
 
 @contextmanager
-def launched(directory: Path, compiled: Compiled, name: str, *options: str) -> Iterator[Running]:
+def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
     """A world in which a file of this folder has been launched; nothing is left of it afterwards."""
     world = World(directory)
-    compiled.copy(world.home.runtimes)
     source = directory / name
     shutil.copy(Path(__file__).with_name(name), source)
     running = Running(world, source)
@@ -139,7 +136,7 @@ def launched(directory: Path, compiled: Compiled, name: str, *options: str) -> I
 
 
 @pytest.fixture(scope="module")
-def chameleon(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Iterator[Running]:
+def chameleon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The handler in chameleon.py, one daemon for all tests of a module."""
-    with launched(tmp_path_factory.mktemp("world"), compiled, "chameleon.py") as running:
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py") as running:
         yield running

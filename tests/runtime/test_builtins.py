@@ -9,13 +9,9 @@ from tests.runtime.conftest import launched
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.compiled import Compiled
 
-
-def test_what_a_handler_replaces_when_it_is_loaded_stays_and_what_it_breaks_in_a_run_is_put_back(
-    tmp_path: Path, compiled: Compiled
-) -> None:
-    with launched(tmp_path, compiled, "patching.py") as running:
+def test_what_a_handler_replaces_when_it_is_loaded_stays_and_what_it_breaks_in_a_run_is_put_back(tmp_path: Path) -> None:
+    with launched(tmp_path, "patching.py") as running:
         node = running.attached()
         for query in ("one", "all", "two", "and raise", "three"):
             answer = node.ask(query)

@@ -13,19 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.compiled import Compiled
     from tests.runtime.conftest import Node, Running
 
 
 @pytest.fixture(scope="module")
-def threads(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), compiled, "threads.py", "--concurrency", "4") as running:
+def threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "threads.py", "--concurrency", "4") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), compiled, "tasks.py") as running:
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "tasks.py") as running:
         yield running
 
 

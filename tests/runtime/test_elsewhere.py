@@ -65,10 +65,6 @@ def poor(tmp_path: Path, installed: Path) -> Iterator[Running]:
     directory = tmp_path / ("d" * 100)
     directory.mkdir()
     world = Poor(directory, installed)
-    world.home.nectar.mkdir(mode=0o700, parents=True)
-    compiled = installed / world.home.runtimes.name  # by those before
-    compiled.mkdir(mode=0o700, exist_ok=True)
-    compiled.rename(world.home.runtimes)
     source = directory / "chameleon.py"
     source.write_text(LIMITED + Path(__file__).with_name("chameleon.py").read_text())
     world.node("node1")
@@ -76,7 +72,6 @@ def poor(tmp_path: Path, installed: Path) -> Iterator[Running]:
     assert UNTOLD in said.stderr
     yield Running(world, source)
     world.close()
-    world.home.runtimes.rename(compiled)
 
 
 def test_daemons_are_stopped_killed_and_started(poor: Running) -> None:

@@ -10,12 +10,11 @@ from tests.runtime.conftest import launched
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.compiled import Compiled
     from tests.world import World
 
 
-def test_hooks_of_a_module(tmp_path: Path, compiled: Compiled) -> None:
-    with launched(tmp_path, compiled, "hooked.py") as running:
+def test_hooks_of_a_module(tmp_path: Path) -> None:
+    with launched(tmp_path, "hooked.py") as running:
         node = running.attached()
         assert node.ask("abc")["result"] == {"value": 1003}
         assert "PRINT   started; pluggy False" in running.log()
@@ -68,8 +67,8 @@ def test_what_is_raised_at_the_end_fails_the_test_and_what_is_printed_there_is_s
     assert told["error"]["message"] == "The handler's nectar_worker_stopping failed."
 
 
-def test_what_is_raised_at_the_end_of_a_worker_is_in_the_log(tmp_path: Path, compiled: Compiled) -> None:
-    with launched(tmp_path, compiled, "hooked.py") as running:
+def test_what_is_raised_at_the_end_of_a_worker_is_in_the_log(tmp_path: Path) -> None:
+    with launched(tmp_path, "hooked.py") as running:
         running.world.run("launch", running.world.file("stops_badly.py", STOPS_BADLY))
         running.world.run("stop", "stops_badly")
         log = running.world.home.log("stops_badly").read_text()

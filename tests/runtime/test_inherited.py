@@ -21,7 +21,6 @@ from tests.world import PATIENCE, reap, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.compiled import Compiled
     from tests.world import World
 
 pytestmark = pytest.mark.once
@@ -51,8 +50,8 @@ ODD = {
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), compiled, "chameleon.py") as chameleon:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py") as chameleon:
         yield chameleon
 
 
@@ -81,9 +80,8 @@ def lives(running: Running, node: Node) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is done with GNU's env")
 @pytest.mark.parametrize("odd", ODD)
-def test_whatever_is_inherited(fresh: World, compiled: Compiled, odd: str) -> None:
+def test_whatever_is_inherited(fresh: World, odd: str) -> None:
     """Built, tried, launched, restarted and started so, a handler answers, a dead worker is replaced, and a stop is a stop."""
-    compiled.copy(fresh.home.runtimes)
     source = fresh.directory / "chameleon.py"
     shutil.copy(Path(__file__).with_name("chameleon.py"), source)
     running = Running(fresh, source)

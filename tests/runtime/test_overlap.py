@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.compiled import Compiled
     from tests.runtime.conftest import Running
 
 pytestmark = pytest.mark.once
@@ -27,8 +26,8 @@ def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled, loads: Path) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), compiled, "slow.py", "--env", f"LOADS={loads}") as running:
+def slow(tmp_path_factory: pytest.TempPathFactory, loads: Path) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "slow.py", "--env", f"LOADS={loads}") as running:
         yield running
 
 

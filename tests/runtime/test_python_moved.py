@@ -16,7 +16,6 @@ from tests.runtime.test_inherited import connected
 from tests.world import until
 
 if TYPE_CHECKING:
-    from tests.compiled import Compiled
     from tests.world import World
 
 pytestmark = pytest.mark.once
@@ -65,8 +64,7 @@ def put_through_everything(running: Running, node: Node) -> None:
     assert node.ask("number 3")["result"] == {"value": 3}
 
 
-def test_a_daemon_that_serves_imports_nothing_more(fresh: World, compiled: Compiled) -> None:
-    compiled.copy(fresh.home.runtimes)
+def test_a_daemon_that_serves_imports_nothing_more(fresh: World) -> None:
     running, node = launch(fresh)
     fresh.run("stop", running.name)
     imported = fresh.directory / "imported"
@@ -87,11 +85,10 @@ def test_a_daemon_that_serves_imports_nothing_more(fresh: World, compiled: Compi
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a prefix of links")
-def test_a_python_that_is_moved_away_and_comes_back(fresh: World, compiled: Compiled) -> None:
+def test_a_python_that_is_moved_away_and_comes_back(fresh: World) -> None:
     """What is loaded goes on; a worker that dies is replaced as soon as there is a Python again, and why not before is said."""
     prefix = fresh.directory / "python"
     python = copy_of_python(prefix)
-    compiled.copy(fresh.home.runtimes)
     running, node = launch(fresh, "--python", str(python))
     daemon = running.daemon
     prefix.rename(fresh.directory / "gone")
