@@ -19,6 +19,8 @@ from nectar.settings import Settings
 _MARK = "# ///"
 _OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
 _NEARLY_OPENING = re.compile(r"\s*#+\s*///\s*([a-zA-Z0-9_-]+)\s*")
+_DRAFTED = ("pyproject",)
+"""What a draft of the specification called it."""
 _FIELDS = ("dependencies", "requires-python", "tool")
 _CLOSING = re.compile(r"# ///[ \t]*")
 _POSITION = r"line (\d+), column (\d+)"
@@ -85,9 +87,7 @@ def _refuse_misspelt(file: Path, lines: list[str]) -> None:
     """
     for number, line in enumerate(lines, 1):
         found = _NEARLY_OPENING.fullmatch(line) if "///" in line else None
-        if found and (
-            found[1] == "pyproject" or _nearest(found[1].lower(), ["script"])
-        ):  # as a draft of the specification called it
+        if found and (found[1] in _DRAFTED or _nearest(found[1].lower(), ["script"])):
             raise EnvironmentFailedError(
                 f"This line looks like the first of the file's inline metadata, and is not: {line.strip()}",
                 where=f"{file}, line {number}",
@@ -143,7 +143,7 @@ def _table(file: Path, block: Block) -> dict[str, Any]:
         said = re.sub(_POSITION, lambda found: f"line {int(found[1]) + block.line}, column {int(found[2]) + len('# ')}", str(error))
         said = said.replace("end of document", f"its end, line {block.line + len(block.content) + 1}")
         raise EnvironmentFailedError(f"The file's inline metadata cannot be parsed: {said}.", where=str(file)) from None
-    for name in table.keys() - {*_FIELDS}:
+    for name in sorted(table.keys() - {*_FIELDS}):
         if near := _nearest(name.lower().replace("_", "-"), _FIELDS):
             raise EnvironmentFailedError(
                 f"`{name}` in the inline metadata is read by nobody.", where=str(file), hint=f"Did you mean `{near}`?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
-from nectar.runtime.daemon.workers.worker_process import State, Worker, spawn
+from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
 from nectar.runtime.frames import FAREWELL_FAILED, MAX_ERROR
 
 if TYPE_CHECKING:
@@ -201,27 +200,13 @@ class Pool:
 
     def _start_one(self, beside: Worker | None = None) -> None:
         """:param beside: whom it is to succeed."""
-        slots = self._settings.concurrency
         worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, self._listener, self._received)
         worker.beside, worker.early = beside, beside is not None
         worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
-        worker.channel.send(
-            {
-                "do": "load",
-                "parent": os.getpid(),
-                "entry": self._loading.entry.value,
-                "handler": self._loading.entry.name,
-                "plugins": self._loading.plugins,
-                "snapshot": self._loading.snapshot,
-                "pluggy": str(self._script.parents[3] / "deps" / "pluggy"),
-                "slots": slots,
-                "memory": self._memory.limit,
-                "limits": self._limits,
-                "directory": self._loading.directory,
-            },
-        )
+        bounds = {"slots": self._settings.concurrency, "memory": self._memory.limit, "limits": self._limits}
+        worker.channel.send({**order_to_load(self._loading, self._script), **bounds})
 
     def _foresee(self, worker: Worker) -> None:
         """What a worker does is about to overstay: have the one that is to succeed it load meanwhile, if it can."""

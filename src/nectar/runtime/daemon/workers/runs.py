@@ -36,7 +36,7 @@ class Runs:
     """What a worker was sent and has not answered, in this order.
 
     :param overstays: called with a run that is not answered by its deadline, which counts from when it was sent.
-    :ivar took: seconds until the last answer came; none has come as long as there is no end of them.
+    :ivar took: seconds until the last answer came; infinite where none has come yet.
     :ivar nears: called before that, ``lead`` seconds or half of the time that the run has; where there are no seconds, never.
     """
 

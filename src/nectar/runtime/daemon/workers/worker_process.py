@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.workers.channel import Channel
@@ -162,3 +163,20 @@ def _await_end(loop: Loop, worker: Worker) -> None:
     """Give a worker without a channel nothing more. Mostly it is about to end by itself, and then how it ended says more."""
     worker.state = State.ENDING
     loop.later(PATIENCE, lambda: worker.kill(Cause.CLOSED))
+
+
+def order_to_load(loading: Loading, script: Path) -> dict[str, Any]:
+    """What a worker is told to load: the frame ``load`` of :mod:`nectar.runtime.frames`, but for the bounds that it gets.
+
+    :param script: ``start.py`` of the runtime.
+    """
+    return {
+        "do": "load",
+        "parent": os.getpid(),
+        "entry": loading.entry.value,
+        "handler": loading.entry.name,
+        "plugins": loading.plugins,
+        "snapshot": loading.snapshot,
+        "pluggy": str(script.parents[3] / "deps" / "pluggy"),
+        "directory": loading.directory,
+    }
