@@ -1,4 +1,4 @@
-"""The files in docs/handler.md, as a reader would write them down."""
+"""The files in the pages for authors, as a reader would write them down."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from nectar.settings import Settings
 from tests.docs.blocks import ROOT, blocks
 
 PAGE = "docs/handler.md"
+PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "testing")))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for code in blocks(PAGE, "python"):
-        name = code.splitlines()[0].removeprefix("# ")
-        (tmp_path / name).write_text(code, encoding="utf-8")
+    for page in PAGES:
+        for code in blocks(page, "python"):
+            name = code.splitlines()[0].removeprefix("# ")
+            (tmp_path / name).write_text(code, encoding="utf-8")
     return tmp_path
 
 
@@ -44,7 +46,7 @@ def test_every_other_file_can_be_imported(folder: Path) -> None:
 
 
 def test_the_project_on_the_page_is_whole() -> None:
-    (text,) = blocks(PAGE, "toml")
+    (text,) = blocks("docs/dependencies.md", "toml")
     project = tomllib.loads(text)
     assert project["project"]["entry-points"]["nectar.handlers"] == {"my-handler": "my_handler:analyze"}
     assert "build-system" in project
