@@ -14,6 +14,7 @@ import nox
 
 ROOT = Path(__file__).parent
 WHEELS = ROOT / ".nox" / "dist"
+SITE = ROOT / ".nox" / "site"
 REPORTS = ROOT / ".nox" / "reports"
 """One JUnit file for each run of pytest; ``.ci/run`` adds them up."""
 
@@ -24,7 +25,7 @@ nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["tests", "lint", "types", "layers", "lowest", "elsewhere", "package"]
+nox.options.sessions = ["tests", "lint", "types", "layers", "docs", "lowest", "elsewhere", "package"]
 # Bare nox: what installs, compiles, checks types or waits for its last test leaves a processor idle. One that is named shows what it does.
 nox.options.parallel = 2 if len(sys.argv) == 1 else 1
 nox.options.allow_parallel = True
@@ -90,6 +91,15 @@ def layers(session: nox.Session) -> None:
     """Which module may import which, and who may import which third party."""
     session.install("--group", "layers", "-e", ".")
     session.run("lint-imports", "--no-cache")
+
+
+@nox.session(python=DEFAULT)
+def docs(session: nox.Session) -> None:
+    """The site, in .nox/site: each link leads somewhere, and each name in a docstring is one."""
+    session.install("--group", "docs", "-e", ".")
+    # -E: a page that is as before would warn of nothing.
+    session.run("sphinx-build", "-E", "-q", "-W", "--keep-going", "-c", "docs", "-d", session.create_tmp(), ".", str(SITE))
+    session.log(f"{SITE}/index.html")
 
 
 @nox.session(python=DEFAULT)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import nectar
 from nectar import Computation
 from nectar.settings import Settings
 from tests.docs.blocks import ROOT, blocks
@@ -63,3 +64,10 @@ def test_the_page_names_every_field_of_a_question() -> None:
     page = ROOT.joinpath(PAGE).read_text(encoding="utf-8")
     for name in Computation.__dataclass_fields__:
         assert f"`{name}`" in page
+
+
+def test_the_api_is_all_that_can_be_imported() -> None:
+    page = ROOT.joinpath("docs/api.md").read_text(encoding="utf-8")
+    for name in nectar.__all__:
+        assert f":: {name}\n" in page or f"`nectar.{name}`" in page
+    assert ".. automodule:: nectar.testing\n   :members:\n" in page  # which follows its __all__

@@ -1,7 +1,7 @@
 """The hooks that nectar calls, and the marker for who implements them.
 
 Specifications are plain functions, read by `pluggy <https://pluggy.readthedocs.io>`_ (project name ``nectar``) in the process
-that calls them. :func:`hookimpl` only sets the attribute that pluggy looks for, so that a handler's package can implement hooks
+that calls them. :func:`nectar.hookimpl` only sets the attribute that pluggy looks for, so that a handler's package can implement hooks
 without having pluggy among its dependencies.
 """
 

@@ -25,7 +25,7 @@ def sample(
 ) -> Computation:
     """Make a plausible question, of which any field of :class:`~nectar.Computation` may be given.
 
-    :param query: None is :data:`QUERY`.
+    :param query: None is a question of 42 characters.
     :param timestamp: None is now.
     """
     return Computation(
