@@ -11,6 +11,7 @@
         ├── logs/{name}.log          the handler's log
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content; {key}.2 where somebody changed the first
+        ├── trials/{key}            a mark for each of those that `nectar test` has built and `launch` has not used
         ├── resolutions/{key}.lock   what was resolved for projects that have no lock of their own
         ├── digests/{source}.json    what the large files of a source held when they were read last
         ├── uv-cache/                uv's, only for a user without a home directory to keep it in
@@ -150,6 +151,10 @@ class Home(NamedTuple):
         return self.envs / ".locks"
 
     @property
+    def trials(self) -> Path:
+        return self.nectar / "trials"
+
+    @property
     def resolutions(self) -> Path:
         return self.nectar / "resolutions"
 
@@ -168,7 +173,8 @@ class Home(NamedTuple):
     @property
     def directories(self) -> tuple[Path, ...]:
         """All that are in ``nectar/``."""
-        return (self.handlers, self.logs, self.builds, self.envs, self.resolutions, self.digests, self.uv_cache, self.runtimes)
+        builds = (self.builds, self.envs, self.trials, self.resolutions, self.digests, self.uv_cache, self.runtimes)
+        return (self.handlers, self.logs, *builds)
 
     def socket(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.sock"

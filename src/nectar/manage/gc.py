@@ -16,6 +16,7 @@ from nectar import proc
 from nectar.errors import NectarError
 from nectar.locks import Busy, hold
 from nectar.manage.dev import is_developed
+from nectar.manage.environment import trials
 from nectar.manage.environment.build_directory import ASIDE, find_abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.environment.marker import is_newer
@@ -25,6 +26,7 @@ from nectar.manage.tree import contents
 
 if TYPE_CHECKING:
     from nectar.home import Home
+    from nectar.manage.source.source import Source
 
 _KEPT_RESOLUTION = 365 * 86400
 """Seconds since a resolution was made or used, before it goes."""
@@ -78,12 +80,28 @@ def collect(home: Home) -> list[Unused]:
     """Remove it, and return what was removed. What is being built or launched at this moment stays."""
     keeping.sweep(home)
     removed = [each for each in find_unused(home) if _remove(home, each)]
+    for mark in home.trials.glob("*"):
+        with suppress(Busy), hold(home.env_locks / key_of(mark.name), wait=False):
+            if not (home.envs / mark.name).exists():  # whoever was to build it was killed
+                mark.unlink(missing_ok=True)
     for lock in [*home.resolutions.glob("*.guard"), *home.digests.glob("*.guard"), *home.env_locks.glob("*")]:
         with suppress(Busy), hold(lock, wait=False):
             for kept in (lock.with_suffix(".lock"), lock.with_suffix(".json")):
                 place_aside(kept).unlink(missing_ok=True)  # left of who was killed while writing
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return removed
+
+
+def drop_trials(home: Home, source: Source, *, but: str, before: float) -> None:
+    """Remove what earlier trials of a source have built, and nothing uses; where that cannot be told, nothing.
+
+    :param but: the name of the environment that this trial has used.
+    :param before: Unix seconds: what trials have used since then is theirs.
+    """
+    with suppress(NectarError, OSError):
+        for name in trials.find_earlier(home, source, before=before):
+            if name != but and not is_newer(home.envs / name):
+                _remove(home, Unused("environment", home.envs / name, 0))
 
 
 def _remove(home: Home, each: Unused) -> bool:
@@ -107,6 +125,8 @@ def _remove(home: Home, each: Unused) -> bool:
             return False
         if each.kind != "build" and _runs_from(each.path, _running()):
             return False
+        if each.kind == "environment":
+            trials.forget(home, each.path.name)
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=each.path.parent))
         try:
             each.path.rename(aside / "old")  # at once, so that none of it is ever half there
@@ -114,6 +134,8 @@ def _remove(home: Home, each: Unused) -> bool:
             return False
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+        for lock in wanted:
+            lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from nectar import namelock
@@ -12,7 +12,7 @@ from nectar.frozen import replace
 from nectar.home import check_name
 from nectar.manage.daemon import given
 from nectar.manage.daemon.assignment import Order, prepare
-from nectar.manage.environment import drift, store
+from nectar.manage.environment import drift, store, trials
 from nectar.manage.handlers import attachments, handlers, registry, turns
 from nectar.manage.handlers.takeover import Takeover
 from nectar.manage.source.source import recall, reopen
@@ -43,8 +43,7 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
         _require_stopped(home, name)
         attachments.check(home, handlers.refresh(home), order.aliases, name=name)
         order = order._replace(source=_with_kept_login(home, name, order.source))
-        built = store.provide(home, order.source, report=report)
-        with drift.keep_in_use(home, built.key):
+        with store.use(home, order.source, report=report) as built:
             return Takeover(home, name, prepare(home, name, order, built), attempt).run()
 
 
@@ -87,6 +86,7 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
     chosen = EntryPoint(record.handler_name, record.entry)
     with drift.keep_in_use(home, built.key):
+        trials.forget(home, built.key)
         return Takeover(home, name, prepare(home, name, order, built, chosen=chosen), attempt).run()
 
 
@@ -96,13 +96,13 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
     differing = configuration.compare(record.source.get("shell"), os.environ)
     for line in differing:
         report(line)
-    try:
-        built = store.provide(home, source, upgrade=upgrade, report=report)
-    except EnvironmentFailedError as error:
-        error.hint = " ".join(filter(None, [error.hint, *differing])) or None
-        raise
     order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
-    with drift.keep_in_use(home, built.key):
+    with ExitStack() as stack:
+        try:
+            built = stack.enter_context(store.use(home, source, upgrade=upgrade, report=report))
+        except EnvironmentFailedError as error:
+            error.hint = " ".join(filter(None, [error.hint, *differing])) or None
+            raise
         takeover = Takeover(home, name, prepare(home, name, order, built), attempt, replaced=record)
         try:
             return takeover.run()

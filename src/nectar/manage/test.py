@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UnresponsiveError
+from nectar.manage import gc
 from nectar.manage.daemon import starting
+from nectar.manage.daemon.assignment import prepare
+from nectar.manage.environment import store
 from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-    from nectar.manage.daemon.assignment import Prepared
+    from nectar.home import Home
+    from nectar.manage.daemon.assignment import Order, Prepared
+
+
+def ask(
+    home: Home, order: Order, questions: Sequence[dict[str, Any]], *, report: Callable[[str], None]
+) -> Generator[dict[str, Any]]:
+    """The same of a source, in the environment that launch would use; what its earlier trials have built goes afterwards.
+
+    :param report: is given lines of progress for a person.
+    :raises NectarError: its environment cannot be built, or it cannot be loaded.
+    """
+    begun = time.time()
+    with store.use(home, order.source, report=report, trial=True) as built:
+        try:
+            yield from try_questions(prepare(home, order.source.name, order, built), questions, deadline=None)
+        finally:
+            gc.drop_trials(home, order.source, but=built.key, before=begun)
 
 
 def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:

@@ -24,8 +24,7 @@ from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.errors import NectarError, NotFoundError, UsageError
 from nectar.manage import test
-from nectar.manage.daemon.assignment import Order, prepare
-from nectar.manage.environment import drift, store
+from nectar.manage.daemon.assignment import Order
 from nectar.manage.files import authored
 from nectar.manage.source.source import open_source
 from nectar.testing.cases import read_cases
@@ -71,28 +70,23 @@ def command(session: Session, /, *, handler: str, as_json: bool, **options: Any)
     source = open_source(handler, chosen=options["extras"], python=options["python"], build_env=options["build_env"])
     order = Order(source=source, entry=options["entry"], given=read_given(options["pairs"], options["files"]))
     home.create()
-    built = store.provide(home, order.source, report=output.talk)
-    with drift.keep_in_use(home, built.key):
-        prepared = prepare(home, order.source.name, order, built)
-        problem = None
-        answers: list[ComputationResult] = []
-        with closing(test.try_questions(prepared, [case.question for case in cases], deadline=None)) as events:
-            for event in events:
-                match event["event"]:
-                    case "loaded":
-                        show.loaded(event.get("warnings", []))
-                    case "output":
-                        output.talk(str(event["text"]), style=None)
-                    case "answered":
-                        answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
-                        wrong = _problem(answer, event.get("traceback"), cases[len(answers)].expected)
-                        show.answered(answer, wrong)
-                        answers.append(answer)
-                        problem = problem or wrong
-                    case "stopped badly":
-                        problem = problem or NectarError(
-                            "The handler's nectar_worker_stopping failed.", hint="Its traceback is above."
-                        )
+    problem = None
+    answers: list[ComputationResult] = []
+    with closing(test.ask(home, order, [case.question for case in cases], report=output.talk)) as events:
+        for event in events:
+            match event["event"]:
+                case "loaded":
+                    show.loaded(event.get("warnings", []))
+                case "output":
+                    output.talk(str(event["text"]), style=None)
+                case "answered":
+                    answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
+                    wrong = _problem(answer, event.get("traceback"), cases[len(answers)].expected)
+                    show.answered(answer, wrong)
+                    answers.append(answer)
+                    problem = problem or wrong
+                case "stopped badly":
+                    problem = problem or NectarError("The handler's nectar_worker_stopping failed.", hint="Its traceback is above.")
     show.ended(problem, [answer.execution_time or 0.0 for answer in answers])
     if problem is not None and not as_json:
         raise problem

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
 from nectar.locks import hold
-from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering
+from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering, trials
 from nectar.manage.environment.build_directory import repeat
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from nectar.protocol import EntryPoint
 
 
-def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool) -> Environment | None:
+def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: bool, trial: bool = False) -> Environment | None:
     """Lock, then sync: the environment of what a source is, finished and in its place, be it by another command.
 
     :param upgrade: resolve anew what the project itself has no lock for.
     :param last: whether a kept lock that does not fit is an error, and not to be made anew.
+    :param trial: mark it as one that is only tried.
     :returns: None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit.
     :raises EnvironmentFailedError: it cannot be built.
     """
@@ -68,7 +69,10 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
             resolution.forget(home, locked.resolution)
             return None
         marker.write(shop.venv)
-        shop.venv.rename(home.envs / generations.choose_name(home, key))
+        name = generations.choose_name(home, key)
+        if trial:
+            trials.mark(home, name, shop.source)
+        shop.venv.rename(home.envs / name)
         return generations.find_whole(home, key)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
-from nectar.manage.environment import generations
+from nectar.manage.environment import drift, generations, trials
 from nectar.manage.environment.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nectar.home import Home
     from nectar.manage.environment.generations import Environment
@@ -35,12 +35,14 @@ def provide(
     *,
     report: Callable[[str], None],
     upgrade: bool = False,
+    trial: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Environment:
     """The environment of what the source is now, built where it has not been.
 
     :param report: is given lines of progress for a person.
     :param upgrade: resolve anew what the project itself has no lock for.
+    :param trial: where it is built, mark it as one that is only tried.
     :raises EnvironmentFailedError: it cannot be built.
     """
     environ = os.environ if environ is None else environ
@@ -60,10 +62,32 @@ def provide(
                 found = survey(home, source, environ, trusting=False)
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
                 anew, last = upgrade and not attempt, attempt == _ATTEMPTS - 1
-                built = build(home, found, shop, upgrade=anew, last=last)
+                built = build(home, found, shop, upgrade=anew, last=last, trial=trial)
                 if built:
                     return built
     raise EnvironmentFailedError("The handler's source changes faster than it can be read.", where=str(source.path))
+
+
+@contextmanager
+def use(
+    home: Home, source: Source, *, report: Callable[[str], None], upgrade: bool = False, trial: bool = False
+) -> Iterator[Environment]:
+    """The same, and nobody removes it while the block runs.
+
+    :param trial: whether it is only tried; else it is none that was built only for that, from now on.
+    """
+    for last in (False, False, True):
+        built = provide(home, source, report=report, upgrade=upgrade, trial=trial)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(drift.keep_in_use(home, built.key))
+            except EnvironmentFailedError:  # what another command had tried it for is over, and it went
+                if last:
+                    raise
+                continue
+            (trials.renew if trial else trials.forget)(home, built.key)
+            yield built
+            return
 
 
 def find_unchanged(home: Home, key: str) -> Environment | None:
