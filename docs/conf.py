@@ -24,7 +24,7 @@ nitpicky = True
 # The standard library's documentation is elsewhere, and the site is built without a network.
 nitpick_ignore_regex = [
     ("py:.*", r"(asyncio|collections|contextlib|contextvars|functools|pathlib|pytest)\..*"),
-    ("py:class", "Path|_Function|Status|Case"),
+    ("py:(class|exc)", "AbstractContextManager|Case|NectarError|Path|Project|Status|_Function"),
 ]
 
 

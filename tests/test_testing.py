@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import nectar
 from nectar import Computation, handler
 from nectar.api.answers import as_integer
 from nectar.testing import ask, computation, computations
@@ -90,6 +91,14 @@ async def twice_later(comp: Computation) -> int:
 def test_asking(function: Any) -> None:
     assert ask(function) == 84
     assert ask(function, computation("abc")) == 6
+
+
+def test_each_computation_is_the_one_that_runs() -> None:
+    @handler
+    async def is_itself(comp: Computation) -> int:
+        return int(nectar.comp_id.get() == comp.comp_id)
+
+    assert [ask(is_itself, computation(comp_id=name)) for name in "abc"] == [1, 1, 1]
 
 
 def test_asking_what_is_no_handler() -> None:

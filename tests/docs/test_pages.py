@@ -18,6 +18,9 @@ from tests.docs.blocks import ROOT, blocks
 PAGE = "docs/handler.md"
 PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "testing")))
 
+INSTALLED = "[nectar.handlers]\nmy-handler = my_handler:analyze\n[nectar.plugins]\nmy-handler = hooks\n"
+"""What an installation says of the project's entry points."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -25,6 +28,12 @@ def folder(tmp_path: Path) -> Path:
         for code in blocks(page, "python"):
             name = code.splitlines()[0].removeprefix("# ")
             (tmp_path / name).write_text(code, encoding="utf-8")
+    (project,) = blocks("docs/dependencies.md", "toml")
+    (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
+    installed = tmp_path / "my_handler-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: my-handler\nVersion: 0.1.0\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text(INSTALLED, encoding="utf-8")
     return tmp_path
 
 
@@ -37,7 +46,7 @@ def test_the_tests_on_the_page_pass(folder: Path) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
-    assert "3 passed" in ended.stdout
+    assert "5 passed" in ended.stdout
 
 
 def test_every_other_file_can_be_imported(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import copy_context
 from types import CoroutineType
 
 TYPE_CHECKING = False  # typing is not imported in a worker
@@ -38,7 +39,8 @@ class Coroutines:
 
             return asyncio.run_coroutine_threadsafe(returned, loop).result()
         assert self._runner is not None
-        return self._runner.run(returned)
+        # Of its own a runner has one context for all: what says which computation runs would say the first one's.
+        return self._runner.run(returned, context=copy_context())
 
     def called(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """An async function as a plain one."""

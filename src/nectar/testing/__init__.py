@@ -7,8 +7,9 @@
     def test_twice_the_length():
         assert ask(analyze, computation(query="abc")) == 6
 
-:func:`computation` makes a question with plausible values, :func:`ask` answers it by nectar's own rules. With pytest, the first
-is a fixture too (:mod:`nectar.testing.plugin`), and a directory of computations is a test by one line::
+:func:`computation` makes a question with plausible values, :func:`ask` answers it by nectar's own rules, and :func:`worker` loads the
+project's handler with its hooks. With pytest, the first and the last are fixtures too (:mod:`nectar.testing.plugin`), and a
+directory of computations is a test by one line::
 
     test_computations = computations(analyze, "computations")
 """
@@ -16,6 +17,7 @@ is a fixture too (:mod:`nectar.testing.plugin`), and a directory of computations
 from __future__ import annotations
 
 from nectar.testing.asking import ask, computations
+from nectar.testing.loaded import Worker, worker
 from nectar.testing.sample import sample as computation
 
-__all__ = ["ask", "computation", "computations"]
+__all__ = ["Worker", "ask", "computation", "computations", "worker"]

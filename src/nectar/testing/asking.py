@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nectar.api.answers import as_integer
+from nectar.api.context import comp_id
 from nectar.api.coroutines import Coroutines
 from nectar.api.decorator import is_handler
 from nectar.testing.sample import sample
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nectar.api.computation import Computation
     from nectar.testing.cases import Case
 
+_Result = TypeVar("_Result")
 _coroutines = Coroutines()
 atexit.register(_coroutines.close)
 
@@ -33,13 +35,24 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
     """
     if not is_handler(function):
         raise TypeError(f"{getattr(function, '__qualname__', function)!s} has no @handler on it, so nectar would not ask it")
-    returned = function(sample() if computation is None else computation)
+    question = sample() if computation is None else computation
+    token = comp_id.set(question.comp_id)
+    try:
+        returned = function(question)
+        return as_integer(run_outside(lambda: _coroutines.finish(returned)))
+    finally:
+        comp_id.reset(token)
+
+
+def run_outside(function: Callable[[], _Result]) -> _Result:
+    """Call a function that may run a loop; where one runs already, as in an async test, in a thread, which that test waits for."""
     if not _in_a_loop():
-        return as_integer(_coroutines.finish(returned))
+        return function()
+    import contextvars
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
-        return as_integer(thread.submit(_coroutines.finish, returned).result())
+        return thread.submit(contextvars.copy_context().run, function).result()
 
 
 def computations(function: Callable[[Computation], Any], directory: str | Path) -> Callable[[Case], None]:

@@ -39,3 +39,13 @@ def sample(
         metadata={} if metadata is None else metadata,
         response_schema=response_schema,
     )
+
+
+def make_question(given: Computation | str | None) -> Computation:
+    """What a handler gets of a question that a node wrote: nothing in it is shared with whoever asks.
+
+    :param given: the question, or its query; None is a plausible one.
+    :raises TypeError: something in it cannot be written.
+    """
+    question = given if isinstance(given, Computation) else sample(given)
+    return Computation.from_json(question.to_json(), comp_id=question.comp_id)

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import processes
-from nectar.errors import UsageError
+from nectar.entries import choose
 from nectar.frozen import replace
 from nectar.manage.daemon import variables
 from nectar.manage.daemon.given import Given
@@ -98,21 +98,10 @@ def choose_entry(environment: Environment, handler: str | None) -> EntryPoint:
     :param handler: the name that a person gave: an entry point's, or, of a single file, a function's.
     :raises UsageError: there is none of that name, or there are several and none was named.
     """
-    entries = dict(environment.marker.entries)
-    names = ", ".join(sorted(entries)) or "none"
-    if handler is None:
-        if len(entries) == 1:
-            return environment.marker.entries[0]
-        raise UsageError(
-            f"The handler's project has {len(entries)} entry points: {names}.",
-            where=environment.marker.distribution,
-            hint=f"Choose one with --handler, as in --handler {min(entries)}." if entries else "Declare one in its pyproject.toml.",
-        )
-    if handler in entries:
-        return EntryPoint(handler, entries[handler])
-    if environment.snapshot is not None and re.fullmatch(r"[^\W\d]\w*", handler):
-        return EntryPoint(handler, f"{environment.marker.entries[0].value}:{handler}")
-    raise UsageError(f"There is no entry point {handler!r}.", where=environment.marker.distribution, hint=f"There are: {names}.")
+    entries = environment.marker.entries
+    if environment.snapshot is not None and handler not in (None, *dict(entries)) and re.fullmatch(r"[^\W\d]\w*", str(handler)):
+        return EntryPoint(str(handler), f"{entries[0].value}:{handler}")
+    return choose(entries, handler, where=environment.marker.distribution, way="--handler", example="--handler {}")
 
 
 def _loading(

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nectar.entries import GROUP, PLUGINS
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files import authored
-from nectar.manage.source.pyproject import GROUP, PLUGINS, normalise
+from nectar.manage.source.pyproject import normalise
 from nectar.protocol import EntryPoint
 from nectar.regular import open_regular
 

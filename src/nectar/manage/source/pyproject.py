@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nectar.entries import GROUP
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.manage.files.authored import SETTINGS, read_text, read_toml
 from nectar.manage.files.tables import list_of_text, section
 from nectar.settings import FLOOR, Settings
 
-GROUP = "nectar.handlers"
-PLUGINS = "nectar.plugins"
 UV_BUILD = "uv_build>=0.9"
 """The build backend that comes with uv, from the version on that builds what we say; it insists on an upper bound besides."""
 BUILD_SYSTEM = f"""\

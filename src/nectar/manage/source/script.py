@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from nectar.entries import GROUP
 from nectar.manage.files import authored
 from nectar.manage.files.strangers import is_planted
 from nectar.manage.source import inline_metadata, package, siblings
 from nectar.manage.source.path_sources import gather
 from nectar.manage.source.plan import LOCK, Asked, Locking, Plan
-from nectar.manage.source.pyproject import GROUP, UV_BUILD, Project, normalise
+from nectar.manage.source.pyproject import UV_BUILD, Project, normalise
 from nectar.manage.tree import trees
 from nectar.manage.tree.bounds import Bounds
 from nectar.manage.tree.pieces import Piece

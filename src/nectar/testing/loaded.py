@@ -1,0 +1,166 @@
+"""A project's handler, loaded in the process at hand by what loads it in a worker, with its hooks."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nectar
+from nectar.api.answers import as_integer
+from nectar.api.computation import Computation
+from nectar.api.context import comp_id
+from nectar.errors import EnvironmentFailedError
+from nectar.runtime.worker.loader import load
+from nectar.testing.asking import run_outside
+from nectar.testing.printed import Printed
+from nectar.testing.projects import choose_entry, find_project, list_plugins, noted
+from nectar.testing.sample import make_question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from nectar.runtime.worker.loader import Handler
+    from nectar.testing.projects import Project
+
+
+def worker(handler: str | None = None, *, project: str | Path | None = None) -> AbstractContextManager[Worker]:
+    """Load a project's handler once, as a worker does, for a ``with`` block in which it can be asked.
+
+    ``nectar_worker_started`` is called before, and ``nectar_worker_stopping`` at the end of the block. In this process no deadline
+    ends the code, and variables that a worker is not given can be seen.
+
+    :param handler: the name of the entry point, where the project has several.
+    :param project: its directory; None is the one that the calling file is in. It must be installed, as by ``nectar dev``.
+    :raises NectarError: it cannot be loaded, for what ``nectar test`` says too. What the code itself raises passes through.
+    """
+    place = Path(sys._getframe(1).f_code.co_filename).parent if project is None else Path(project)  # noqa: SLF001
+    return _load(handler, place.absolute())
+
+
+@contextmanager
+def _load(handler: str | None, place: Path) -> Iterator[Worker]:
+    with noted():
+        found = find_project(place)
+        loaded = Worker(found, choose_entry(found, handler).value)
+    with loaded.serving():
+        yield loaded
+
+
+class Worker:
+    """A handler that is loaded: what :func:`worker` gives."""
+
+    def __init__(self, project: Project, entry: str) -> None:
+        self._project = project
+        self._entry = entry
+        self._printed = Printed()
+        self._handler: Handler
+
+    @property
+    def printed(self) -> str:
+        """What the handler's code has printed by way of Python, hooks included; of the fixture, since the test began."""
+        return "".join(self._printed.kept)
+
+    def ask(self, computation: Computation | str | None = None) -> int:
+        """Ask one question and return its answer.
+
+        :param computation: the question, or its query; None is a plausible one. The handler gets what a node's file would give it.
+        :raises TypeError: the answer is no integer. What the code itself raises passes through.
+        """
+        question = make_question(computation)
+        with self._at_work():
+            return run_outside(lambda: self._answer(question))
+
+    def ask_all(self, computations: Iterable[Computation | str], *, concurrency: int | None = None) -> list[int]:
+        """Ask several, as many at once as a worker would, and return their answers in the same order.
+
+        :param concurrency: how many; None is what ``[tool.nectar]`` says.
+        :raises Exception: what the first raised that failed, when all are done.
+        """
+        questions = [make_question(computation) for computation in computations]
+        slots = self._project.settings.concurrency if concurrency is None else concurrency
+        if slots == 1:
+            return [self.ask(question) for question in questions]
+        with self._at_work():
+            return run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
+
+    def forget_printed(self) -> None:
+        """Have ``printed`` begin anew."""
+        self._printed.kept.clear()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Load it, and have its hooks called at the beginning and at the end."""
+        with self._at_work(), noted():
+            self._handler = load(self._entry, list_plugins(), str(_find_pluggy()))
+            run_outside(self._handler.started)
+        for warning in self._handler.warnings:
+            warnings.warn(warning, stacklevel=4)
+        try:
+            yield
+        finally:
+            with self._at_work():
+                run_outside(self._handler.stopping)
+            self._handler.coroutines.close()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """What a worker's process has, while the handler's code runs: its directory, and the variables of ``[tool.nectar]``."""
+        given = self._project.settings.env
+        before = {name: os.environ.get(name) for name in given}
+        with contextlib.chdir(self._project.directory), self._printed.listening():
+            os.environ.update(given)
+            try:
+                yield
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
+
+    def _answer(self, question: Computation) -> int:
+        token = comp_id.set(question.comp_id)
+        try:
+            return as_integer(self._handler.answer(question))
+        finally:
+            comp_id.reset(token)
+
+    async def _answer_several(self, questions: list[Computation], slots: int) -> list[int]:
+        import asyncio
+        import contextvars
+        from concurrent.futures import ThreadPoolExecutor
+
+        loop = asyncio.get_running_loop()
+        turn = asyncio.Semaphore(slots)
+
+        async def answer(question: Computation) -> int:
+            async with turn:
+                if self._handler.task is None:
+                    return await loop.run_in_executor(threads, contextvars.copy_context().run, self._answer, question)
+                comp_id.set(question.comp_id)  # of this task alone
+                return as_integer(await self._handler.task(question))
+
+        with ThreadPoolExecutor(slots, thread_name_prefix="computation") as threads:
+            results = await asyncio.gather(*map(answer, questions), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if isinstance(result, int)]
+
+
+def _find_pluggy() -> Path:
+    """The pluggy that calls hooks: the one beside our own modules, as in a worker, else the one that is installed with them."""
+    beside = Path(nectar.__file__).parents[2] / "deps" / "pluggy"
+    if beside.is_dir():
+        return beside
+    spec = importlib.util.find_spec("pluggy")
+    if spec is None or spec.origin is None:
+        raise EnvironmentFailedError("Nectar is installed without pluggy, which it needs.", hint="pip install pluggy")
+    return Path(spec.origin).parent
