@@ -1,22 +1,17 @@
-"""Asks a web service how a question sounds: a handler with a dependency of its own."""
+"""How does the question sound? Without a network: `VADER <https://pypi.org/project/vaderSentiment/>`_ is a lexicon and some rules."""
 
-import os
-
-import requests
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from nectar import Computation, handler
 
-URL = "https://api.example.com/sentiment"
-"""Of the service; the environment variable ``SENTIMENT_URL`` gives another."""
+analyzer = SentimentIntensityAnalyzer()  # reads its lexicon: 60 ms, once for each process
 
 
 @handler
-def sentiment_analysis(comp: Computation) -> int:
-    """Return the service's score."""
-    response = requests.get(
-        os.environ.get("SENTIMENT_URL", URL),
-        params={"text": comp.query},
-        timeout=comp.deadline,
-    )
-    response.raise_for_status()
-    return response.json()["score"]
+def sentiment(comp: Computation) -> int:
+    """Return 0 for horrible, 100 for neutral, 200 for wonderful, and what lies between.
+
+    VADER's score is -1 to 1. An answer is an integer and must not be below zero, hence this scale: who adds up the answers of ten nodes
+    takes 100 for each away again.
+    """
+    return round(100 * analyzer.polarity_scores(comp.query)["compound"]) + 100

@@ -1,0 +1,85 @@
+"""The sessions in a page, typed as they stand: what is printed must be what the page shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.world import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DONE = "---8<---"
+CHANGES = [
+    (r"PID \d+", "PID N"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3}[+-]\d{4})?", "TIME"),
+    (r"\d+\.\d+ ?s\b", "SECONDS"),
+    (r"nectar \d+\.\S+, Python 3\.\d+\.\d+", "VERSIONS"),
+    (r"\b[0-9a-f]{8}\b", "ID"),
+]
+"""What is another each time."""
+PORT = re.compile(r"\b87\d\d\b")
+"""A port that a page shows, for which one that is free is taken."""
+NOT_THEIRS = ("UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV")
+"""Of the shell that runs the tests."""
+
+
+def check_sessions(sessions: list[str], *, home: Path, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    """Type the commands of a page's ``console`` blocks in one shell, and compare what each prints with what the page shows.
+
+    :param home: the reader's home directory, which the page calls ``/home/you``.
+    :param folder: where they are typed.
+    :param env: added to the environment.
+
+    What a page starts in the background is waited for, by the port that it names, and ended with the shell.
+    """
+    steps = [step for session in sessions for step in _steps(_with_free_ports(session))]
+    script = "\n".join([f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(command) for command, _ in steps)])
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{(env or {}).get('PATH', os.environ['PATH'])}"
+    ran = subprocess.run(
+        ["bash"],
+        input=script,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**environment, **(env or {}), "HOME": str(home), "PATH": path},
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    printed = ran.stdout.replace(str(home), "/home/you").split(f"{DONE}\n")
+    assert len(printed) == len(steps) + 1, ran.stdout + ran.stderr
+    for (command, expected), actual in zip(steps, printed, strict=False):
+        assert _settled(actual) == _settled(expected), f"$ {command}\n{actual}"
+
+
+def _steps(session: str) -> list[tuple[str, str]]:
+    """Its commands, each with what it prints."""
+    return [(command, printed) for command, _, printed in (step.partition("\n") for step in re.split(r"(?m)^\$ ", session)[1:])]
+
+
+def _typed(command: str) -> str:
+    """With what it says on standard error where it fails; else that is uv's progress."""
+    if not command.endswith("&"):
+        return f'{{ {command}\n}} 2> "$HOME/.said" || cat "$HOME/.said"\necho \'{DONE}\''
+    (port,) = re.findall(r"\b\d{4,5}\b", command)
+    return f"{command}\nuntil (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> {os.devnull}; do sleep 0.02; done\necho '{DONE}'"
+
+
+def _with_free_ports(session: str) -> str:
+    for port in set(PORT.findall(session)):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            session = session.replace(port, str(server.getsockname()[1]))
+    return session
+
+
+def _settled(text: str) -> str:
+    for pattern, word in CHANGES:
+        text = re.sub(pattern, word, text)
+    return text
