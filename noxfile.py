@@ -41,7 +41,7 @@ OF_VERSIONS = [
     *(f"tests/cli/test_{name}.py" for name in ("command_line", "logs", "new", "test", "view")),
     *(
         f"tests/environments/test_{name}.py"
-        for name in ("artifacts", "extras", "packages", "passing", "pythons", "settings_of_uv", "single_files")
+        for name in ("artifacts", "extras", "origins", "packages", "passing", "pythons", "settings_of_uv", "single_files")
     ),
 ]
 """Tests of what an interpreter has a part in, or one of click, pluggy, tomli-w, uv and watchdog."""

@@ -69,10 +69,47 @@ def test_a_generator_is_refused() -> None:
         handler(analyze)
 
 
-@pytest.mark.parametrize("thing", [int, object(), 7, None, "analyze"])
-def test_what_is_no_function_is_refused(thing: Any) -> None:
-    with pytest.raises(TypeError, match="it was given"):
+class Stands:
+    def bound(self, comp: Computation) -> int:
+        return 1
+
+    @classmethod
+    def of_class(cls, comp: Computation) -> int:
+        return 1
+
+    def __call__(self, comp: Computation) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("thing", "told"),
+    [
+        (Stands, "Stands is a class; it goes on a function (a class may have hooks, with @nectar.hookimpl)"),
+        (Stands(), "it goes on a function, which may call that; it was given a Stands"),
+        (Stands().bound, "Stands.bound is bound to an object; it goes on a function, which may call that"),
+        (Stands.of_class, "Stands.of_class is bound to an object; it goes on a function, which may call that"),
+        (
+            Stands.bound,
+            "Stands.bound is a method, which is given an object first; move it out of the class",
+        ),
+        (vars(Stands)["of_class"], "Stands.of_class is a class method; move it out of the class"),
+        (staticmethod(len), "len is a static method already; put @staticmethod above @handler"),
+        (len, "len is not written in Python; it goes on a function, which may call that"),
+        (functools.partial(max, 1), "it goes on a function, which may call that; it was given a partial"),
+        (7, "it goes on a function, and was given an int; there is nothing to say in parentheses"),
+        (None, "it goes on a function, and was given a NoneType; there is nothing to say in parentheses"),
+        ("analyze", "it goes on a function, and was given a str; there is nothing to say in parentheses"),
+    ],
+)
+def test_what_is_no_function_is_refused_and_told_as_what_it_is(thing: Any, told: str) -> None:
+    with pytest.raises(TypeError) as error:
         handler(thing)
+    assert str(error.value) == f"@handler: {told}"
+
+
+def test_what_a_library_has_made_of_a_function_is_one() -> None:
+    assert is_handler(handler(functools.lru_cache(lambda comp: 1)))
+    assert is_handler(functools.lru_cache(handler(lambda comp: 1)))
 
 
 def test_with_parentheses_it_is_the_same() -> None:

@@ -30,9 +30,12 @@ class Code:
         self._directory = directory
 
     def write(self, name: str, text: str) -> str:
-        path = self._directory / f"{name}.py"
-        path.write_text("import nectar\n" + textwrap.dedent(text))
-        return str(path)
+        path = self.path(name)
+        Path(path).write_text("import nectar\n" + textwrap.dedent(text))
+        return path
+
+    def path(self, name: str) -> str:
+        return str(self._directory / f"{name}.py")
 
 
 @pytest.fixture
@@ -227,19 +230,97 @@ def test_what_is_raised_by_the_handlers_own_class_comes_out(code: Code) -> None:
         load("author_plugin:Broken", [], PLUGGY)
 
 
+MARK_IT = "Put @handler (from nectar import handler) above the function that answers."
+CORRECT = "Correct what --handler names, or the entry point in pyproject.toml."
+CALL_IT = "Write a function that calls it, with @handler above it."
+ON_TOP = "Put @handler on top, above the other decorators, or have that one use functools.wraps."
+
+
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("entry", "line", "message", "hint"),
     [
-        ("author_odd:nothing", "The entry point 'author_odd:nothing' points nowhere: author_odd has no 'nothing'."),
-        ("author_odd:A.nothing", "The entry point 'author_odd:A.nothing' points nowhere: author_odd has no 'nothing'."),
-        ("author_odd:plain", "author_odd:plain is a function without @handler."),
-        ("author_odd:A", "author_odd:A has neither a @handler function nor a hook."),
-        ("author_odd", "There are 2 @handler functions: one, two."),
-        ("author_odd:Started", "author_odd:Started has no nectar_compute, and is no @handler function."),
+        ("odd:nothing", None, "The entry point 'author_odd:nothing' points nowhere: author_odd has no 'nothing'.", CORRECT),
+        (
+            "odd:plan",
+            None,
+            "The entry point 'author_odd:plan' points nowhere: author_odd has no 'plan'.",
+            f"Did you mean plain? {CORRECT}",
+        ),
+        ("odd:A.nothing", None, "The entry point 'author_odd:A.nothing' points nowhere: author_odd:A has no 'nothing'.", CORRECT),
+        ("odd:plain", 3, "author_odd:plain is a function without @handler.", MARK_IT),
+        (
+            "odd:A",
+            None,
+            "author_odd:A is a class without a hook.",
+            "Put @handler on a function of the module, or @nectar.hookimpl on a method nectar_compute.",
+        ),
+        ("odd", None, "There are 2 @handler functions: one, two.", "Choose one with --handler NAME."),
+        (
+            "odd:Started",
+            None,
+            "author_odd:Started has no nectar_compute, and is no @handler function.",
+            "Implement it with @nectar.hookimpl.",
+        ),
+        ("odd:number", None, "author_odd:number is no function but an int.", MARK_IT),
+        ("odd:part", None, "author_odd:part is no function but a functools.partial.", MARK_IT),
+        ("odd:sum", None, "author_odd:sum is not written in Python, and has no @handler on it.", CALL_IT),
+        ("odd:bound", 22, "author_odd:bound is bound to an object, and has no @handler on it.", CALL_IT),
+        (
+            "class",
+            None,
+            "author_class has no @handler function but one in its class Answers.",
+            "Move inside out of the class, or name it: ",
+        ),
+        (
+            "class:Answers",
+            None,
+            "author_class:Answers is a class, and its inside is the handler.",
+            'Name that: "author_class:Answers.inside".',
+        ),
+        (
+            "hidden",
+            None,
+            "author_hidden has no @handler function: its shown is what a decorator has put in the place of the @handler function answer.",
+            ON_TOP,
+        ),
+        (
+            "hidden:shown",
+            4,
+            "author_hidden:shown is what a decorator has put in the place of the @handler function answer.",
+            ON_TOP,
+        ),
+        ("empty", None, "author_empty has neither a @handler function nor a hook.", MARK_IT),
     ],
 )
-def test_what_is_no_handler_is_told_as_such(code: Code, entry: str, message: str) -> None:
-    path = code.write(
+def test_what_is_no_handler_is_told_as_what_it_is(code: Code, entry: str, line: int | None, message: str, hint: str) -> None:
+    code.write("author_empty", "")
+    code.write(
+        "author_class",
+        """
+        class Answers:
+            @staticmethod
+            @nectar.handler
+            def inside(comp):
+                return 1
+        """,
+    )
+    code.write(
+        "author_hidden",
+        """
+        def changing(function):
+            def changed(*given):
+                return function(*given) + 1
+            return changed
+
+        @nectar.handler
+        def answer(comp):
+            return 1
+
+        shown = changing(answer)
+        del answer
+        """,
+    )
+    code.write(
         "author_odd",
         """
         def plain(comp):
@@ -260,13 +341,20 @@ def test_what_is_no_handler_is_told_as_such(code: Code, entry: str, message: str
             @nectar.hookimpl
             def nectar_worker_started(self):
                 pass
+
+            def other(self, comp):
+                return 1
+
+        import functools
+        number, part, sum, bound = 7, functools.partial(one), sum, Started().other
         """,
     )
     with pytest.raises(NectarError) as told:
-        load(entry, [], PLUGGY)
+        load(f"author_{entry}", [], PLUGGY)
+    path = code.path(f"author_{entry.partition(':')[0]}")
     assert told.value.message == message
-    assert told.value.where in (path, None)
-    assert told.value.hint is not None
+    assert told.value.where == (path if line is None else f"{path}, line {line}")
+    assert (told.value.hint or "").startswith(hint)
 
 
 def test_a_function_under_two_names_is_one(code: Code) -> None:

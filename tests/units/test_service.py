@@ -384,9 +384,9 @@ def test_a_handler_that_cannot_be_loaded_is_told_with_what_to_do_and_logged_once
     for _ in range(3):
         served.service.failed(Failure("It fails.", "x.py:3", "Mend it.", "Traceback"))
         served.go(29)
-    assert served.log()[before:] == ["WARNING It fails.", "WARNING | Mend it.", "WARNING | Traceback"]
+    assert served.log()[before:] == ["WARNING It fails.", "WARNING | x.py:3", "WARNING | Mend it.", "WARNING | Traceback"]
     served.service.failed(Failure("It fails."))
-    assert served.log()[before + 3 :] == ["WARNING It fails."]
+    assert served.log()[before + 4 :] == ["WARNING It fails."]
 
 
 @pytest.mark.parametrize("timeout", [0, 0.5, 10, 86400])

@@ -90,19 +90,52 @@ def _takes_one(function: object) -> bool:
 
 
 def _check(function: Any) -> None:
-    """:raises TypeError: it is no function, or cannot be called with one positional argument."""
+    """:raises TypeError: it is no function, or cannot be called with one positional argument, or cannot carry the mark."""
     import inspect
 
-    if not inspect.isroutine(function):
-        raise TypeError(f"@handler goes on a function; it was given {type(function).__name__}")
-    name = getattr(function, "__qualname__", repr(function))
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if why := _name_misfit(function, name):
+        raise TypeError(f"@handler: {why}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"@handler: {name} yields; a handler returns one integer")
+    signature = inspect.signature(function)
     try:
-        inspect.signature(function).bind(object())
+        signature.bind(object())
     except TypeError as error:
-        signature = inspect.signature(function)
+        if _is_method(name, [*signature.parameters]):
+            raise TypeError(f"@handler: {name} is a method, which is given an object first; move it out of the class") from None
         raise TypeError(
             f"@handler: {name}{signature} cannot be called with one computation ({error}); "
             f"write it as `def {function.__name__}(comp: Computation) -> int`",
         ) from None
+
+
+def _name_misfit(function: Any, name: str) -> str | None:
+    """What something is that cannot be marked as a handler, and what to do instead."""
+    import functools
+    import inspect
+
+    if isinstance(function, type):
+        return f"{name} is a class; it goes on a function (a class may have hooks, with @nectar.hookimpl)"
+    if isinstance(function, staticmethod):
+        return f"{name} is a static method already; put @staticmethod above @handler"
+    if isinstance(function, classmethod):
+        return f"{name} is a class method; move it out of the class"
+    if inspect.ismethod(function):
+        return f"{name} is bound to an object; it goes on a function, which may call that"
+    if inspect.isroutine(function) and not isinstance(function, functools.partial):
+        return (
+            None
+            if hasattr(function, "__dict__")
+            else f"{name} is not written in Python; it goes on a function, which may call that"
+        )
+    given = f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    if not callable(function):
+        return f"it goes on a function, and was given {given}; there is nothing to say in parentheses"
+    return f"it goes on a function, which may call that; it was given {given}"
+
+
+def _is_method(name: str, parameters: list[str]) -> bool:
+    """Whether a function with these parameters stands in a class, and is given an object of it."""
+    owner = name.rpartition(".")[0]
+    return owner != "" and not owner.endswith("<locals>") and parameters[:1] in (["self"], ["cls"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nectar import __version__
 from nectar.errors import EnvironmentFailedError
 from nectar.locks import hold
-from nectar.manage.environment import edits, generations, installed, locking, notes, resolution, stale, steering, trials
+from nectar.manage.environment import edits, generations, installed, locking, notes, origins, resolution, steering, trials
 from nectar.manage.environment.build_directory import repeat
 from nectar.manage.environment.marker import Marker
 from nectar.manage.source import extras
@@ -129,11 +129,13 @@ def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]
     found = installed.read_distributions(shop.venv)
     noted = _take_notes(shop, found, made)
     own, entries = _require_handler(plan, shop, found)
-    for path in stale.find_modules(shop.venv, shop.tree, found, plan.locals_)[:3]:
+    for path in origins.find_differing(shop.venv, shop.tree, found, plan.locals_)[:3]:
         shop.uv.report(
             f"warning: the installed {path} is not the one in the source; either the build backend changes it, or it took an old copy."
         )
     notes.write(shop.venv, noted)
+    if shop.source.kind in ("package", "file"):  # what was made of others is nobody's file here
+        origins.write(shop.venv, origins.find(shop.venv, found, noted, plan, shop.copy(plan)))
     manifest = installed.find_site_packages(shop.venv) / SNAPSHOT / MANIFEST
     return Marker(
         python_version=installed.read_version(shop.venv),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MARKER = "nectar.json"
 NOTES = "nectar.files"
 """What :mod:`nectar.manage.environment.notes` writes beside it."""
+ORIGINS = "nectar.origins"
+"""What :mod:`nectar.manage.environment.origins` does."""
 SCHEMA = 1
 _LIMIT = 16 * authored.MEBIBYTE
 

@@ -134,7 +134,7 @@ class Service:
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
         self._last_error = failure.message
-        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, (failure.message, failure.hint, failure.detail))))
+        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, failure)))
 
     def _run(self, alias: Alias, question: Question) -> None:
         computation = question.computation

@@ -9,7 +9,6 @@ from types import ModuleType
 from nectar.api import hookspecs
 from nectar.api.coroutines import Coroutines
 from nectar.api.decorator import is_async, is_handler
-from nectar.errors import NectarError
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -94,9 +93,9 @@ def _hooked(
             warnings.append(f"plugin {name!r} cannot be used: {type(error).__name__}: {error}")
     call = hooks.call
     if not call.nectar_compute.get_hookimpls():
-        raise NectarError(
-            f"{entry} has no nectar_compute, and is no @handler function.", hint="Implement it with @nectar.hookimpl."
-        )
+        from nectar.runtime.worker.unfit import explain_incomplete
+
+        raise explain_incomplete(entry, target)
     return Handler(
         lambda computation: call.nectar_compute(computation=computation),
         warnings,
@@ -125,24 +124,16 @@ def _find(entry: str) -> tuple[Callable[[Computation], Any] | None, Any]:
         return target, None
     hooks = target if _implements_hooks(target) else None
     found = {id(value): name for name, value in vars(target).items() if is_handler(value)} if isinstance(target, ModuleType) else {}
-    where = getattr(target, "__file__", None)
     if len(found) > 1:
-        raise NectarError(
-            f"There are {len(found)} @handler functions: {', '.join(sorted(found.values()))}.",
-            where=where,
-            hint="Choose one with --handler NAME.",
-        )
+        from nectar.runtime.worker.unfit import explain_several
+
+        raise explain_several(entry, target, [*found.values()])
     if found:
         return getattr(target, *found.values()), hooks
     if hooks is None:
-        import inspect
+        from nectar.runtime.worker.unfit import explain_unfit
 
-        what = "is a function without @handler" if inspect.isroutine(target) else "has neither a @handler function nor a hook"
-        raise NectarError(
-            f"{entry} {what}.",
-            where=where,
-            hint="Put @handler (from nectar import handler) above the function that answers.",
-        )
+        raise explain_unfit(entry, target)
     return None, hooks
 
 
@@ -157,11 +148,9 @@ def _attribute(entry: str) -> Any:
     value: Any = importlib.import_module(module)
     for part in attribute.split(".") if attribute else []:
         if not hasattr(value, part):
-            raise NectarError(
-                f"The entry point {entry!r} points nowhere: {module} has no {part!r}.",
-                where=getattr(value, "__file__", None),
-                hint="Correct what --handler names, or the entry point in pyproject.toml.",
-            )
+            from nectar.runtime.worker.unfit import explain_nowhere
+
+            raise explain_nowhere(entry, value, part)
         value = getattr(value, part)
     return value
 

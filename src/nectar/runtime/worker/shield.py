@@ -17,6 +17,7 @@ import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 
 from nectar.runtime import frames
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
+from nectar.runtime.worker.origins import ORIGINS
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -110,7 +111,17 @@ def describe(error: BaseException) -> str:
         message = "".join([str(error)[: MAX_ERROR + 1]])
     except BaseException:
         return "An exception whose message cannot be shown"
+    if isinstance(error, ImportError):  # which names a module's file
+        message = name_origins(message)
     return f"{name}: {message}"[:MAX_ERROR] if message else f"{name}"
+
+
+def name_origins(text: str) -> str:
+    """The text with the author's files in place of the environment's copies that it names."""
+    try:
+        return ORIGINS.name_in(text)
+    except BaseException:
+        return text
 
 
 def trace(error: BaseException) -> str | None:
@@ -119,6 +130,7 @@ def trace(error: BaseException) -> str | None:
     :returns: None where there is no line of the author's in it, or it cannot be shown.
     """
     try:
+        ORIGINS.settle_lines()
         whole = traceback.TracebackException.from_exception(error, compact=True)
         pending = [whole]
         while pending:
@@ -126,6 +138,6 @@ def trace(error: BaseException) -> str | None:
             kept = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THE_AUTHORS)]
             one.stack = traceback.StackSummary.from_list(kept)
             pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
-        return "".join(whole.format())[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
+        return name_origins("".join(whole.format()))[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
     except BaseException:
         return None

@@ -19,7 +19,8 @@ from nectar.api.computation import Computation
 from nectar.api.context import comp_id
 from nectar.errors import NectarError
 from nectar.runtime.frames import FAREWELL_FAILED
-from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, trace
+from nectar.runtime.worker.origins import ORIGINS
+from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, name_origins, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Worker:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         sys.argv = [order["handler"]]
         entry = order["entry"]
+        ORIGINS.tell(sys.prefix, order["directory"], order["snapshot"])
         try:
             if order["snapshot"] is not None:
                 from nectar.runtime.worker import snapshot
@@ -152,7 +154,8 @@ class Worker:
             handler = load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"])
             handler.started()
         except NectarError as error:
-            self.channel.send({"do": "failed", "message": error.message, "where": error.where, "hint": error.hint, "detail": None})
+            where = None if error.where is None else name_origins(error.where)
+            self.channel.send({"do": "failed", "message": error.message, "where": where, "hint": error.hint, "detail": None})
             return None
         except BaseException as error:
             self.channel.send(
