@@ -221,6 +221,12 @@ def test_what_is_private_does_not_show() -> None:
         )
 
 
+def test_a_result_shows_its_status_and_not_its_value() -> None:
+    answer = ComputationResult(comp_id="x", status="success", value=4321, execution_time=0.5)
+    assert repr(answer) == "ComputationResult(comp_id='x', status='success', value=…, error=None, execution_time=0.5, claim=None)"
+    assert "value=None" in repr(ComputationResult(comp_id="x", status="error", error="no"))
+
+
 def test_a_question_can_be_a_key() -> None:
     asked = []
 

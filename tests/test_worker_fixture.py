@@ -143,6 +143,33 @@ def test_hooks_are_called_as_in_a_worker(author: Author, capsys: pytest.CaptureF
     assert capsys.readouterr().out.split() == ["started", "stopped"]
 
 
+def test_what_looks_after_answers_is_called_before_they_are_returned(author: Author) -> None:
+    author.write(
+        "author_hooks.py",
+        """
+        import nectar
+
+        @nectar.hookimpl
+        async def nectar_answered(computation, result):
+            print(computation.query, result.status, result.value, result.error)
+            if computation.query == "bad":
+                raise OSError("no hold")
+        """,
+    )
+    author.install("length", "strange")
+    with worker("length", project=author.directory) as loaded:
+        assert loaded.ask("abc") == 3
+        assert loaded.ask_all(["a", "bc"], concurrency=2) == [1, 2]
+        with pytest.raises(OSError, match="no hold"):
+            loaded.ask("bad")
+        said = [line for line in loaded.printed.splitlines() if line != "asked"]
+    assert (said[0], sorted(said[1:3])) == ("abc success 3 None", ["a success 1 None", "bc success 2 None"])
+    with worker("strange", project=author.directory) as loaded:
+        with pytest.raises(TypeError, match="str"):
+            loaded.ask("x")
+        assert loaded.printed.startswith("x error None TypeError: ")
+
+
 def test_the_project_is_that_of_the_calling_file(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
     author.install("where")
     monkeypatch.chdir("/")

@@ -40,6 +40,8 @@ class Process:
     :ivar begun: seconds at which it was given each computation, by id; ``read`` are those that it has read.
     :ivar slots: how many computations it works on at once, and ``jobs`` the number of each of them, by its id.
     :ivar cancels: whether it looks for more meanwhile, so that it can be told to end one.
+    :ivar frees: whether it looks after each answer, and says when it has; ``lingering`` are the numbers of those that it looks after,
+        ``freed`` is the second at which it last said so.
     """
 
     pid: int
@@ -62,6 +64,9 @@ class Process:
     slots: int = 1
     jobs: dict[str, int] = field(default_factory=dict)
     cancels: bool = False
+    frees: bool = False
+    lingering: list[int] = field(default_factory=list)
+    freed: float = 0.0
     first: float = 0.0
 
     @property
@@ -244,7 +249,8 @@ class Machine:
         if header["do"] == "load":
             process.slots = header["slots"]
         if header["do"] == "run":
-            assert len(process.jobs) < process.slots, "it has more to do at once than it can"
+            assert len(process.jobs) + len(process.lingering) < process.slots, "it has more to do at once than it can"
+            assert process.slots > 1 or process.first >= process.freed, "its time began before the last one was over"
             process.begun[header["comp_id"]] = process.first
             process.read.add(header["comp_id"])
             process.jobs[header["comp_id"]] = header["job"]

@@ -166,11 +166,11 @@ class Model:
     def failed(self, failure: Failure) -> None:
         pass
 
-    def printed(self, lines: list[str]) -> None:
+    def printed(self, lines: list[str], whose: str = "") -> None:
         pass
 
-    def stopped_badly(self) -> None:
-        pass
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        self.seen["failed after" if "failed" in what else "cut off"] += 1
 
     def warn(self, text: str) -> None:
         if "do not end" in text:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nectar.runtime.daemon.aliases.hints import Hint
-    from nectar.runtime.daemon.job import Failure
+    from nectar.runtime.daemon.job import Failure, Job
 
 ALIASES = ("one", "two", "three")
 SHARED = "three"
@@ -146,11 +146,11 @@ class Journal:
     def failed(self, failure: Failure) -> None:
         self._model.service.failed(failure)
 
-    def printed(self, lines: list[str]) -> None:
+    def printed(self, lines: list[str], whose: str = "") -> None:
         self._model.service.printed(lines)
 
-    def stopped_badly(self) -> None:
-        pass
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        self._model.seen["failed after" if "failed" in what else "cut off"] += 1
 
     def warn(self, text: str) -> None:
         self._model.service.warn(text)

@@ -32,7 +32,7 @@ def test_the_pool_against_its_model(row: Row) -> None:
         model.run()
         return model.seen
 
-    enough = {"success", "timeout", "died", "none", "closed", "nonsense", "memory", "together", "waited"}
+    enough = {"success", "timeout", "died", "none", "closed", "nonsense", "memory", "together", "waited", "failed after", "cut off"}
     episodes, speed, seen = explore(episode, pool_model.EPISODE, enough)
     row(
         "whatever comes late, in pieces or never: each job has one outcome, its own, and no worker that ends gets one",
@@ -53,7 +53,7 @@ def test_a_daemon_against_its_model(row: Row, tmp_path: Path) -> None:
             model.run()
             return model.seen + Counter({f"failed {call}": count for call, count in model.failed.items()})
 
-    enough = {"success", "timeout", "crashes", "faults"}
+    enough = {"success", "timeout", "crashes", "faults", "failed after", "cut off"}
     before = os.umask(0o077)
     try:
         episodes, speed, seen = explore(episode, service_model.EPISODE, enough)

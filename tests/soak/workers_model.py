@@ -1,4 +1,4 @@
-"""What workers do on a machine in the test's hand: they load, answer, hang, leak, die and say nonsense, in any order."""
+"""What workers do on a machine in the test's hand: they load, answer, look after it, hang, leak, die and say nonsense, in any order."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class Workers:
     def __init__(self, random: Random, machine: Machine) -> None:
         self.random = random
         self.machine = machine
+        self.frees = random.random() < 0.5
+        """Whether the handler looks after its answers."""
 
     def act(self) -> None:
         """Have a process do what is next for it: dying or not, while it lives it may."""
@@ -41,6 +43,9 @@ class Workers:
         if process is None or process.closed:
             return
         random = self.random
+        if process.lingering and random.random() < 0.3:
+            self.free(process)
+            return
         if process.jobs and (random.random() < 0.5 or not process.inbox):
             if random.random() < 0.6:
                 self.answer(process)
@@ -54,7 +59,9 @@ class Workers:
                 way = random.random()
                 if way < 0.9:
                     process.cancels = process.slots > 1 and random.random() < 0.5
-                    self.machine.send(process, f'{{"do": "ready", "warnings": [], "cancels": {dumps(process.cancels)}}}')
+                    process.frees = self.frees
+                    says = {"do": "ready", "warnings": [], "cancels": process.cancels, "frees": process.frees}
+                    self.machine.send(process, dumps(says))
                 elif way < 0.95:
                     self.machine.send(process, '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}')
                     self.machine.end(process, 1)
@@ -67,22 +74,26 @@ class Workers:
                 comp_id = next((comp_id for comp_id, job in process.jobs.items() if job == header["job"]), None)
                 if comp_id is not None and random.random() < 0.7:
                     del process.jobs[comp_id]
-                    self.machine.send(
-                        process,
-                        f'{{"do": "answer", "job": {header["job"]}, "status": "error", "value": null, '
-                        '"error": "CancelledError", "traceback": null, "seconds": 0.1}',
-                    )
+                    self._answered(process, header["job"], '"error", "value": null, "error": "CancelledError"')
             case "stop":
                 self.machine.end(process, 0)
 
     def answer(self, process: Process) -> None:
         comp_id = self.random.choice([*process.jobs])
         job = process.jobs.pop(comp_id)
-        self.machine.send(
-            process,
-            f'{{"do": "answer", "job": {job}, "status": "success", "value": {int(comp_id) * 7}, '
-            '"error": null, "traceback": null, "seconds": 0.1}',
-        )
+        self._answered(process, job, f'"success", "value": {int(comp_id) * 7}, "error": null')
+
+    def _answered(self, process: Process, job: int, how: str) -> None:
+        self.machine.send(process, f'{{"do": "answer", "job": {job}, "status": {how}, "traceback": null, "seconds": 0.1}}')
+        if process.frees:
+            process.lingering.append(job)
+
+    def free(self, process: Process) -> None:
+        """Have a process be done with one that it has answered."""
+        job = process.lingering.pop(self.random.randrange(len(process.lingering)))
+        process.freed = self.machine.now
+        error = self.random.choice(["null", "null", '"no hold"'])
+        self.machine.send(process, f'{{"do": "free", "job": {job}, "error": {error}, "traceback": null}}')
 
     def misbehave(self) -> None:
         process = self._some_process()
@@ -130,6 +141,8 @@ class Workers:
         for process in self.machine.processes.values():
             while process.alive and process.jobs and not process.closed:
                 self.answer(process)
+            while process.alive and process.lingering and not process.closed:
+                self.free(process)
         for _ in range(3):
             self.act()
         self.machine.ready = self.machine.watched()
@@ -143,5 +156,9 @@ def blame(error: str | None, had: list[Process]) -> str:
     """In a word, what an error says of those who had a question; it must be true of one of them."""
     assert had, f"{error} is said of a question that was never given to a worker"
     _words, kind, did = next(way for way in WAYS if way[0] in str(error))
-    assert any(map(did, had)), f"{error} is said of a question for whose workers it is not true"
+    guilty = [process for process in had if did(process)]
+    assert guilty, f"{error} is said of a question for whose workers it is not true"
+    # What comes after nonsense is not read.
+    alone = any(process.nonsense or not process.lingering for process in guilty)
+    assert alone, f"{error} is said of a question, and what looked after another's answer may have done it"
     return kind

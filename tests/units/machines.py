@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOADING = Loading(python="/", entry=EntryPoint("b", "a:b"), directory="/")
 READY = '{"do": "ready", "warnings": []}'
+FREES = '{"do": "ready", "warnings": [], "frees": true}'
 FAILED = '{"do": "failed", "message": "no", "where": null, "hint": null, "detail": null}'
 
 
@@ -162,11 +163,12 @@ class Told:
     def failed(self, failure: Failure) -> None:
         self._tell(self.failures, (self._machine.seconds, failure.message))
 
-    def printed(self, lines: list[str]) -> None:
-        self._tell(self.lines, *[(self._machine.seconds, line) for line in lines])
+    def printed(self, lines: list[str], whose: str = "") -> None:
+        self._tell(self.lines, *[(self._machine.seconds, f"{whose}: {line}" if whose else line) for line in lines])
 
-    def stopped_badly(self) -> None:
-        self.warn("stopped badly")
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        said = what if job is None else f"{job.name}: {what}"
+        self.warn(f"{said}\n{detail}" if detail else said)
 
     def warn(self, text: str) -> None:
         self._tell(self.warnings, (self._machine.seconds, text))
@@ -226,6 +228,13 @@ class Stage:
         number = process.jobs.pop(name)
         said = f'"success", "value": {value}' if error is None else f'"error", "error": "{error}", "traceback": null'
         self.machine.send(process, f'{{"do": "answer", "job": {job or number}, "status": {said}, "seconds": 0.5}}')
+
+    def free(self, job: int, error: str = "null", traceback: str = "null") -> None:
+        """Have the only worker say that it has looked after its answer to a job."""
+        (process,) = self.processes
+        said = f'{{"do": "free", "job": {job}, "error": {error}, "traceback": {traceback}}}'
+        self.machine.send(process, said)
+        self.go(0)
 
     def load_one(self) -> None:
         """Have the oldest worker that still loads be ready."""

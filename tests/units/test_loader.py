@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pluggy
 import pytest
 
+from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
 from nectar.runtime.worker.hooks import PRIVATE_PLUGGY
 from nectar.runtime.worker.loader import Handler, load
@@ -193,6 +194,35 @@ def test_a_module_may_have_a_function_and_hooks(code: Code) -> None:
     assert ask(handler) == 3
     handler.stopping()
     assert sys.modules["author_three"].told == ["started", "stopping"]
+
+
+def test_what_looks_after_answers_is_told_of_its_own_computation(code: Code) -> None:
+    code.write(
+        "author_after",
+        FUNCTION
+        + """
+    told = []
+
+    @nectar.hookimpl
+    async def nectar_answered(computation, result):
+        told.append((computation.query, result.value))
+    """,
+    )
+    handler = load("author_after", [], PLUGGY)
+    assert handler.answered is not None
+    for query in ("abc", "de"):
+        answer = ask(handler, query)
+        handler.answered(ComputationResult(comp_id="x", status="success", value=int(str(answer))))
+    handler.answered(ComputationResult(comp_id="x", status="error", error="It is no question."))
+    assert sys.modules["author_after"].told == [("abc", 3), ("de", 2)]
+    handler.coroutines.close()
+
+
+def test_who_looks_after_no_answer_has_nothing_called_after_it(code: Code) -> None:
+    code.write("author_one", FUNCTION)
+    code.write("author_plugin", PLUGIN)
+    assert load("author_one", [], PLUGGY).answered is None
+    assert load("author_one", [("first", "author_plugin:First")], PLUGGY).answered is None
 
 
 @pytest.mark.parametrize(
@@ -406,7 +436,11 @@ def test_async_hooks_run_in_the_loop_of_the_function(code: Code) -> None:
         ("@nectar.hookimpl", "nectar_computes", "Did you mean nectar_compute?"),
         ("@nectar.hookimpl", "nectar_worker_start", "Did you mean nectar_worker_started?"),
         ('@nectar.hookimpl(specname="nectar_compte")', "other", "Did you mean nectar_compute?"),
-        ("@nectar.hookimpl", "elsewhere", "There are nectar_compute, nectar_worker_started, nectar_worker_stopping."),
+        (
+            "@nectar.hookimpl",
+            "elsewhere",
+            "There are nectar_compute, nectar_answered, nectar_worker_started, nectar_worker_stopping.",
+        ),
     ],
 )
 def test_a_hook_that_there_is_not_is_refused_with_the_nearest(code: Code, marker: str, name: str, hint: str) -> None:
@@ -430,7 +464,7 @@ def test_of_a_plugin_it_is_a_warning_and_where_it_is_optional_nothing(code: Code
 
         class Optional:
             @nectar.hookimpl(optionalhook=True)
-            def nectar_answered(self):
+            def nectar_asked(self):
                 pass
         """,
     )

@@ -128,6 +128,10 @@ class ComputationResult:
     execution_time: float | None = None
     claim: str | None = None
 
+    def __repr__(self) -> str:
+        shown = {name: repr(value) for name, value in vars(self).items()} | ({} if self.value is None else {"value": "…"})
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
     @classmethod
     def from_json(cls, raw: bytes) -> ComputationResult:
         """Read an answer.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
-    from nectar.api.computation import Computation
+    from nectar.api.computation import Computation, ComputationResult
 
     _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -86,6 +86,15 @@ def nectar_compute(computation: Computation) -> int | None:
 
     Called in the worker, once for each question. The handler's own ``@handler`` function is the last implementation in the
     order. A ``wrapper`` runs around all of them: it sees the computation before and the answer after, and may replace it.
+    """
+
+
+@_hookspec()
+def nectar_answered(computation: Computation, result: ComputationResult) -> None:
+    """Called in the worker after an answer was sent, an error too, and before the next computation in its place.
+
+    It delays no answer, and has five seconds: after that its worker is ended, and a new one takes its place. What it raises is a
+    warning in the log. It is not called after a computation whose worker was ended, because it died or overstayed.
     """
 
 

@@ -44,8 +44,8 @@ def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, de
     :param questions: objects as in a ``.pending`` file, with ``comp_id``.
     :param deadline: seconds for each answer; None is each question's own.
     :returns: what happens, each with ``event``: ``loaded`` with ``warnings``, ``output`` with ``text``, and ``answered`` with
-        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None; at the end ``stopped badly`` where
-        ``nectar_worker_stopping`` raised an exception, which is in the output.
+        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None; and ``hook failed`` with
+        ``message``, in which its name is, and ``traceback``, or None where that is in the output.
     :raises NectarError: it could not be loaded.
     """
     request = {"assignment": prepared.assignment.to_mapping(), "computations": list(questions), "deadline": deadline}

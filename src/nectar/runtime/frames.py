@@ -19,12 +19,14 @@ the daemon  holds
 ==========  ==================================================================================================================
 the worker  holds
 ==========  ==================================================================================================================
-``ready``   ``warnings`` (a list of sentences), ``cancels`` (whether one of several computations can be ended by itself); the
-            handler is loaded, and ``run`` may come
+``ready``   ``warnings`` (a list of sentences), ``cancels`` (whether one of several computations can be ended by itself), ``frees``
+            (whether a ``free`` comes after each answer); the handler is loaded, and ``run`` may come
 ``failed``  ``message``, ``where``, ``hint``, ``detail`` (text, or null but for the first, as in a
             :class:`nectar.errors.NectarError`); it ends after it
 ``answer``  ``job``, ``status`` (``success`` or ``error``), ``value`` (an integer, or null), ``error`` and ``traceback`` (text, or
             null), ``seconds`` (that the function ran)
+``free``    ``job``, ``error`` and ``traceback`` (text, or null); ``nectar_answered`` has ended, and another ``run`` may come in the
+            place of this one; only from a worker that frees, and then after each answer
 ==========  ==================================================================================================================
 
 A worker's frames have no body. One that comes when it is not due, or does not hold what it has to, is nonsense, and ends the worker:

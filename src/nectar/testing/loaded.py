@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import nectar
 from nectar.api.answers import as_integer
-from nectar.api.computation import Computation
+from nectar.api.computation import Computation, ComputationResult
 from nectar.api.context import comp_id
 from nectar.errors import EnvironmentFailedError
 from nectar.runtime.worker.loader import load
+from nectar.runtime.worker.shield import describe
 from nectar.testing.asking import run_outside
 from nectar.testing.printed import Printed
 from nectar.testing.projects import choose_entry, find_project, list_plugins, noted
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from nectar.api.computation import Status
     from nectar.runtime.worker.loader import Handler
     from nectar.testing.projects import Project
 
@@ -71,7 +74,8 @@ class Worker:
         """Ask one question and return its answer.
 
         :param computation: the question, or its query; None is a plausible one. The handler gets what a node's file would give it.
-        :raises TypeError: the answer is no integer. What the code itself raises passes through.
+        :raises TypeError: the answer is no integer. What the code itself raises passes through, out of ``nectar_answered`` too, which is
+            called before this returns.
         """
         question = make_question(computation)
         with self._at_work():
@@ -127,10 +131,23 @@ class Worker:
 
     def _answer(self, question: Computation) -> int:
         token = comp_id.set(question.comp_id)
+        begun = time.perf_counter()
         try:
-            return as_integer(self._handler.answer(question))
+            value = as_integer(self._handler.answer(question))
+        except Exception as error:
+            self._look_after(question, time.perf_counter() - begun, error=describe(error))
+            raise
+        else:
+            self._look_after(question, time.perf_counter() - begun, value=value)
+            return value
         finally:
             comp_id.reset(token)
+
+    def _look_after(self, question: Computation, seconds: float, *, value: int | None = None, error: str | None = None) -> None:
+        if self._handler.answered is not None:
+            status: Status = "success" if error is None else "error"
+            result = ComputationResult(comp_id=question.comp_id, status=status, value=value, error=error, execution_time=seconds)
+            self._handler.answered(result)
 
     async def _answer_several(self, questions: list[Computation], slots: int) -> list[int]:
         import asyncio

@@ -85,8 +85,8 @@ def command(session: Session, /, *, handler: str, as_json: bool, **options: Any)
                     show.answered(answer, wrong)
                     answers.append(answer)
                     problem = problem or wrong
-                case "stopped badly":
-                    problem = problem or NectarError("The handler's nectar_worker_stopping failed.", hint="Its traceback is above.")
+                case "hook failed":
+                    problem = problem or _hook_problem(event)
     show.ended(problem, [answer.execution_time or 0.0 for answer in answers])
     if problem is not None and not as_json:
         raise problem
@@ -271,6 +271,12 @@ def _problem(answer: ComputationResult, traceback: str | None, expect: int | Non
     if expect is not None and answer.value != expect:
         return NectarError(f"The answer is {answer.value}, and {expect} was expected.")
     return None
+
+
+def _hook_problem(event: dict[str, Any]) -> NectarError:
+    traceback = event.get("traceback")
+    hint = "Its traceback is above." if event["message"] == "nectar_worker_stopping failed" else None
+    return NectarError(f"The handler's {event['message']}.", hint=hint, detail=traceback)
 
 
 def _warnings(answer: ComputationResult) -> list[str]:

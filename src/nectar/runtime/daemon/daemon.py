@@ -36,6 +36,7 @@ from nectar.settings import Settings
 
 if TYPE_CHECKING:
     from nectar.protocol import Assignment
+    from nectar.runtime.daemon.job import Job
     from nectar.runtime.daemon.service import Service
 
 SCRIPT = Path(__file__).parents[1] / "start.py"
@@ -210,8 +211,9 @@ class Daemon:
         else:
             self._early.extend(lines)
 
-    def stopped_badly(self) -> None:
-        self.warn("nectar_worker_stopping failed")
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        said = what if job is None else f"{job.name}: {what}"
+        self.warn("\n".join(filter(None, (said, (detail or "").rstrip()))))
 
     def warn(self, text: str) -> None:
         if self._serving is not None:

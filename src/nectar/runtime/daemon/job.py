@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from nectar.api.computation import Status
 
+MAX_WARNINGS = 20
 LONGEST = 1e12
 """Seconds of a run, beyond which somebody has made them up."""
 
@@ -48,6 +49,13 @@ class Job(NamedTuple):
     key: object = None
     alone: bool = False
 
+    @property
+    def name(self) -> str:
+        """As the log calls it."""
+        from nectar.runtime.daemon.log import visible  # it is imported later
+
+        return f"{self.alias} {visible(self.comp_id)}"
+
 
 class Failure(NamedTuple):
     """Why a worker could not be made ready: the parts of a :class:`nectar.errors.NectarError`."""
@@ -72,6 +80,25 @@ def read_outcome(header: dict[str, Any]) -> Outcome:
     if header["status"] == "error" and isinstance(error, str) and (traceback is None or isinstance(traceback, str)):
         return Outcome("error", None, error[:MAX_ERROR], seconds, traceback and traceback[-MAX_DETAIL:])
     raise ValueError("it is no answer")
+
+
+def read_warnings(header: dict[str, Any]) -> list[str]:
+    """What a worker that has loaded the handler says of that, within bounds.
+
+    :raises KeyError, TypeError: there is none.
+    """
+    return [str(text)[:MAX_ERROR] for text in list(header["warnings"])[:MAX_WARNINGS]]
+
+
+def read_complaint(header: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What a hook raised after an answer, and its traceback, within bounds; None where it raised nothing.
+
+    :raises KeyError, ValueError: it is none.
+    """
+    error, traceback = header["error"], header["traceback"]
+    if not (error is None or isinstance(error, str)) or not (traceback is None or isinstance(traceback, str)):
+        raise ValueError("it is no complaint")
+    return error and error[:MAX_ERROR], traceback and traceback[-MAX_DETAIL:]
 
 
 def read_failure(header: dict[str, Any]) -> Failure:

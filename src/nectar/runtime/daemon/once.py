@@ -9,8 +9,8 @@ One line of JSON comes on standard input: ``assignment``, ``computations`` (each
     with ``result`` (as in a ``.complete`` file) and ``traceback`` (the author's, or null), once for each computation in turn.
 ``output``
     with ``text``, a line that the handler's code printed.
-``stopped badly``
-    where ``nectar_worker_stopping`` raised an exception, which is in the output.
+``hook failed``
+    with ``message`` and ``traceback`` (the author's, or null: that of ``nectar_worker_stopping`` is in the output).
 ``failed``
     with ``kind``, ``message``, ``where``, ``hint`` and ``detail``; nothing comes after it.
 """
@@ -32,6 +32,7 @@ from nectar.protocol import Assignment, decode, encode
 from nectar.runtime.daemon.job import Failure, Job, Outcome
 from nectar.runtime.daemon.loop import READ, Loop
 from nectar.runtime.daemon.signals import route
+from nectar.runtime.daemon.workers.ends import AFTERWARDS
 from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
@@ -48,7 +49,7 @@ def main() -> None:
     loop = Loop()
     once = Once(loop, Assignment.from_mapping(order["assignment"]), order["computations"], order["deadline"])
     once.start()
-    loop.run()
+    loop.run(once.go_on)
     sys.stdout.flush()
     os._exit(0)
 
@@ -61,6 +62,8 @@ class Once:
         self._deadline = deadline
         self._questions = deque(questions)
         self._loaded = False
+        self._asked = False
+        self._over = False
         settings = Settings.from_mapping({**assignment.settings, "workers": 1, "concurrency": 1})
         mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
         self._limit = settings.deadline
@@ -77,7 +80,6 @@ class Once:
         if not self._loaded:
             self._loaded = True
             _tell("loaded", warnings=warnings)
-        self._next()
 
     def failed(self, failure: Failure) -> None:
         _tell("failed", kind="failed", **failure._asdict())
@@ -90,13 +92,16 @@ class Once:
     def warn(self, text: str) -> None:
         """Nothing: whoever tries a handler looks at its answers."""
 
-    def stopped_badly(self) -> None:
-        _tell("stopped badly")
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        _tell("hook failed", message=what, traceback=detail)
 
-    def _next(self) -> None:
+    def go_on(self) -> None:
+        """Ask the next question where it is due; to be called whenever something has happened."""
+        if not self._loaded or self._asked or self._over:
+            return
         if not self._questions:
-            self._end()
-        elif self._pool.free:  # else it is being replaced, and will be ready
+            self._end(AFTERWARDS + STOP_TIME)
+        elif self._pool.free:  # else the worker looks after its answer, or is being replaced
             self._run(self._questions.popleft())
 
     def _run(self, fields: dict[str, Any]) -> None:
@@ -106,10 +111,11 @@ class Once:
         deadline = min(filter(None, (self._deadline or computation.deadline, self._limit)))
 
         def done(outcome: Outcome | None) -> None:
+            self._asked = False
             if outcome is not None:
-                # After this, the pool itself must see that the worker is free, or gone.
-                self._loop.later(0, lambda: self._answered(comp_id, outcome))
+                self._answered(comp_id, outcome)
 
+        self._asked = True
         self._pool.run(Job("", comp_id, raw, computation.timestamp, deadline, done))
 
     def _answered(self, comp_id: str, outcome: Outcome) -> None:
@@ -121,10 +127,10 @@ class Once:
             execution_time=outcome.seconds,
         )
         _tell("answered", result=json.loads(result.to_json()), traceback=outcome.traceback)
-        self._next()
 
-    def _end(self) -> None:
-        self._pool.stop(STOP_TIME, self._loop.stop)
+    def _end(self, timeout: float = STOP_TIME) -> None:
+        self._over = True
+        self._pool.stop(timeout, self._loop.stop)
 
 
 def _tell(event: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextvars import ContextVar
 
 from nectar.api import hookspecs
 from nectar.api.decorator import is_async
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from nectar.api.computation import Computation, ComputationResult
     from nectar.api.coroutines import Coroutines
 
 PRIVATE_PLUGGY = "_nectar_pluggy"
@@ -62,6 +64,28 @@ class Hooks:
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is plugin and is_async(implementation.function):
                     implementation.function = self._coroutines.called(implementation.function)
+
+
+class Afterwards:
+    """What a hook that is called after each answer wants to know of it.
+
+    :param call: the hooks.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._answers: ContextVar[Computation | None] = ContextVar("nectar.answers", default=None)
+
+    def compute(self, computation: Computation) -> object:
+        self._answers.set(computation)
+        return self._call.nectar_compute(computation=computation)
+
+    def answered(self, result: ComputationResult) -> None:
+        """Call the hook, in the context of the computation; of a question that was none, there is nothing to tell it."""
+        computation = self._answers.get()
+        self._answers.set(None)
+        if computation is not None:
+            self._call.nectar_answered(computation=computation, result=result)
 
 
 def has_hooks(candidate: Any) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from nectar.api.computation import Computation
+    from nectar.api.computation import Computation, ComputationResult
 
 
 class Handler:
@@ -25,6 +25,7 @@ class Handler:
     :ivar coroutines: where async functions run.
     :ivar task: the same as an async function, where it is one and no hook stands between.
     :ivar warnings: plugins that could not be loaded, each in one sentence; they stop nobody else.
+    :ivar answered: to be called after each answer was sent, where there is something to call then.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Handler:
         stopping: Callable[[], object] = lambda: None,
         task: Callable[[Computation], Awaitable[object]] | None = None,
         coroutines: Coroutines | None = None,
+        answered: Callable[[ComputationResult], object] | None = None,
     ) -> None:
         self.compute = compute
         self.warnings = warnings
@@ -42,6 +44,7 @@ class Handler:
         self.stopping = stopping
         self.task = task
         self.coroutines = coroutines or Coroutines()
+        self.answered = answered
 
     def answer(self, computation: Computation) -> object:
         """What the author's code answers; where several are run at once, called in a thread each."""
@@ -96,12 +99,14 @@ def _hooked(
         from nectar.runtime.worker.unfit import explain_incomplete
 
         raise explain_incomplete(entry, target)
+    compute, answered = (lambda computation: call.nectar_compute(computation=computation)), None
+    if call.nectar_answered.get_hookimpls():
+        from nectar.runtime.worker.hooks import Afterwards
+
+        afterwards = Afterwards(call)
+        compute, answered = afterwards.compute, afterwards.answered
     return Handler(
-        lambda computation: call.nectar_compute(computation=computation),
-        warnings,
-        call.nectar_worker_started,
-        call.nectar_worker_stopping,
-        coroutines=coroutines,
+        compute, warnings, call.nectar_worker_started, call.nectar_worker_stopping, coroutines=coroutines, answered=answered
     )
 
 

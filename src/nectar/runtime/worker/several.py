@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from nectar.runtime.worker.loader import Handler
     from nectar.runtime.worker.worker import Worker
 
@@ -29,14 +27,16 @@ async def answer_all(worker: Worker, handler: Handler, slots: int) -> None:
 
     async def run(header: dict[str, Any], body: bytes) -> None:
         try:
-            worker.send(await answer(header, body))
+            if handler.task is not None:
+                worker.send(await worker.answer_as_task(handler.task, header, body))
+                return
+            context = contextvars.copy_context()
+            answer = await loop.run_in_executor(threads, context.run, worker.answer, handler.answer, header, body)
+            worker.send(answer)
+            if handler.answered is not None:
+                worker.send(await loop.run_in_executor(threads, context.run, worker.look_after, handler.answered, answer))
         finally:
             del tasks[header["job"]]
-
-    def answer(header: dict[str, Any], body: bytes) -> Coroutine[Any, Any, dict[str, Any]] | asyncio.Future[dict[str, Any]]:
-        if handler.task is not None:
-            return worker.answer_as_task(handler.task, header, body)
-        return loop.run_in_executor(threads, contextvars.copy_context().run, worker.answer, handler.answer, header, body)
 
     def take() -> None:
         frames = worker.channel.take()

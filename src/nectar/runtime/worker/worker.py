@@ -15,7 +15,7 @@ import time
 
 from nectar import features, inherited
 from nectar.api.answers import as_integer
-from nectar.api.computation import Computation
+from nectar.api.computation import Computation, ComputationResult
 from nectar.api.context import comp_id
 from nectar.errors import NectarError
 from nectar.runtime.frames import FAREWELL_FAILED
@@ -88,7 +88,8 @@ class Worker:
             return 1
         self._mend = keep_builtins()  # with what the handler replaced when it was loaded, which is its own affair
         cancels = order["slots"] > 1 and handler.task is not None
-        self.channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings], "cancels": cancels})
+        frees = handler.answered is not None
+        self.channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings], "cancels": cancels, "frees": frees})
         if order["slots"] > 1:
             self._answer_several(handler, order["slots"])
         else:
@@ -101,11 +102,14 @@ class Worker:
         return 0
 
     def _answer_one_by_one(self, handler: Handler) -> None:
+        compute, answered = handler.answer, handler.answered
         while (received := self._next()) is not None:
             header, body = received
             if header["do"] == "stop":
                 break
-            self.send(self.answer(handler.answer, header, body))
+            self.send(answer := self.answer(compute, header, body))
+            if answered is not None:
+                self.send(self.look_after(answered, answer))
 
     def _answer_several(self, handler: Handler, slots: int) -> None:
         from nectar.runtime.worker.several import answer_all
@@ -195,6 +199,30 @@ class Worker:
             return self._succeeded(header, await compute(computation), begun)
         except BaseException as error:
             return self._failed(header, error, begun)
+
+    def look_after(self, answered: Callable[[ComputationResult], object], answer: dict[str, Any]) -> dict[str, Any]:
+        """Have the hook called that comes after an answer.
+
+        :param answer: the header of it.
+        :returns: the header of what is to be sent then.
+        """
+        error = None
+        begun = self._clock()
+        try:
+            answered(
+                ComputationResult(
+                    comp_id=comp_id.get(),
+                    status=answer["status"],
+                    value=answer["value"],
+                    error=answer["error"],
+                    execution_time=answer["seconds"],
+                )
+            )
+        except BaseException as raised:
+            error = raised
+        self._come_back(begun)
+        free = {"do": "free", "job": answer["job"], "error": None, "traceback": None}
+        return free if error is None else {**free, "error": describe(error), "traceback": trace(error)}
 
     def send(self, answer: dict[str, Any]) -> None:
         flush()

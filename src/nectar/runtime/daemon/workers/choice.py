@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nectar.settings import Settings
 
 QUICK = 0.01
-"""Seconds within which a worker answers whose next job is claimed while it works on one."""
+"""Seconds within which a worker is free again whose next job is claimed while it works on one."""
 
 
 def choose_worker(workers: Iterable[Worker], settings: Settings, *, alone: bool) -> Worker | None:

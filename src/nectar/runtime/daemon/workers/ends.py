@@ -23,12 +23,15 @@ class Cause(enum.Enum):
     STOPPED = "it was stopped"
     OVERDUE = "it overstayed its deadline"
     SLOW = "it did not load in time"
+    LINGERING = "nectar_answered took too long"
     MEMORY = "it took too much memory"
     CLOSED = "it closed its channel to nectar"
     NONSENSE = "it wrote something else on its channel to nectar"
     FAULT = "nectar failed while it dealt with it"
 
 
+AFTERWARDS = 5.0
+"""Seconds for a worker to look after an answer (``nectar_answered``)."""
 SHARED = frozenset({Cause.ITSELF, Cause.CLOSED, Cause.NONSENSE, Cause.MEMORY})
 """What any of a worker's jobs may have brought about, and nobody knows which."""
 
@@ -77,7 +80,19 @@ def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
 def explain_shared_end(cause: Cause, status: int, jobs: int) -> str:
     """What to say of a worker that ended while it had several jobs."""
     how = f"A worker {describe_status(status)}" if cause is Cause.ITSELF else f"A worker was ended: {cause.value}."
-    return f"{how.rstrip(',.')}; each of its {jobs} computations is run again, by itself."
+    again = f"each of its {jobs} computations is" if jobs > 1 else "the computation that it had beside what it looked after is"
+    return f"{how.rstrip(',.')}; {again} run again, by itself."
+
+
+def explain_cut_off(cause: Cause, status: int, *, overdue: bool) -> str:
+    """What to say of a ``nectar_answered`` that did not return.
+
+    :param overdue: whether that is why its worker was ended.
+    """
+    if overdue and cause is Cause.LINGERING:
+        return f"nectar_answered took longer than {AFTERWARDS:g} s, and its worker was ended"
+    why = f"the worker {describe_status(status)}" if cause is Cause.ITSELF else f"the worker was ended: {cause.value}"
+    return f"nectar_answered was cut off: {why.rstrip(',')}"
 
 
 def explain_no_answer(job: Job, cause: Cause, status: int, settings: Settings, seconds: float) -> Outcome:

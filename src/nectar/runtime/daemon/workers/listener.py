@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from nectar.runtime.daemon.job import Failure
+    from nectar.runtime.daemon.job import Failure, Job
 
 
 class Listener(Protocol):
@@ -26,5 +26,10 @@ class Listener(Protocol):
     def warn(self, text: str) -> None:
         """Something is not as it should be that costs nobody an answer: a sentence for the log."""
 
-    def stopped_badly(self) -> None:
-        """The handler raised an exception in ``nectar_worker_stopping``, and has printed it."""
+    def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
+        """A hook did not do what it is for, which costs nobody an answer.
+
+        :param what: which one, and how.
+        :param detail: the author's traceback, where it is known, and was not printed.
+        :param job: after whose answer it was called, where it was.
+        """

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from nectar.runtime.daemon.job import Job, read_failure, read_outcome
+from nectar.runtime.daemon.job import Job, read_complaint, read_failure, read_outcome, read_warnings
+from nectar.runtime.daemon.workers import ends
 from nectar.runtime.daemon.workers.choice import choose_worker, is_soon_free
-from nectar.runtime.daemon.workers.ends import (
-    SHARED,
-    Cause,
-    describe_status,
-    explain_no_answer,
-    explain_no_load,
-    explain_no_start,
-    explain_shared_end,
-)
+from nectar.runtime.daemon.workers.ends import AFTERWARDS, SHARED, Cause
 from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
 from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
-from nectar.runtime.frames import FAREWELL_FAILED, MAX_ERROR
+from nectar.runtime.frames import FAREWELL_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +30,6 @@ if TYPE_CHECKING:
 
 STOPPING_TIME = 1.0
 """Seconds for a worker's farewell (``nectar_worker_stopping``)."""
-MAX_WARNINGS = 20
 DOUBT = 0.1
 """Seconds in which what a worker left becomes our child, whatever stood between."""
 LAST_WORDS = 1.0
@@ -101,20 +93,17 @@ class Pool:
         return self._pauses.last_failure
 
     def running(self, alias: str) -> int:
-        """How many jobs there are for an alias."""
-        return sum(job.alias == alias for job in self._jobs)
+        """How many jobs there are for an alias, with those that are answered and still have a place in a worker."""
+        return sum(job.alias == alias for job in (*(run.job for run in self._runs), *self._waiting))
 
     @property
     def keys(self) -> set[object]:
         """Of all jobs whose outcome is still to come."""
-        return {job.key for job in self._jobs}
+        return {job.key for job in (*(run.job for run in self._runs if not run.answered), *self._waiting)}
 
     @property
-    def _jobs(self) -> Iterator[Job]:
-        for worker in self._workers.values():
-            for run in worker.runs:
-                yield run.job
-        yield from self._waiting
+    def _runs(self) -> Iterator[Run]:
+        return (run for worker in self._workers.values() for run in worker.runs)
 
     @property
     def _missing(self) -> bool:
@@ -128,7 +117,7 @@ class Pool:
                 self._start_one()
             except OSError as error:
                 failed = self._pauses.fell_short if error.errno in SHORTAGES else self._pauses.failed
-                failed(explain_no_start(error, self._loading.python))
+                failed(ends.explain_no_start(error, self._loading.python))
 
     def run(self, job: Job) -> None:
         """Give a job to a worker; where none takes it now, to the first that does."""
@@ -152,7 +141,7 @@ class Pool:
         for job in [job for job in self._waiting if job.alias == alias]:
             self._waiting.remove(job)
             job.done(None)
-        ours = [(worker, run) for worker in self.workers for run in worker.runs if run.job.alias == alias]
+        ours = [(worker, run) for worker in self.workers for run in worker.runs if run.job.alias == alias and not run.answered]
         for worker, run in ours:
             run.interrupted = True
             self._end_interrupted(worker)
@@ -229,13 +218,16 @@ class Pool:
             self._answered(worker, read_outcome(header), header["job"])
             return
         match header["do"], worker.state:
+            case "free", State.BUSY | State.ENDING:
+                self._looked_after(worker, header)
             case "ready", State.LOADING:
-                warnings = [str(text)[:MAX_ERROR] for text in list(header["warnings"])[:MAX_WARNINGS]]
+                warnings = read_warnings(header)
                 if self._memory.is_exceeded(worker):
                     worker.kill(Cause.MEMORY)
                     return
                 worker.loaded = True
                 worker.cancels = header.get("cancels") is True
+                worker.frees = header.get("frees") is True
                 if self._settings.overlap and not worker.cancels:
                     worker.runs.lead = self._loop.now() - worker.started
                 self._pauses.loaded(lambda: worker.state is not State.DEAD)
@@ -251,16 +243,28 @@ class Pool:
                 raise ValueError(header["do"])
 
     def _answered(self, worker: Worker, outcome: Outcome, number: object) -> None:
-        run = worker.runs.remove(number)
-        if run is None:
-            raise ValueError("it has no such job")
+        run = worker.runs.find(number)
         if worker.cancels and run.overdue and outcome.status == "error":
-            outcome = explain_no_answer(run.job, Cause.OVERDUE, 0, self._settings, self._loop.now() - run.started)
-        worker.answered += 1
+            outcome = ends.explain_no_answer(run.job, Cause.OVERDUE, 0, self._settings, self._loop.now() - run.started)
         self._pauses.reset()
         self._release_successor(worker)
-        self._rest(worker)
+        if worker.frees:
+            worker.runs.keep(run, AFTERWARDS)
+        else:
+            self._set_free(worker, run)
         run.job.done(outcome)
+
+    def _looked_after(self, worker: Worker, header: dict[str, Any]) -> None:
+        run = worker.runs.find(header["job"], answered=True)
+        error, traceback = read_complaint(header)
+        self._set_free(worker, run)
+        if error is not None:
+            self._listener.hook_failed(f"nectar_answered failed: {error}", traceback, run.job)
+
+    def _set_free(self, worker: Worker, run: Run) -> None:
+        worker.runs.remove(run)
+        worker.answered += 1
+        self._rest(worker)
 
     def _rest(self, worker: Worker) -> None:
         """It has done something: let it go where it is not wanted any more, or give it what was not begun elsewhere."""
@@ -332,26 +336,30 @@ class Pool:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
         runs = worker.runs.clear()
         if worker.cause is Cause.DISMISSED and status == FAREWELL_FAILED:
-            self._listener.stopped_badly()
+            self._listener.hook_failed("nectar_worker_stopping failed")
         if not worker.loaded:
             # One that cannot load beside another can perhaps when that has ended.
             if self._stopped is None and not worker.early:
-                self._pauses.failed(worker.failure or explain_no_load(worker.cause, status, self._settings))
+                self._pauses.failed(worker.failure or ends.explain_no_load(worker.cause, status, self._settings))
         elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)
-        if len(runs) > 1 and worker.cause in SHARED:
-            self._listener.warn(explain_shared_end(worker.cause, status, len(runs)))
-        for run in runs:
+        jobs = [run for run in runs if not run.answered]
+        if jobs and len(runs) > 1 and worker.cause in SHARED:
+            self._listener.warn(ends.explain_shared_end(worker.cause, status, len(jobs)))
+        for run in jobs:
             self._conclude(worker, run, status, others=len(runs) - 1)
+        for run in runs:
+            if run.answered:
+                self._listener.hook_failed(ends.explain_cut_off(worker.cause, status, overdue=run.overdue), job=run.job)
 
     def _conclude(self, worker: Worker, run: Run, status: int, *, others: int) -> None:
         """What becomes of a job whose worker has ended.
 
-        :param others: how many more it had.
+        :param others: how many more it had, or looked after.
         """
         job = run.job
         if run.overdue:
-            job.done(explain_no_answer(job, Cause.OVERDUE, status, self._settings, self._loop.now() - run.started))
+            job.done(ends.explain_no_answer(job, Cause.OVERDUE, status, self._settings, self._loop.now() - run.started))
         elif run.interrupted:
             job.done(None)
         elif worker.cause not in SHARED:  # it was another's doing, or nectar's
@@ -364,7 +372,7 @@ class Pool:
             if worker.cause is not Cause.MEMORY:
                 self._died_idle(worker, status)
         else:
-            job.done(explain_no_answer(job, worker.cause, status, self._settings, self._loop.now() - run.started))
+            job.done(ends.explain_no_answer(job, worker.cause, status, self._settings, self._loop.now() - run.started))
 
     def _go_on(self) -> None:
         """Do what a change of the workers makes possible."""
@@ -373,7 +381,7 @@ class Pool:
         self._maybe_stopped()
 
     def _died_idle(self, worker: Worker, status: int) -> None:
-        self._listener.warn(f"An idle worker {describe_status(status)}.")
+        self._listener.warn(f"An idle worker {ends.describe_status(status)}.")
         if self._stopped is None:
             self._pauses.died_idle(status, early=not worker.answered)
 

@@ -17,26 +17,29 @@ class Run:
 
     :ivar number: what the worker calls it.
     :ivar started: monotonic seconds at which it was sent.
-    :ivar overdue: whether its worker was told to end it, because it overstayed its deadline.
+    :ivar answered: whether its outcome is known, and its worker only looks after it (``nectar_answered``).
+    :ivar overdue: whether its worker was told to end it, because it overstayed its deadline, or because that looks after it for too long.
     :ivar interrupted: whether nobody wants its outcome any more.
     """
 
-    __slots__ = ("interrupted", "job", "number", "overdue", "started", "timer")
+    __slots__ = ("answered", "interrupted", "job", "number", "overdue", "started", "timer")
 
     def __init__(self, job: Job, number: int) -> None:
         self.job = job
         self.number = number
         self.started = 0.0
         self.timer: Timer | None = None
+        self.answered = False
         self.overdue = False
         self.interrupted = False
 
 
 class Runs:
-    """What a worker was sent and has not answered, in this order.
+    """What a worker was sent and is not free of again, in this order.
 
-    :param overstays: called with a run that is not answered by its deadline, which counts from when it was sent.
-    :ivar took: seconds until the last answer came; infinite where none has come yet.
+    :param overstays: called with a run that is not answered by its deadline, which counts from when it was sent, or is answered, and
+        looked after for too long.
+    :ivar took: seconds until the worker was free of the last one; infinite where there was none yet.
     :ivar nears: called before that, ``lead`` seconds or half of the time that the run has; where there are no seconds, never.
     """
 
@@ -64,16 +67,27 @@ class Runs:
         self._all.append(run)
         self._begin(run)
 
-    def remove(self, number: object) -> Run | None:
-        """Take one away that is answered; None where it works on none with this number."""
+    def find(self, number: object, *, answered: bool = False) -> Run:
+        """The one with this number.
+
+        :param answered: whether it must be answered, or not be.
+        :raises ValueError: there is none.
+        """
         for run in self._all:
-            if run.number == number:
-                break
-        else:
-            return None
+            if run.number == number and run.answered is answered:
+                return run
+        raise ValueError("it has no such job")
+
+    def keep(self, run: Run, seconds: float) -> None:
+        """Keep one that is answered, for so many seconds at most."""
+        self._cancel(run)
+        run.answered, run.overdue = True, False
+        run.timer = self._loop.later(seconds, lambda: self._overstays(run))
+
+    def remove(self, run: Run) -> None:
+        """Take one away that the worker is free of."""
         self._forget(run)
         self.took = self._loop.now() - run.started
-        return run
 
     def clear(self) -> list[Run]:
         """Take all away."""
@@ -97,5 +111,9 @@ class Runs:
 
     def _forget(self, run: Run) -> None:
         self._all.remove(run)
+        self._cancel(run)
+
+    @staticmethod
+    def _cancel(run: Run) -> None:
         if run.timer is not None:
             run.timer.cancel()

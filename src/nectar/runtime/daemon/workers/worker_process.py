@@ -49,7 +49,8 @@ class Worker:
     :ivar early: whether it was started before the end of the one that it is to succeed, which ``beside`` is until shortly after that.
     :ivar runs: the jobs that it has.
     :ivar cancels: whether it can end one of them, and go on with the others.
-    :ivar answered: how many it has answered.
+    :ivar frees: whether it looks after each answer, and says when it has.
+    :ivar answered: how many it has answered, and is free of.
     :ivar worn: whether it is to be replaced, once it has no jobs any more.
     :ivar cause: why it ends, which it does by itself where nobody has told it to.
     :ivar failure: why it could not load the handler, in its own words.
@@ -71,6 +72,7 @@ class Worker:
         self.beside: Worker | None = None
         self.runs = Runs(loop, self.overstays)
         self.cancels = False
+        self.frees = False
         self.answered = 0
         self.worn = False
         self.timer: Timer | None = None
@@ -93,10 +95,12 @@ class Worker:
         self.kernel.signal(self.pid)
 
     def overstays(self, run: Run) -> None:
-        """End what is past its deadline: where it cannot be ended by itself, or does not end in time, with the whole worker."""
+        """End what is past its time: where it cannot be ended by itself, or does not end in time, with the whole worker."""
         if self.cause not in (Cause.ITSELF, Cause.OVERDUE):
             return  # it is being ended, and why counts
-        if self.cancels and not run.overdue:
+        if run.answered:
+            self.kill(Cause.LINGERING)
+        elif self.cancels and not run.overdue:
             run.timer = self.loop.later(CANCELLING, lambda: self.overstays(run))
             self.channel.send({"do": "cancel", "job": run.number})
         else:

@@ -1,0 +1,38 @@
+"""A handler that looks after its answers, in the way that a question asks for."""
+
+import os
+import signal
+import time
+
+import nectar
+from nectar import Computation, ComputationResult, handler, hookimpl
+
+CALLED: list[str] = []
+
+
+@handler
+def compute(comp: Computation) -> int:
+    if comp.query == "fail":
+        raise ValueError(comp.query)
+    return os.getpid() if comp.query == "pid" else len(CALLED)
+
+
+@hookimpl
+def nectar_answered(computation: Computation, result: ComputationResult) -> None:
+    CALLED.append(nectar.comp_id.get())
+    print(f"after {computation.comp_id} {nectar.comp_id.get()}: {result}")
+    what, _, argument = computation.query.partition(" ")
+    match what:
+        case "sleep":
+            time.sleep(float(argument))
+        case "raise":
+            raise OSError(argument)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "fork":
+            if pid := os.fork():
+                os.waitpid(pid, 0)
+        case "break":
+            import builtins
+
+            builtins.dict = builtins.len = None  # type: ignore[assignment, misc]
