@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import nectar
 from nectar import Computation
 from nectar.settings import Settings
-from tests.docs.blocks import ROOT, blocks
+from tests.docs import blocks as pages
+from tests.docs.blocks import ROOT, blocks, files, languages
+from tests.docs.sessions import check_sessions
+
+if TYPE_CHECKING:
+    from tests.world import World
 
 PAGE = "docs/handler.md"
 PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "testing")))
 
 INSTALLED = "[nectar.handlers]\nmy-handler = my_handler:analyze\n[nectar.plugins]\nmy-handler = hooks\n"
 """What an installation says of the project's entry points."""
+OTHERS = [page for page in pages.PAGES if {"python", "toml", "json"} & languages(page)]
+ANSWERS = """
+import importlib, pathlib
+from nectar.api.decorator import is_handler
+from nectar.testing import ask
+for file in pathlib.Path().glob("*.py"):
+    for value in vars(importlib.import_module(file.stem)).values():
+        if is_handler(value) and "# /// script" not in file.read_text():  # which wants an environment of its own
+            ask(value)
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for page in PAGES:
-        for code in blocks(page, "python"):
-            name = code.splitlines()[0].removeprefix("# ")
-            (tmp_path / name).write_text(code, encoding="utf-8")
-    (project,) = blocks("docs/dependencies.md", "toml")
-    (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
+        write_files(page, tmp_path)
     installed = tmp_path / "my_handler-0.1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: my-handler\nVersion: 0.1.0\n", encoding="utf-8")
     (installed / "entry_points.txt").write_text(INSTALLED, encoding="utf-8")
     return tmp_path
+
+
+def write_files(page: str, folder: Path) -> None:
+    for name, code in files(page).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(code, encoding="utf-8")
 
 
 def test_the_tests_on_the_page_pass(folder: Path) -> None:
@@ -49,17 +68,50 @@ def test_the_tests_on_the_page_pass(folder: Path) -> None:
     assert "5 passed" in ended.stdout
 
 
-def test_every_other_file_can_be_imported(folder: Path) -> None:
-    for file in folder.glob("*.py"):
-        ended = subprocess.run([sys.executable, file.name], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-        assert ended.returncode == 0, ended.stderr
+def test_every_other_file_is_a_module_whose_handlers_answer(folder: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", ANSWERS], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
-def test_the_project_on_the_page_is_whole() -> None:
-    (text,) = blocks("docs/dependencies.md", "toml")
-    project = tomllib.loads(text)
-    assert project["project"]["entry-points"]["nectar.handlers"] == {"my-handler": "my_handler:analyze"}
-    assert "build-system" in project
+@pytest.mark.uv
+@pytest.mark.parametrize("page", [page for page in PAGES if "console" in languages(page)])
+def test_a_page_prints_what_it_shows(world: World, page: str) -> None:
+    home = world.directory / "you"
+    for before in ("docs/handler.md", page):  # which every page goes on from
+        write_files(before, home)
+    if (home / "pyproject.toml").exists():
+        package = home / "src" / "my_handler"
+        package.mkdir(parents=True)
+        (home / "my_handler.py").rename(package / "__init__.py")
+    world.node()
+    check_sessions(blocks(page, "console"), home=home, folder=home, env={"NECTAR_DATA_DIR": str(world.home.data_dir)})
+
+
+@pytest.mark.parametrize("page", OTHERS)
+def test_what_is_no_file_can_be_read(page: str) -> None:
+    for code in blocks(page, "python"):
+        compile(code, page, "exec")
+    for code in blocks(page, "toml"):
+        tomllib.loads(code)
+    for code in blocks(page, "json"):
+        json.loads(code)
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_a_file_that_git_ignores_and_the_page_names_goes_along(world: World) -> None:
+    project = world.project("my_handler")
+    (named,) = blocks("docs/environments.md", "toml")
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as stream:
+        stream.write(named)
+    (project / "src" / "my_handler" / "_generated.py").write_text("ANSWER = 7\n", encoding="utf-8")
+    code = (
+        "from my_handler._generated import ANSWER\nfrom nectar import handler\n\n@handler\ndef answer(comp):\n    return ANSWER\n"
+    )
+    (project / "src" / "my_handler" / "__init__.py").write_text(code, encoding="utf-8")
+    (project / ".gitignore").write_text("_generated.py\n", encoding="utf-8")
+    subprocess.run(["git", "init", "-q", project], check=True, timeout=60)
+    world.run("test", project, "--expect", "7")
 
 
 def test_the_page_names_every_setting() -> None:
