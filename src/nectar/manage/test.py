@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nectar.errors import UnresponsiveError
+from nectar.api.computation import ComputationResult
+from nectar.errors import NectarError, UnresponsiveError
 from nectar.manage import gc
 from nectar.manage.daemon import starting
 from nectar.manage.daemon.assignment import prepare
@@ -14,29 +17,68 @@ from nectar.manage.environment import store
 from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import IO
 
     from nectar.home import Home
     from nectar.manage.daemon.assignment import Order, Prepared
 
+LOOK = 0.1
+"""Seconds between two calls of who wants to look at something else meanwhile."""
+
+
+class Case(NamedTuple):
+    """:ivar question: as a node would write it.
+    :ivar expected: the answer that is right; None where any is.
+    """
+
+    name: str
+    question: dict[str, Any]
+    expected: int | None
+
+
+def judge(answer: ComputationResult, traceback: str | None, expected: int | None) -> NectarError | None:
+    """What is wrong with an answer.
+
+    :param traceback: the author's, where there is one.
+    """
+    if answer.status != "success":
+        return NectarError(answer.error or f"The answer is {answer.status!r}.", detail=traceback)
+    if expected is not None and answer.value != expected:
+        return NectarError(f"The answer is {answer.value}, and {expected} was expected.")
+    return None
+
 
 def ask(
-    home: Home, order: Order, questions: Sequence[dict[str, Any]], *, report: Callable[[str], None]
+    home: Home,
+    order: Order,
+    questions: Sequence[dict[str, Any]],
+    *,
+    report: Callable[[str], None],
+    meanwhile: Callable[[], None] | None = None,
 ) -> Generator[dict[str, Any]]:
     """The same of a source, in the environment that launch would use; what its earlier trials have built goes afterwards.
 
     :param report: is given lines of progress for a person.
+    :param meanwhile: called a few times a second while its processes run; what it raises ends them.
     :raises NectarError: its environment cannot be built, or it cannot be loaded.
     """
     begun = time.time()
     with store.use(home, order.source, report=report, trial=True) as built:
         try:
-            yield from try_questions(prepare(home, order.source.name, order, built), questions, deadline=None)
+            prepared = prepare(home, order.source.name, order, built)
+            yield from try_questions(prepared, questions, deadline=None, meanwhile=meanwhile)
         finally:
             gc.drop_trials(home, order.source, but=built.key, before=begun)
 
 
-def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, deadline: float | None) -> Generator[dict[str, Any]]:
+def try_questions(
+    prepared: Prepared,
+    questions: Sequence[dict[str, Any]],
+    *,
+    deadline: float | None,
+    meanwhile: Callable[[], None] | None = None,
+) -> Generator[dict[str, Any]]:
     """Load a handler in a worker, as launch would, and have it answer one question after another.
 
     Close the iterator to end it early; its processes are gone when it has been closed or used up.
@@ -52,11 +94,11 @@ def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, de
     with tempfile.TemporaryFile() as errors:
         once = starting.spawn(prepared, "once", errors=errors)
         left = len(questions)
+        assert once.stdin is not None and once.stdout is not None
         try:
-            assert once.stdin is not None and once.stdout is not None
             once.stdin.write(encode(request))
             once.stdin.flush()
-            while line := once.stdout.readline():
+            for line in _read_lines(once.stdout, meanwhile):
                 event = decode(line)
                 if event["event"] == "failed":
                     raise prepared.explain(starting.read_failure(event))
@@ -65,8 +107,26 @@ def try_questions(prepared: Prepared, questions: Sequence[dict[str, Any]], *, de
         except BrokenPipeError:
             pass
         finally:
+            once.stdout.close()  # else it would wait for somebody to read what the handler prints
             starting.end(once, prepared.assignment)
         if left:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
             raise UnresponsiveError("The process that tries the handler ended without a word.", detail=said or None)
+
+
+def _read_lines(stream: IO[bytes], meanwhile: Callable[[], None] | None) -> Iterator[bytes]:
+    """Its lines, until it ends."""
+    poller = select.poll()
+    poller.register(stream, select.POLLIN)
+    rest = b""
+    while True:
+        while meanwhile is not None:
+            meanwhile()
+            if poller.poll(1000 * LOOK):
+                break
+        piece = os.read(stream.fileno(), 65536)
+        if not piece:
+            return
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines

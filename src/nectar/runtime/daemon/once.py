@@ -50,7 +50,6 @@ def main() -> None:
     once = Once(loop, Assignment.from_mapping(order["assignment"]), order["computations"], order["deadline"])
     once.start()
     loop.run(once.go_on)
-    sys.stdout.flush()
     os._exit(0)
 
 
@@ -73,7 +72,7 @@ class Once:
         processes.adopt_orphans()
         route(self._loop, {signal.SIGCHLD: self._pool.reap, signal.SIGTERM: self._end, signal.SIGINT: self._end})
         # Who started us keeps our standard input open for as long as it wants to know.
-        self._loop.watch(0, READ, lambda _events: self._end() if not os.read(0, 4096) else None)
+        self._loop.watch(0, READ, lambda _events: self._end(0) if not os.read(0, 4096) else None)
         self._pool.start()
 
     def ready(self, warnings: list[str]) -> None:
@@ -128,11 +127,15 @@ class Once:
         )
         _tell("answered", result=json.loads(result.to_json()), traceback=outcome.traceback)
 
-    def _end(self, timeout: float = STOP_TIME) -> None:
+    def _end(self, seconds: float = STOP_TIME) -> None:
+        """:param seconds: for what runs, and for its farewell; none, where nobody wants to know any more."""
         self._over = True
-        self._pool.stop(timeout, self._loop.stop)
+        self._pool.stop(seconds, self._loop.stop)
 
 
 def _tell(event: str, **fields: Any) -> None:
-    sys.stdout.buffer.write(encode({"event": event, **fields}))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(encode({"event": event, **fields}))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # nobody wants to know any more, and standard input will say so
+        pass
