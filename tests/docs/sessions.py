@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from tests.world import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-DONE = "---8<---"
+DONE, FAILED = "---8<---", "---failed---"
 CHANGES = [
     (r"PID \d+", "PID N"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3}[+-]\d{4})?", "TIME"),
@@ -26,21 +26,25 @@ CHANGES = [
 """What is another each time."""
 PORT = re.compile(r"\b87\d\d\b")
 """A port that a page shows, for which one that is free is taken."""
-NOT_THEIRS = ("UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV")
+NOT_THEIRS = ("NECTAR_DATA_DIR", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV")
 """Of the shell that runs the tests."""
 
 
-def check_sessions(sessions: list[str], *, home: Path, folder: Path, env: Mapping[str, str] | None = None) -> None:
+def check_sessions(
+    sessions: list[str], *, home: Path, folder: Path, env: Mapping[str, str] | None = None, then: Sequence[str] = ()
+) -> None:
     """Type the commands of a page's ``console`` blocks in one shell, and compare what each prints with what the page shows.
 
+    :param then: ``bash`` blocks, whose commands are typed after them and must succeed, whatever they print.
     :param home: the reader's home directory, which the page calls ``/home/you``.
     :param folder: where they are typed.
     :param env: added to the environment.
 
     What a page starts in the background is waited for, by the port that it names, and ended with the shell.
     """
-    steps = [step for session in sessions for step in _steps(_with_free_ports(session))]
-    script = "\n".join([f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(command) for command, _ in steps)])
+    steps: list[tuple[str, str | None]] = [step for session in sessions for step in _steps(_with_free_ports(session))]
+    steps += [(line, None) for block in then for line in block.splitlines() if line and not line.startswith("#")]
+    script = "\n".join([f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(*step) for step in steps)])
     environment = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
     path = f"{Path(sys.executable).parent}{os.pathsep}{(env or {}).get('PATH', os.environ['PATH'])}"
     ran = subprocess.run(
@@ -56,7 +60,8 @@ def check_sessions(sessions: list[str], *, home: Path, folder: Path, env: Mappin
     printed = ran.stdout.replace(str(home), "/home/you").split(f"{DONE}\n")
     assert len(printed) == len(steps) + 1, ran.stdout + ran.stderr
     for (command, expected), actual in zip(steps, printed, strict=False):
-        assert _settled(actual) == _settled(expected), f"$ {command}\n{actual}"
+        shown = f"$ {command}\n{actual}"
+        assert FAILED not in actual if expected is None else _settled(actual) == _settled(expected), shown
 
 
 def _steps(session: str) -> list[tuple[str, str]]:
@@ -64,10 +69,11 @@ def _steps(session: str) -> list[tuple[str, str]]:
     return [(command, printed) for command, _, printed in (step.partition("\n") for step in re.split(r"(?m)^\$ ", session)[1:])]
 
 
-def _typed(command: str) -> str:
+def _typed(command: str, expected: str | None) -> str:
     """With what it says on standard error where it fails; else that is uv's progress."""
+    failed = f'cat "$HOME/.said"; {"" if expected is not None else f"echo {FAILED};"}'
     if not command.endswith("&"):
-        return f'{{ {command}\n}} 2> "$HOME/.said" || cat "$HOME/.said"\necho \'{DONE}\''
+        return f"{{ {command}\n}} 2> \"$HOME/.said\" || {{ {failed} }}\necho '{DONE}'"
     (port,) = re.findall(r"\b\d{4,5}\b", command)
     return f"{command}\nuntil (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> {os.devnull}; do sleep 0.02; done\necho '{DONE}'"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 PAGE = "docs/handler.md"
-PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "testing")))
+PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "start", "testing")))
 
 INSTALLED = "[nectar.handlers]\nmy-handler = my_handler:analyze\n[nectar.plugins]\nmy-handler = hooks\n"
 """What an installation says of the project's entry points."""
@@ -83,8 +83,8 @@ def test_a_page_prints_what_it_shows(world: World, page: str) -> None:
         package = home / "src" / "my_handler"
         package.mkdir(parents=True)
         (home / "my_handler.py").rename(package / "__init__.py")
-    world.node()
-    check_sessions(blocks(page, "console"), home=home, folder=home, env={"NECTAR_DATA_DIR": str(world.home.data_dir)})
+    (home / ".bee-hive").symlink_to(world.home.data_dir)
+    check_sessions(blocks(page, "console"), home=home, folder=home)
 
 
 @pytest.mark.parametrize("page", OTHERS)
