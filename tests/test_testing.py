@@ -211,3 +211,11 @@ def test_what_is_wrong_with_a_directory_of_computations_is_told(text: str | None
         (tmp_path / "wrong.json").write_text(text)
     with pytest.raises(ValueError, match=re.escape(why)):
         computations(twice, tmp_path)
+
+
+def test_an_answer_that_the_network_changes_is_a_warning_with_the_value() -> None:
+    for value in (0, 2**32 - 1):
+        assert ask(handler(lambda _comp, value=value: value)) == value
+    with pytest.warns(UserWarning, match=r"^-1 is outside 0 … 2\*\*32 - 1: out of the network it comes as 4294967295\.$") as told:
+        assert ask(handler(lambda _comp: -1)) == -1
+    assert told[0].filename == __file__

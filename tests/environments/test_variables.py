@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nectar.manage.daemon import variables
+from nectar.manage.daemon import hints, variables
+from nectar.manage.source.source import Source
 from nectar.settings import Settings
 
 SHELL = {
@@ -73,5 +74,7 @@ def test_the_environment_s_commands_come_first() -> None:
     ],
 )
 def test_a_hint_for_a_variable_that_only_the_shell_has(traceback: str, named: str | None) -> None:
-    hint = variables.hint_at_missing(traceback, SHELL, variables.compose(SHELL, Settings(), {}))
+    given = variables.compose(SHELL, Settings(), {})
+    source = Source(kind="file", path=Path("/h.py"), name="h")
+    hint = hints.find_hint(hints.Case(source, traceback.splitlines()[-1], traceback, True, given, SHELL, "3.11.7"))
     assert (named in hint) if named and hint else hint is None

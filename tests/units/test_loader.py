@@ -284,7 +284,7 @@ ON_TOP = "Put @handler on top, above the other decorators, or have that one use 
             "author_odd:A is a class without a hook.",
             "Put @handler on a function of the module, or @nectar.hookimpl on a method nectar_compute.",
         ),
-        ("odd", None, "There are 2 @handler functions: one, two.", "Choose one with --handler NAME."),
+        ("odd", None, "There are 2 @handler functions: one, two.", "Choose one: --handler one of a file; "),
         (
             "odd:Started",
             None,

@@ -176,6 +176,30 @@ def test_an_error_is_told_with_its_traceback_and_kept_as_the_last(make: Make) ->
     assert status["counts"] == {"success": 0, "error": 2, "timeout": 0}
 
 
+def test_an_answer_that_the_network_changes_is_told_once_a_minute_and_without_it(make: Make) -> None:
+    served = make("one")
+    values = iter([2**32 - 1, 4242424242420, -7, 2**32])
+
+    def work(process: Process) -> None:
+        job = process.jobs.popitem()[1]
+        served.machine.send(
+            process, f'{{"do": "answer", "job": {job}, "status": "success", "value": {next(values)}, "seconds": 0.25}}'
+        )
+
+    served.stage.work = work
+    served.begin()
+    for comp_id, told in zip("abcd", (False, True, False, True), strict=True):
+        served.go(31)
+        before = len(served.log())
+        served.put("one", comp_id)
+        served.hint("one", comp_id)
+        served.go(0)
+        said = served.log()[before:]
+        assert said[0] == f"INFO    one {comp_id}: success (0.250 s)"
+        assert ["outside 0 … 2**32 - 1" in line for line in said[1:]] == [True] * told
+        assert "42424" not in "".join(said)
+
+
 @pytest.mark.parametrize(("expired", "runs"), [("run", True), ("skip", False)])
 def test_a_question_that_is_too_old_is_skipped_where_that_is_wanted(make: Make, expired: str, runs: bool) -> None:
     served = make("one", expired=expired)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from operator import index
 
+from nectar.api.computation import SHARE_MODULUS
+
 MAX_BITS = 14_000
 """An integer with more has over 4,300 digits, which JSON's readers in Python refuse."""
 
@@ -22,13 +24,25 @@ def as_integer(value: object) -> int:
     if isinstance(value, bool) or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")):
         raise TypeError("the handler returned a bool; it must return an int (int(…) makes one)")
     if not hasattr(kind, "__index__"):
-        raise TypeError(f"the handler returned a {called(kind)}; it must return an int")
+        rounds = " (int(…) or round(…) makes one)" if hasattr(kind, "__round__") else ""
+        raise TypeError(f"the handler returned {_article(called(kind))}; it must return an int{rounds}")
     integer = index(value)  # type: ignore[arg-type]
     if integer.bit_length() > MAX_BITS:
         raise OverflowError(f"the handler returned an integer of {integer.bit_length()} bits; an answer has at most {MAX_BITS}")
     return integer
 
 
+def explain_range(value: int) -> str | None:
+    """What to say of an answer that the node's shares cannot hold; None of others."""
+    if 0 <= value < SHARE_MODULUS:
+        return None
+    return f"{value} is outside 0 … 2**32 - 1: out of the network it comes as {value % SHARE_MODULUS}."
+
+
 def called(kind: type) -> str:
     """A type's name as a person knows it: without ``builtins``."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

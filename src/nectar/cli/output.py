@@ -29,6 +29,7 @@ class Output:
     def __init__(self) -> None:
         self.set(color="auto", quiet=False, verbose=False)
         self._sink = streams.install()
+        self._talked: set[str] = set()
 
     @property
     def is_read(self) -> bool:
@@ -63,6 +64,7 @@ class Output:
     def talk(self, text: str, *, style: str | None = "dim") -> None:
         """What a person at a terminal likes to know."""
         if not self.quiet:
+            self._talked.update(text.splitlines())
             self._line(sys.stderr, text, style)
 
     def details(self, text: str) -> None:
@@ -74,13 +76,13 @@ class Output:
         self._line(sys.stderr, f"⚠️  {text}", "yellow")
 
     def error(self, error: NectarError, *, as_json: bool = False) -> None:
-        """An error in at most three lines, after somebody else's words where it has any."""
+        """An error in at most three lines, after somebody else's words where it has any, and they were not shown as they came."""
         if as_json:
             fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
             more = {name: value for name in ("where", "detail") if (value := getattr(error, name)) is not None}
             self.json({"error": {**fields, **more}})
             return
-        if error.detail:
+        if error.detail and not self._talked.issuperset(error.detail.splitlines()):
             self._line(sys.stderr, error.detail.rstrip("\n"), None)
         self._line(sys.stderr, f"❌ {join_lines(error.message)}", "red")
         if error.where:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nectar.api.computation import SHARE_MODULUS, ComputationResult
+from nectar.api.answers import explain_range
+from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError
 
 if TYPE_CHECKING:
@@ -131,6 +132,5 @@ def _spread(seconds: list[float]) -> tuple[float, float, float]:
 
 
 def _warnings(answer: ComputationResult) -> list[str]:
-    if answer.value is None or 0 <= answer.value < SHARE_MODULUS:
-        return []
-    return [f"{answer.value} is outside 0 … 2**32 - 1: out of the network it comes as {answer.value % SHARE_MODULUS}."]
+    told = None if answer.value is None else explain_range(answer.value)
+    return [told] if told else []

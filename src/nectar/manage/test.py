@@ -37,13 +37,15 @@ class Case(NamedTuple):
     expected: int | None
 
 
-def judge(answer: ComputationResult, traceback: str | None, expected: int | None) -> NectarError | None:
+def judge(answer: ComputationResult, event: dict[str, Any], expected: int | None) -> NectarError | None:
     """What is wrong with an answer.
 
-    :param traceback: the author's, where there is one.
+    :param event: that told it.
     """
     if answer.status != "success":
-        return NectarError(answer.error or f"The answer is {answer.status!r}.", detail=traceback)
+        traceback = event["traceback"]
+        where = None if traceback else event["where"]  # which says it better
+        return NectarError(answer.error or f"The answer is {answer.status!r}.", where=where, hint=event["hint"], detail=traceback)
     if expected is not None and answer.value != expected:
         return NectarError(f"The answer is {answer.value}, and {expected} was expected.")
     return None
@@ -86,8 +88,9 @@ def try_questions(
     :param questions: objects as in a ``.pending`` file, with ``comp_id``.
     :param deadline: seconds for each answer; None is each question's own.
     :returns: what happens, each with ``event``: ``loaded`` with ``warnings``, ``output`` with ``text``, and ``answered`` with
-        ``result``, as in a ``.complete`` file, and ``traceback``, the author's or None; and ``hook failed`` with
-        ``message``, in which its name is, and ``traceback``, or None where that is in the output.
+        ``result``, as in a ``.complete`` file, ``traceback``, the author's or None, ``where``, what was asked, and ``hint``, what to do or
+        None; and ``hook failed`` with ``message``, in which its name is, and ``traceback``, or None where that is in
+        the output.
     :raises NectarError: it could not be loaded.
     """
     request = {"assignment": prepared.assignment.to_mapping(), "computations": list(questions), "deadline": deadline}
@@ -102,7 +105,11 @@ def try_questions(
                 event = decode(line)
                 if event["event"] == "failed":
                     raise prepared.explain(starting.read_failure(event))
-                left -= event["event"] == "answered"
+                if event["event"] == "answered":
+                    left -= 1
+                    error = event["result"]["error"]
+                    event["hint"] = None if error is None else prepared.find_hint(error, event["traceback"] or "")
+                    event["where"] = f"{prepared.entry.value} in {prepared.order.source.shown}"
                 yield event
         except BrokenPipeError:
             pass

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nectar.api.answers import as_integer
+from nectar.api.answers import as_integer, explain_range
 from nectar.api.context import comp_id
 from nectar.api.coroutines import Coroutines
 from nectar.api.decorator import is_handler
@@ -31,7 +32,7 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
         a client that is kept between questions stays usable. It may be asked in an async test, which waits for it.
     :param computation: the question; None is a plausible one.
     :raises TypeError: there is no ``@handler`` on it, or its answer is no integer: what nectar would refuse too. What the function
-        itself raises passes through.
+        itself raises passes through. An answer outside 0 … 2**32 - 1 is a warning: out of the network it comes changed.
     """
     if not is_handler(function):
         raise TypeError(f"{getattr(function, '__qualname__', function)!s} has no @handler on it, so nectar would not ask it")
@@ -39,9 +40,17 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
     token = comp_id.set(question.comp_id)
     try:
         returned = function(question)
-        return as_integer(run_outside(lambda: _coroutines.finish(returned)))
+        return tell_range(as_integer(run_outside(lambda: _coroutines.finish(returned))))
     finally:
         comp_id.reset(token)
+
+
+def tell_range(answer: int) -> int:
+    """Warn of an answer that comes out of the network changed, to who has called what calls this; it is returned."""
+    told = explain_range(answer)
+    if told is not None:
+        warnings.warn(told, stacklevel=3)
+    return answer
 
 
 def run_outside(function: Callable[[], _Result]) -> _Result:

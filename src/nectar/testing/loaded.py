@@ -19,7 +19,7 @@ from nectar.api.context import comp_id
 from nectar.errors import EnvironmentFailedError
 from nectar.runtime.worker.loader import load
 from nectar.runtime.worker.shield import describe
-from nectar.testing.asking import run_outside
+from nectar.testing.asking import run_outside, tell_range
 from nectar.testing.printed import Printed
 from nectar.testing.projects import choose_entry, find_project, list_plugins, noted
 from nectar.testing.sample import make_question
@@ -79,7 +79,7 @@ class Worker:
         """
         question = make_question(computation)
         with self._at_work():
-            return run_outside(lambda: self._answer(question))
+            return tell_range(run_outside(lambda: self._answer(question)))
 
     def ask_all(self, computations: Iterable[Computation | str], *, concurrency: int | None = None) -> list[int]:
         """Ask several, as many at once as a worker would, and return their answers in the same order.
@@ -92,7 +92,8 @@ class Worker:
         if slots == 1:
             return [self.ask(question) for question in questions]
         with self._at_work():
-            return run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
+            answers = run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
+        return [*map(tell_range, answers)]
 
     def forget_printed(self) -> None:
         """Have ``printed`` begin anew."""

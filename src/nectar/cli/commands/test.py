@@ -100,7 +100,7 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
                     output.talk(str(event["text"]), style=None)
                 case "answered":
                     answer = ComputationResult.from_json(json.dumps(event["result"]).encode())
-                    wrong = test.judge(answer, event.get("traceback"), cases[len(answers)].expected)
+                    wrong = test.judge(answer, event, cases[len(answers)].expected)
                     show.answered(answer, wrong)
                     answers.append(answer)
                     problem = problem or wrong

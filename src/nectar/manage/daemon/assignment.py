@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nectar import processes
 from nectar.entries import choose
 from nectar.frozen import replace
-from nectar.manage.daemon import variables
+from nectar.manage.daemon import hints, variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar
 from nectar.protocol import Assignment, EntryPoint, Loading
@@ -65,10 +65,18 @@ class Prepared(NamedTuple):
         return processes.handler_mark(self.assignment.data_dir, self.assignment.name)
 
     def explain(self, error: NectarError) -> NectarError:
-        """The same error, with a hint where the handler wanted a variable that the launching shell has."""
-        if error.hint is None and error.detail:
-            error.hint = variables.hint_at_missing(error.detail, os.environ, self.assignment.loading.variables)
+        """The same error, which kept the handler from being loaded, with what to do about it, where that is known."""
+        if error.hint is None:
+            error.hint = self.find_hint(
+                error.message.removeprefix("The handler could not be loaded: "), error.detail or "", loading=True
+            )
         return error
+
+    def find_hint(self, said: str, traceback: str, *, loading: bool = False) -> str | None:
+        """What to do about what the handler's code ended with; the parameters are as for :class:`nectar.manage.daemon.hints.Case`."""
+        given = self.assignment.loading.variables
+        python = self.environment.marker.python_version
+        return hints.find_hint(hints.Case(self.order.source, said, traceback, loading, given, os.environ, python))
 
 
 def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: EntryPoint | None = None) -> Prepared:

@@ -25,7 +25,6 @@ _ALLOWED = re.compile(
     r"|(http|https|ftp|all|no)_proxy|(HTTP|HTTPS|FTP|ALL|NO)_PROXY"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS",
 )
-_MISSING = r"""(?i:(?:KeyError: ['"]|(?:environment|env)\w* variable[s]?:? +[`'"]?)([A-Za-z_][A-Za-z0-9_]*))"""
 
 
 def choose_for_daemon(environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,19 +56,3 @@ def activate(venv: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The same, with the commands of an environment found first."""
     path = variables.get("PATH", os.defpath)
     return {**variables, "PATH": f"{venv / 'bin'}{os.pathsep}{path}"}
-
-
-def hint_at_missing(traceback: str, environ: Mapping[str, str], variables: Mapping[str, str]) -> str | None:
-    """A hint where a handler failed for want of a variable that the launching shell has.
-
-    :param traceback: what the handler failed with.
-    :param variables: those of its process.
-    """
-    last = traceback.strip().splitlines()[-3:]
-    for found in re.finditer(_MISSING, "\n".join(last)):
-        name = found[1]
-        if name in environ and name not in variables:
-            return f"The launching shell has {name}; a handler gets it with --env {name}=…, or pass_env = [{name!r}] in [tool.nectar].".replace(
-                "'", '"'
-            )
-    return None

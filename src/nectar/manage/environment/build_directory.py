@@ -105,7 +105,7 @@ class Workshop:
         """An error with uv's own words."""
         words = self.words(outcome)
         hint = hint or passing.explain_withheld(words, self.environ, self.uv.variables)
-        return EnvironmentFailedError(message, where=f"the whole log is {self.log}", hint=hint, detail=words)
+        return EnvironmentFailedError(message, where=f"{self.source.shown} (the whole log is {self.log})", hint=hint, detail=words)
 
     def words(self, outcome: Outcome) -> str:
         """What uv said, with the author's paths in place of the copies'."""
@@ -128,7 +128,10 @@ def repeat(lines: Iterable[str]) -> Iterator[None]:
 
 
 def _with_own_paths(text: str, tree: Path, own: Path) -> str:
-    for spelled in (str(tree), quote(str(tree))):
+    spellings = [str(tree), quote(str(tree))]
+    with suppress(OSError):  # uv shortens what lies below the current directory
+        spellings += [os.path.relpath(tree)] if tree.is_relative_to(Path.cwd()) else []
+    for spelled in spellings:
         text = text.replace(spelled, str(own))
     return text
 

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import nectar
+from nectar.api.computation import SHARE_MODULUS
 from nectar.errors import NectarError
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.aliases import Aliases
@@ -36,6 +37,8 @@ AGAIN = 0.3
 """Seconds after which a lock that was missed is missed for good: who replaces a directory by a link has it away for a moment."""
 ROUND = 100
 """Questions that are taken before others in the loop have their turn: those that cannot be run keep no worker busy."""
+
+OUT_OF_RANGE = "an answer was outside 0 … 2**32 - 1: it comes out of the network changed (this is told once a minute at most)"
 
 
 class Service:
@@ -163,6 +166,8 @@ class Service:
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
             self._log.say(f"{alias.name} {visible(comp_id)}: success ({took})")
+            if not 0 <= (outcome.value or 0) < SHARE_MODULUS:
+                self._seldom.warn("range", OUT_OF_RANGE)
         else:
             self._last_error = outcome.error
             text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))

@@ -60,6 +60,7 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
     :raises NectarError: there is no handler, or more than one, or it implements a hook that there is not.
     :raises Exception: whatever the author's code raised at its import.
     """
+    entry = _plain(entry)
     function, target = _find(entry)
     plugged, warnings = _import_plugins(plugins)
     module = sys.modules[entry.partition(":")[0]]
@@ -116,7 +117,7 @@ def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any
     warnings = []
     for name, value in plugins:
         try:
-            plugged.append((name, _attribute(value)))
+            plugged.append((name, _attribute(_plain(value))))
         except Exception as error:
             warnings.append(f"plugin {name!r} ({value}) could not be loaded: {type(error).__name__}: {error}")
     return plugged, warnings
@@ -146,6 +147,12 @@ def _implements_hooks(target: Any) -> bool:
     from nectar.runtime.worker.hooks import has_hooks
 
     return has_hooks(target)
+
+
+def _plain(value: str) -> str:
+    """An entry point's value without what the specification allows beside its two parts: spaces, and extras, which load nothing."""
+    module, colon, attribute = value.partition("[")[0].partition(":")
+    return module.strip() + colon + attribute.strip()
 
 
 def _attribute(entry: str) -> Any:

@@ -13,6 +13,7 @@ import linecache
 import os
 import re
 
+import nectar
 from nectar.api.computation import Decoder
 
 TYPE_CHECKING = False  # typing is not imported in a worker
@@ -24,6 +25,7 @@ FILE = "nectar.origins"
 _decode = Decoder().decode
 """Kept here, as all that is needed after the code has run."""
 _open = open
+_OURS = f" ({nectar.__file__})"
 
 
 class Origins:
@@ -46,7 +48,8 @@ class Origins:
         self._lines: dict[str, list[str]] | None = None
 
     def name_in(self, text: str) -> str:
-        """The text with the author's files in place of the copies that it names."""
+        """The text with the author's files in place of the copies that it names, and without that of our own in an ImportError."""
+        text = text.replace(_OURS, "")
         if not self._environment or self._environment not in text:
             return text
         if self._files is None:

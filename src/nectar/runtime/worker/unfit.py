@@ -37,10 +37,11 @@ def explain_nowhere(entry: str, value: Any, part: str) -> NectarError:
 
 def explain_several(entry: str, target: Any, names: list[str]) -> NectarError:
     """Of a module with more than one function to choose from."""
+    first = min(names)
     return NectarError(
         f"There are {len(names)} @handler functions: {', '.join(sorted(names))}.",
         where=_place(target, entry),
-        hint="Choose one with --handler NAME.",
+        hint=f'Choose one: --handler {first} of a file; "{entry}:{first}" as the entry point of a project.',
     )
 
 
