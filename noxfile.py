@@ -34,10 +34,8 @@ DEFAULT, MIDDLE, NEWEST = pythons.SUPPORTED
 TEMPLATE = "handlers-template"
 OF_VERSIONS = [
     *("tests/units", "tests/spool", "tests/manage", "tests/runtime"),
-    *(
-        f"tests/test_{name}.py"
-        for name in ("computation", "hookspecs", "isolation", "marking", "processes", "protocol", "settings", "testing")
-    ),
+    *(f"tests/test_{name}.py" for name in ("computation", "hookspecs", "isolation", "marking", "node_fixture", "processes")),
+    *(f"tests/test_{name}.py" for name in ("protocol", "settings", "testing", "worker_fixture")),
     *(f"tests/cli/test_{name}.py" for name in ("command_line", "logs", "new", "test", "view")),
     *(
         f"tests/environments/test_{name}.py"

@@ -136,7 +136,7 @@ def test_hooks_are_called_as_in_a_worker(author: Author, capsys: pytest.CaptureF
         assert loaded.printed == "started\n"
         assert loaded.ask(question) == 6
         assert question.targets  # the handler has one of its own
-        loaded.forget_printed()
+        loaded.begin()
         assert loaded.ask_all(["a", "bc"]) == [2, 4]
         assert loaded.printed == "asked\n" * 2
     assert loaded.printed.endswith("stopped\n")

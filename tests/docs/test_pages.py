@@ -38,6 +38,7 @@ for file in pathlib.Path().glob("*.py"):
         if is_handler(value) and "# /// script" not in file.read_text():  # which wants an environment of its own
             ask(value)
 """
+LAUNCHES = "test_as_launched.py"
 
 
 @pytest.fixture
@@ -58,13 +59,9 @@ def write_files(page: str, folder: Path) -> None:
 
 
 def test_the_tests_on_the_page_pass(folder: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder)]
+    command += [str(folder), f"--ignore={folder / LAUNCHES}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout
     assert "5 passed" in ended.stdout
 
@@ -72,6 +69,23 @@ def test_the_tests_on_the_page_pass(folder: Path) -> None:
 def test_every_other_file_is_a_module_whose_handlers_answer(folder: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", ANSWERS], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_the_tests_of_what_is_launched_pass(tmp_path: Path) -> None:
+    found = {name: code for page in PAGES for name, code in files(page).items()}
+    for name, text in {
+        "pyproject.toml": found["pyproject.toml"].replace('"numpy"', ""),
+        "src/my_handler/__init__.py": found["my_handler.py"],
+        f"tests/{LAUNCHES}": found[LAUNCHES],
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "2 passed" in ended.stdout
 
 
 @pytest.mark.uv

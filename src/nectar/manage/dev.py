@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nectar.command import NOTE, PTH
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import make_absolute
 from nectar.manage.environment import build_directory, sidecar
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
 
-PTH = "nectar-dev.pth"
 _ASK = "import json, sysconfig; print(json.dumps([sysconfig.get_python_version(), sysconfig.get_path('purelib')]))"
 
 
@@ -57,7 +58,7 @@ def prepare(
     runtime = sidecar.provide_runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link
-    pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n", encoding="utf-8")
+    pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n{NOTE}{sys.executable}\n", encoding="utf-8")
     _note(runtime, pth)
     return venv
 

@@ -7,17 +7,34 @@
     def test_twice_the_length():
         assert ask(analyze, computation(query="abc")) == 6
 
-:func:`computation` makes a question with plausible values, :func:`ask` answers it by nectar's own rules, and :func:`worker` loads the
-project's handler with its hooks. With pytest, the first and the last are fixtures too (:mod:`nectar.testing.plugin`), and a
-directory of computations is a test by one line::
+:func:`computation` makes a question with plausible values, :func:`ask` answers it by nectar's own rules, :func:`worker` loads the
+project's handler with its hooks, and :func:`node` launches it. With pytest, all of these
+but :func:`ask` are fixtures too (:mod:`nectar.testing.plugin`), and a directory of computations is a test by one line::
 
     test_computations = computations(analyze, "computations")
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nectar.testing.asking import ask, computations
 from nectar.testing.loaded import Worker, worker
 from nectar.testing.sample import sample as computation
 
-__all__ = ["Worker", "ask", "computation", "computations", "worker"]
+if TYPE_CHECKING:
+    from nectar.testing.nodes import AnswerError, Node, node
+
+__all__ = ["AnswerError", "Node", "Worker", "ask", "computation", "computations", "node", "worker"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nectar.testing import nodes  # which starts processes, and imports what that takes
+
+    return getattr(nodes, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -95,13 +95,17 @@ class Worker:
             answers = run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
         return [*map(tell_range, answers)]
 
-    def forget_printed(self) -> None:
+    def begin(self) -> Worker:
         """Have ``printed`` begin anew."""
         self._printed.kept.clear()
+        return self
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Load it, and have its hooks called at the beginning and at the end."""
+        """Load it, and have its hooks called at the beginning and at the end.
+
+        :meta private:
+        """
         with self._at_work(), noted():
             self._handler = load(self._entry, list_plugins(), str(_find_pluggy()))
             run_outside(self._handler.started)

@@ -97,7 +97,9 @@ def noted() -> Iterator[None]:
     try:
         yield
     except NectarError as error:
-        for line in (error.where, error.hint, error.detail):
+        for line in (error.where, error.hint):
             if line:
                 error.add_note(f"   {line}")
+        if error.detail:
+            error.add_note(error.detail)
         raise
