@@ -79,9 +79,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT)
 def types(session: nox.Session) -> None:
-    """Mypy, strict."""
-    session.install("--group", "types", "-e", ".")
+    """Mypy, strict; and pyright, as editors have it, on what an author writes. 2 s of processor time for the latter."""
+    session.install("--group", "types", "--group", "pyright", "-e", ".")
     session.run("mypy")
+    session.run("basedpyright", "--warnings")
 
 
 @nox.session(python=DEFAULT)
