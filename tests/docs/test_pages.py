@@ -45,6 +45,9 @@ LAUNCHES = "test_as_launched.py"
 def folder(tmp_path: Path) -> Path:
     for page in PAGES:
         write_files(page, tmp_path)
+    (tmp_path / "computations").mkdir()
+    for number, code in enumerate(blocks("docs/testing.md", "json")):
+        (tmp_path / "computations" / f"{number}.json").write_text(code, encoding="utf-8")
     installed = tmp_path / "my_handler-0.1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: my-handler\nVersion: 0.1.0\n", encoding="utf-8")
@@ -63,7 +66,7 @@ def test_the_tests_on_the_page_pass(folder: Path) -> None:
     command += [str(folder), f"--ignore={folder / LAUNCHES}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout
-    assert "5 passed" in ended.stdout
+    assert "6 passed" in ended.stdout
 
 
 def test_every_other_file_is_a_module_whose_handlers_answer(folder: Path) -> None:
