@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
 
-_TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
-
 
 def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[str], None]) -> NoReturn:
     """Become a command in the environment of a handler, running or not.
@@ -41,7 +39,7 @@ def execute(home: Home, name: str, words: Sequence[str], *, report: Callable[[st
     settings = Settings.from_mapping({**built.settings.to_mapping(), **record.settings})
     process = variables.compose(os.environ, settings, given.read(home, name).variables())
     process = variables.activate(built.path, process)
-    process |= {key: os.environ[key] for key in _TERMINAL if key in os.environ}
+    process |= variables.of_terminal(os.environ)
     process["PYTHONPATH"] = str(sidecar.provide_runtime(home, built.marker.python_version) / sidecar.API)
     found = shutil.which(words[0], path=process["PATH"])
     if found is None:

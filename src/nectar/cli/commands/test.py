@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--repeat", type=click.IntRange(1, 100_000), default=1, metavar="N", help="Ask it so often, and say how long it took."
 )
+@click.option("--debug", is_flag=True, help="On this terminal, without a deadline: breakpoint() works.")
 @click.option("--watch", is_flag=True, help="Again whenever something of it has changed, until Ctrl-C.")
 @entry_option
 @extra_option
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(session: Session, /, *, handler: str, **options: Any) -> int | None:
     """Load HANDLER as launch would, in the environment that launch would use, and ask it once."""
+    if options["debug"] and (options["watch"] or options["as_json"] or options["file"] == "-"):
+        raise UsageError("--debug has the terminal: it excludes --watch, --json and a computation on standard input.")
     if options["watch"]:
         _try_at_each_change(session, handler, options)
         return None
@@ -91,7 +94,7 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
     problem = None
     answers: list[ComputationResult] = []
     questions = [case.question for case in cases]
-    with closing(test.ask(home, order, questions, report=output.talk, meanwhile=meanwhile)) as events:
+    with closing(test.ask(home, order, questions, report=output.talk, meanwhile=meanwhile, debug=options["debug"])) as events:
         for event in events:
             match event["event"]:
                 case "loaded":

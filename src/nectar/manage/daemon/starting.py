@@ -15,7 +15,7 @@ from nectar.manage.daemon import variables
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
     from nectar.manage.daemon.assignment import Prepared
@@ -99,12 +99,18 @@ class Starting:
 
 
 def spawn(
-    prepared: Prepared, role: Literal["daemon", "once"], *, errors: int | IO[bytes], more: Mapping[str, str] | None = None
+    prepared: Prepared,
+    role: Literal["daemon", "once"],
+    *,
+    errors: int | IO[bytes],
+    more: Mapping[str, str] | None = None,
+    lent: Collection[int] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process of nectar's for a handler, in a session of its own; :func:`end` ends it.
 
     :param errors: where its standard error goes.
     :param more: variables besides those that each such process gets.
+    :param lent: further descriptors that it gets, and then it stays in our session, in a group of its own: a terminal's.
     """
     return subprocess.Popen(
         [str(prepared.python), "-I", "-S", str(prepared.script), role],
@@ -113,7 +119,9 @@ def spawn(
         stderr=errors,
         cwd="/",
         env={**variables.choose_for_daemon(os.environ), **(more or {})},
-        start_new_session=True,
+        start_new_session=lent is None,
+        process_group=None if lent is None else 0,
+        pass_fds=lent or (),
     )
 
 

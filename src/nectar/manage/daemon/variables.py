@@ -52,6 +52,14 @@ def compose(environ: Mapping[str, str], settings: Settings, given: Mapping[str, 
     return {name: value for name, value in wanted.items() if name not in (processes.VARIABLE, processes.DAEMON)}
 
 
+def of_terminal(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a process needs to know of a terminal.
+
+    :param environ: of a shell on it.
+    """
+    return {name: environ[name] for name in ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES") if name in environ}
+
+
 def activate(venv: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The same, with the commands of an environment found first."""
     path = variables.get("PATH", os.defpath)

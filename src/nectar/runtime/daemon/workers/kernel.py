@@ -80,10 +80,24 @@ class Kernel(Protocol):
         """Whether this process has any child, but those, that carries no token; False where the system does not tell."""
 
 
-class System:
-    """The operating system that this process runs on."""
+class Terminal(NamedTuple):
+    """Where somebody debugs a handler: the worker has it, and belongs to the process group that it is for.
 
-    def __init__(self) -> None:
+    :ivar streams: the descriptors that are the worker's standard streams.
+    """
+
+    group: int
+    streams: tuple[int, int, int]
+
+
+class System:
+    """The operating system that this process runs on.
+
+    :param terminal: None for workers in sessions of their own, whose standard input is empty.
+    """
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        self._terminal = terminal
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._statuses: dict[int, int] = {}
 
@@ -97,15 +111,18 @@ class System:
             ours.callback(os.close, reading)
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
+            terminal = self._terminal
+            entered, shown, told = terminal.streams if terminal else (subprocess.DEVNULL, writing, writing)
             process = subprocess.Popen(
                 [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
+                stdin=entered,
+                stdout=shown,
+                stderr=told,
                 pass_fds=[given.fileno()],
                 cwd=loading.directory if can_be_entered(loading.directory) else "/",
                 env={**loading.variables, processes.VARIABLE: token},
-                start_new_session=True,
+                start_new_session=terminal is None,
+                process_group=terminal.group if terminal else None,
             )
             ours.pop_all()  # the worker's from here on
         self._children[process.pid] = process

@@ -1,0 +1,133 @@
+"""``nectar test --debug``: the author's code has the terminal, and all the time that there is."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.world import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+HANDLER = """
+    # /// script
+    # dependencies = []
+    # [tool.nectar]
+    # deadline = 0.1
+    # ///
+    import time
+    from nectar import handler
+
+    @handler
+    def looked_at(comp):
+        total = len(comp.query)
+        while comp.query == "spin":
+            print("it spins")
+            time.sleep(1)
+        breakpoint()
+        return total
+"""
+LEADER = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, command: list[str], directory: str) -> None:
+        self._ours, theirs = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LEADER, *command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=directory,
+            env={**os.environ, "TERM": "dumb"},
+        )
+        self._theirs = theirs
+        self.shown = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def wait_for(self, text: str) -> str:
+        """What comes before it, and was not waited for."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            ready = select.select([self._ours], [], [], max(0.0, end - time.monotonic()))[0]
+            assert ready, f"{text!r} did not come after {self.shown!r}"
+            self.shown += os.read(self._ours, 65536).decode()
+        before, _, self.shown = self.shown.partition(text)
+        return before
+
+    def settings(self) -> list[object]:
+        return list(termios.tcgetattr(self._theirs))
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for descriptor in (self._ours, self._theirs):
+            os.close(descriptor)
+
+
+@pytest.fixture
+def terminal(world: World) -> Iterator[Terminal]:
+    made = Terminal(world.command("test", world.file("looked_at.py", HANDLER), "--debug"), str(world.directory))
+    yield made
+    made.close()
+
+
+def test_breakpoint_has_the_terminal_and_all_the_time(terminal: Terminal) -> None:
+    before = terminal.settings()
+    assert "✅ Handler loaded successfully" in terminal.wait_for("(Pdb) ")
+    terminal.type("p total, comp.proposer\n")
+    assert "42" in terminal.wait_for("(Pdb) ")
+    terminal.type("import time; time.sleep(0.3); print('later')\n")
+    terminal.wait_for("later\r\n")
+    terminal.wait_for("(Pdb) ")
+    terminal.type("\x03")
+    terminal.wait_for("(Pdb) ")  # at the prompt, it ends nothing
+    terminal.type("import tty; tty.setcbreak(0)\n")
+    terminal.wait_for("(Pdb) ")
+    terminal.type("c\n")
+    terminal.wait_for("✅ Result: 42")
+    terminal.wait_for("✅ Handler test passed!")
+    assert terminal.process.wait(PATIENCE) == 0
+    assert terminal.settings() == before
+
+
+def test_who_leaves_the_debugger_or_interrupts_the_code_ends_the_trial(world: World, terminal: Terminal) -> None:
+    terminal.wait_for("(Pdb) ")
+    terminal.type("q\n")
+    terminal.wait_for("❌ The debugger was left")
+    assert terminal.process.wait(PATIENCE) == 1
+    spinning = Terminal(world.command("test", "looked_at.py", "--debug", "--query", "spin"), str(world.directory))
+    try:
+        spinning.wait_for("it spins")
+        spinning.type("\x03")
+        assert spinning.process.wait(PATIENCE) == 130
+    finally:
+        spinning.close()
+
+
+def test_what_it_does_not_go_with(world: World) -> None:
+    file = world.file("h.py")
+    for options in (["--watch"], ["--json"], ["--computation", "-"]):
+        ended = world.run("test", file, "--debug", *options, code=2)
+        assert "--debug has the terminal" in ended.stderr + ended.stdout
