@@ -27,6 +27,7 @@ def manager() -> pluggy.PluginManager:
 def test_pluggy_reads_the_specifications(manager: pluggy.PluginManager) -> None:
     assert {name for name in vars(manager.hook) if name.startswith("nectar_")} == {
         "nectar_answered",
+        "nectar_commands",
         "nectar_compute",
         "nectar_worker_started",
         "nectar_worker_stopping",

@@ -41,8 +41,8 @@ ACTING = {
     "doctor": ["doctor"],
 }
 EVERY = ACTING | MAKING
-WITHOUT = {"demo"}
-"""Verbs that have a data dir of their own."""
+WITHOUT = {"demo", "plugins"}
+"""Verbs that have a data dir of their own, or need none."""
 
 
 def somebodys(world: World) -> None:

@@ -439,7 +439,7 @@ def test_async_hooks_run_in_the_loop_of_the_function(code: Code) -> None:
         (
             "@nectar.hookimpl",
             "elsewhere",
-            "There are nectar_compute, nectar_answered, nectar_worker_started, nectar_worker_stopping.",
+            "There are nectar_compute, nectar_answered, nectar_commands, nectar_worker_started, nectar_worker_stopping.",
         ),
     ],
 )
@@ -476,6 +476,9 @@ def test_of_a_plugin_it_is_a_warning_and_where_it_is_optional_nothing(code: Code
 
 
 UNMARKED = "it has no @nectar.hookimpl on it."
+NO_VERBS = (
+    "author_one.nectar_commands is not called in a handler: verbs come from what is installed beside nectar, see nectar plugins."
+)
 NOT_NAMED = (
     "author_one.nectar_worker_started is not called: the entry point is author_one:answer, and hooks are looked for in what it names. "
     'Have it name the module, "author_one", or add one in the group nectar.plugins.'
@@ -492,6 +495,7 @@ NOT_NAMED = (
             "def nectar_worker_startd(): pass",
             [f"author_one.nectar_worker_startd is not called: {UNMARKED} Did you mean nectar_worker_started?"],
         ),
+        *((entry, "@nectar.hookimpl\ndef nectar_commands(): pass", [NO_VERBS]) for entry in ("author_one", "author_one:answer")),
         ("author_one", "def nectar_path(): pass", []),
         ("author_one", "nectar_compute = 7", []),
         ("author_one", "from nectar.api.hookspecs import nectar_compute", []),

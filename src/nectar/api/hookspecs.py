@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeVar, overload
 
     from nectar.api.computation import Computation, ComputationResult
@@ -95,6 +95,15 @@ def nectar_answered(computation: Computation, result: ComputationResult) -> None
 
     It delays no answer, and has five seconds: after that its worker is ended, and a new one takes its place. What it raises is a
     warning in the log. It is not called after a computation whose worker was ended, because it died or overstayed.
+    """
+
+
+@_hookspec()
+def nectar_commands() -> Iterable[Any] | None:
+    """Verbs for nectar's command line: objects of ``click.Command``, each with a name that none of nectar's own verbs has.
+
+    Called in the operator's environment, for a plugin that is installed beside nectar, when there is a verb that nectar has not, or
+    somebody asks which there are; in no handler's process, and in no daemon.
     """
 
 

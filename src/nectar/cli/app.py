@@ -15,6 +15,7 @@ from nectar.errors import UsageError
 
 if TYPE_CHECKING:
     from nectar.cli.output import Color, Output
+    from nectar.manage.plugins import Plugin
 
 VERBS = {
     "new": "A handler project, ready to run.",
@@ -33,28 +34,53 @@ VERBS = {
     "exec": "A command in a handler's environment.",
     "gc": "Remove environments that nothing uses.",
     "doctor": "What could go wrong on this machine.",
+    "plugins": "What is installed beside nectar and adds verbs.",
     "demo": "The whole thing in a temporary data dir, in front of your eyes.",
 }
 
 
 class Verbs(click.Group):
-    """A group that knows its commands by name and imports one only to run it."""
+    """A group that knows its commands by name and imports one only to run it.
+
+    Plugins are looked for where somebody asks for them: for help, for themselves, and for a verb that is none of nectar's.
+
+    :ivar at_work: whose code the command is that runs now, where it is a plugin's.
+    """
+
+    at_work: str | None = None
+    _plugins: list[Plugin] | None = None
+
+    def plugins(self) -> list[Plugin]:
+        """Those that are installed, once they are loaded."""
+        if self._plugins is None:
+            from nectar.manage import plugins
+
+            self._plugins = plugins.load(VERBS, click.Command)
+        return self._plugins
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return [*VERBS, *(verb for plugin in self.plugins() for verb in plugin.verbs)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
-            return None
+            return self._plugged(cmd_name)
         command: click.Command = importlib.import_module(f"nectar.cli.commands.{cmd_name}").command
         command.name, command.short_help = cmd_name, VERBS[cmd_name]
         return command
 
+    def _plugged(self, name: str) -> click.Command | None:
+        for plugin in self.plugins():
+            if name in plugin.verbs:
+                self.at_work = str(plugin)
+                found: click.Command = plugin.verbs[name]
+                return found
+        return None
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in VERBS and not args[0].startswith("-") and args[0] not in self._told_commands(ctx):
             import difflib
 
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "nectar --help shows the commands."
             raise UsageError(f"There is no command {args[0]!r}.", hint=hint)
         return super().resolve_command(ctx, args)
@@ -62,6 +88,19 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+        self._told_commands(ctx)
+        added = [(verb, command) for plugin in self.plugins() for verb, command in plugin.verbs.items() if not command.hidden]
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(verb, command.get_short_help_str()) for verb, command in added])
+
+    def _told_commands(self, ctx: click.Context) -> list[str]:
+        """All, after a word for each thing that is wrong with a plugin."""
+        output: Output = ctx.find_root().obj
+        for plugin in self.plugins():
+            for trouble in plugin.troubles:
+                output.warn(f"{plugin}: {trouble.what}.")
+        return self.list_commands(ctx)
 
 
 @click.group(

@@ -55,9 +55,11 @@ def _told(problem: Exception, *, verbose: bool) -> NectarError:
         return problem
     if isinstance(problem, click.UsageError):
         path = problem.ctx.command_path if problem.ctx else "nectar"
+        if isinstance(problem, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # from 8.2 on; of a plugin's group
+            return UsageError(f"There is no command of {path} to carry out.", detail=problem.format_message())
         return UsageError(problem.format_message(), hint=f"{path} --help shows what it takes.")
     if isinstance(problem, click.ClickException):
-        return UsageError(problem.format_message())
+        return NectarError(problem.format_message())
     if isinstance(problem, OSError) and problem.strerror:
         return from_system(problem)
     return _bug(problem, verbose=verbose)
@@ -68,7 +70,7 @@ def _bug(problem: Exception, *, verbose: bool) -> NectarError:
 
     frames = traceback.extract_tb(problem.__traceback__)
     return NectarError(
-        f"Nectar has a bug: {type(problem).__name__}: {problem}",
+        f"{app.at_work or 'Nectar'} has a bug: {type(problem).__name__}: {problem}",
         where=f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None,
         hint=None if verbose else "With -v before the command it shows where it came from.",
         detail="".join(traceback.format_exception(problem)) if verbose else None,

@@ -106,7 +106,9 @@ def find_overlooked(module: ModuleType, entry: str, plugins: list[Any]) -> Itera
                 continue
             name = f"{_called(candidate)}.{attribute}"
             near = "" if attribute in SPECIFIED else _nearest(attribute)
-            if _options(value) is not None and not heard:
+            if _options(value) is not None and candidate is module and attribute == "nectar_commands":
+                yield f"{name} is not called in a handler: verbs come from what is installed beside nectar, see nectar plugins."
+            elif _options(value) is not None and not heard:
                 yield (
                     f"{name} is not called: the entry point is {entry}, and hooks are looked for in what it names. "
                     f'Have it name the module, "{module.__name__}", or add one in the group nectar.plugins.'
