@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 PAGE = "docs/handler.md"
-PAGES = (PAGE, *(f"docs/{name}.md" for name in ("dependencies", "hooks", "loading", "start", "testing")))
-
+PAGES = [page for page in pages.PAGES if page.startswith("docs/") and {"python", "console"} & languages(page)]
 INSTALLED = "[nectar.handlers]\nmy-handler = my_handler:analyze\n[nectar.plugins]\nmy-handler = hooks\n"
 """What an installation says of the project's entry points."""
 OTHERS = [page for page in pages.PAGES if {"python", "toml", "json"} & languages(page)]
@@ -59,6 +58,11 @@ def write_files(page: str, folder: Path) -> None:
     for name, code in files(page).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(code, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_all_python_on_a_page_is_in_files(page: str) -> None:
+    assert len([name for name in files(page) if name.endswith(".py")]) == len(blocks(page, "python"))
 
 
 def test_the_tests_on_the_page_pass(folder: Path) -> None:
