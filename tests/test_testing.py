@@ -219,3 +219,15 @@ def test_an_answer_that_the_network_changes_is_a_warning_with_the_value() -> Non
     with pytest.warns(UserWarning, match=r"^-1 is outside 0 … 2\*\*32 - 1: out of the network it comes as 4294967295\.$") as told:
         assert ask(handler(lambda _comp: -1)) == -1
     assert told[0].filename == __file__
+
+
+def test_what_is_changed_in_one_run_reaches_no_other() -> None:
+    @handler
+    def changing(comp: Computation) -> int:
+        comp.targets.append("x")
+        comp.metadata["seen"] = True
+        return len(comp.targets) + len(comp.metadata)
+
+    question = computation(targets=["bob"])
+    assert [ask(changing, question), ask(changing, question)] == [3, 3]
+    assert (question.targets, question.metadata) == (["bob"], {})

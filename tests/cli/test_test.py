@@ -71,6 +71,12 @@ def test_every_field_of_the_mock_computation_is_there(world: World) -> None:
     assert "✅ Result: 42\n" in world.run("test", "h.py").stdout
 
 
+def test_what_is_changed_in_one_run_reaches_no_other(world: World) -> None:
+    world.file("h.py", WHATEVER)
+    change = "comp.targets.append('x') or comp.metadata.update(seen=1) or len(comp.targets) + len(comp.metadata)"
+    assert "3 times" in world.run("test", "h.py", "--query", change, "--repeat", "3", "--expect", "5").stdout
+
+
 @pytest.mark.once
 def test_a_question_of_ones_own(world: World) -> None:
     world.file("h.py")

@@ -36,8 +36,9 @@ class InvalidQuestionError(ValueError):
 class Computation:
     """One question, as a node asks it.
 
-    It cannot be changed, and can be the key of a dictionary or of :func:`functools.lru_cache`. Its lists and its ``metadata`` are lists and
-    a dictionary: whoever changes one changes that of this run, and of no other. Its ``repr`` does not show what is private.
+    Its fields cannot be set, and it can be the key of a dictionary or of :func:`functools.lru_cache`. It is frozen no deeper: its lists
+    are lists, and its ``metadata`` is a dictionary, as handlers use them. Each run gets its own: what is changed in one is seen by the hooks
+    around it, and by no other run. Its ``repr`` does not show what is private.
 
     :ivar comp_id: its id, from the name of the file.
     :ivar query: the question itself. Private.

@@ -12,7 +12,7 @@ from nectar.api.answers import as_integer, explain_range
 from nectar.api.context import comp_id
 from nectar.api.coroutines import Coroutines
 from nectar.api.decorator import is_handler
-from nectar.testing.sample import sample
+from nectar.testing.sample import make_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +30,13 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
 
     :param function: a function with ``@handler`` on it, ``def`` or ``async def``. Of the latter all are run in one loop, as in a worker:
         a client that is kept between questions stays usable. It may be asked in an async test, which waits for it.
-    :param computation: the question; None is a plausible one.
+    :param computation: the question; None is a plausible one. The handler gets what a node's file would give it: a question of its own.
     :raises TypeError: there is no ``@handler`` on it, or its answer is no integer: what nectar would refuse too. What the function
         itself raises passes through. An answer outside 0 … 2**32 - 1 is a warning: out of the network it comes changed.
     """
     if not is_handler(function):
         raise TypeError(f"{getattr(function, '__qualname__', function)!s} has no @handler on it, so nectar would not ask it")
-    question = sample() if computation is None else computation
+    question = make_question(computation)
     token = comp_id.set(question.comp_id)
     try:
         returned = function(question)
