@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.world import PATIENCE
 
@@ -47,18 +48,16 @@ def check_sessions(
     script = "\n".join([f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(*step) for step in steps)])
     environment = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
     path = f"{Path(sys.executable).parent}{os.pathsep}{(env or {}).get('PATH', os.environ['PATH'])}"
-    ran = subprocess.run(
-        ["bash"],
-        input=script,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**environment, **(env or {}), "HOME": str(home), "PATH": path},
-        timeout=2 * PATIENCE,
-        check=False,
-    )
-    printed = ran.stdout.replace(str(home), "/home/you").split(f"{DONE}\n")
-    assert len(printed) == len(steps) + 1, ran.stdout + ran.stderr
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    environment |= {**(env or {}), "HOME": str(home), "PATH": path}
+    with subprocess.Popen(["bash"], **pipes, text=True, cwd=folder, env=environment, start_new_session=True) as shell:
+        try:
+            stdout, stderr = shell.communicate(script, timeout=2 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(shell.pid, signal.SIGKILL)  # with what it has started in the background
+            raise
+    printed = stdout.replace(str(home), "/home/you").split(f"{DONE}\n")
+    assert len(printed) == len(steps) + 1, stdout + stderr
     for (command, expected), actual in zip(steps, printed, strict=False):
         shown = f"$ {command}\n{actual}"
         assert FAILED not in actual if expected is None else _settled(actual) == _settled(expected), shown
