@@ -46,6 +46,14 @@ def has_open(pid: int, path: Path) -> bool:
     return False
 
 
+def read_delay(pid: int) -> float:
+    """Seconds for which a process has waited for a processor so far; 0 where the system does not tell."""
+    try:
+        return int(_read(f"{features.PROC}/{pid}/schedstat").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def is_child(pid: int) -> bool:
     """Whether a process is a child of this one, and has not ended."""
     return _stat(pid)[1:2] == [str(os.getpid())]

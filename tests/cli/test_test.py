@@ -288,3 +288,35 @@ def test_what_is_no_directory_of_computations(world: World, content: str | None,
     if content is not None:
         world.file("computations/one.json", content)
     assert says in world.run("test", world.file("twice.py", TWICE), "--computations", directory, *more, code=2).stderr
+
+
+@pytest.mark.once
+def test_it_warns_of_an_import_that_is_not_declared_and_of_one_that_takes_long(world: World) -> None:
+    text = """
+        # /// script
+        # dependencies = ["pytest"]
+        # ///
+        import time
+
+        import iniconfig
+        import pytest
+        from nectar import handler
+
+        import beside
+
+        try:
+            import pluggy
+        except ImportError:
+            pluggy = None
+        time.sleep(1.05)
+
+        @handler
+        def h(comp):
+            import packaging
+            return 1
+    """
+    world.file("beside.py", "import _pytest.config, json\n")
+    undeclared, slow = world.json("test", world.file("h.py", text))["warnings"]
+    assert undeclared.startswith("h.py imports iniconfig, which is there only because another dependency needs it.")
+    assert undeclared.endswith(f"uv add --script {world.directory / 'h.py'} iniconfig")
+    assert slow.startswith("Loading took 1.")

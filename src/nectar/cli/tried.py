@@ -41,7 +41,9 @@ class Lines:
         for warning in _warnings(answer):
             self._output.warn(warning)
 
-    def ended(self, problem: NectarError | None, seconds: list[float]) -> None:
+    def ended(self, problem: NectarError | None, seconds: list[float], warnings: list[str]) -> None:
+        for warning in warnings:
+            self._output.warn(warning)
         if len(seconds) > 1:
             least, median, most = _spread(seconds)
             self._output.data(f"⏱️  {len(seconds)} times: {least:.3f} to {most:.3f}s, median {median:.3f}s")
@@ -72,7 +74,8 @@ class Silent:
             "warnings": [*self._warnings, *_warnings(answer)],
         }
 
-    def ended(self, problem: NectarError | None, seconds: list[float]) -> None:
+    def ended(self, problem: NectarError | None, seconds: list[float], warnings: list[str]) -> None:
+        self._fields.setdefault("warnings", []).extend(warnings)
         fields = {**self._fields, "passed": problem is None}
         if len(seconds) > 1:
             fields["times"] = dict(zip(("least", "median", "most"), _spread(seconds), strict=True), count=len(seconds))
@@ -119,9 +122,12 @@ class Table:
             },
         )
 
-    def ended(self, problem: NectarError | None, _seconds: list[float]) -> None:
+    def ended(self, problem: NectarError | None, _seconds: list[float], warnings: list[str]) -> None:
+        for warning in warnings:
+            self._output.warn(warning)
         if self._json:
-            self._output.json({"computations": self._rows, "warnings": self._warnings, "passed": problem is None})
+            fields = {"computations": self._rows, "warnings": [*self._warnings, *warnings]}
+            self._output.json({**fields, "passed": problem is None})
         elif problem is None:
             self._say("✅ Handler test passed!")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import tempfile
 import time
 from contextlib import nullcontext
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError, UnresponsiveError
-from nectar.manage import gc
+from nectar.manage import gc, undeclared
 from nectar.manage.daemon import starting, variables
 from nectar.manage.daemon.assignment import prepare
 from nectar.manage.environment import store
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.daemon.assignment import Order, Prepared
+    from nectar.manage.environment.generations import Environment
+    from nectar.manage.source.source import Source
     from nectar.manage.terminal import Terminal
 
+NEAR = 0.8
+"""Of a deadline, what a run may take without a warning."""
+SLOW = 1.0
+"""Seconds that loading may take without one."""
 LOOK = 0.1
 """Seconds between two calls of who wants to look at something else meanwhile."""
 
@@ -77,7 +84,10 @@ def ask(
         try:
             prepared = prepare(home, order.source.name, order, built)
             with lend() if debug else nullcontext() as terminal:
-                yield from try_questions(prepared, questions, meanwhile=meanwhile, terminal=terminal)
+                for event in try_questions(prepared, questions, meanwhile=meanwhile, terminal=terminal):
+                    if event["event"] == "loaded":
+                        event["warnings"] += [*_tell_undeclared(order.source, built), *_tell_slow(order.source, prepared, event)]
+                    yield event
         finally:
             gc.drop_trials(home, order.source, but=built.key, before=begun)
 
@@ -140,6 +150,38 @@ def try_questions(
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
             raise UnresponsiveError("The process that tries the handler ended without a word.", detail=said or None)
+
+
+def _tell_undeclared(source: Source, built: Environment) -> Iterator[str]:
+    """What to say of imports that work by chance."""
+    if source.kind not in ("package", "file"):
+        return
+    where = "" if source.kind == "package" else f" --script {shlex.quote(str(source.path))}"
+    for module, name, distribution in undeclared.find(built):
+        yield f"{module} imports {name}, which is there only because another dependency needs it. To have it: uv add{where} {distribution}"
+
+
+def _tell_slow(source: Source, prepared: Prepared, event: dict[str, Any]) -> Iterator[str]:
+    """What to say of a handler that takes long to load."""
+    if event["seconds"] > SLOW:
+        module = f"-c 'import {prepared.entry.value.partition(':')[0]}'"
+        what = shlex.quote(str(source.path)) if source.kind == "file" else module
+        look = f"nectar exec {shlex.quote(source.shown)} -- python -X importtime {what}"
+        yield f"Loading took {event['seconds']:.1f} s, and takes as long for each new worker. What of it is imports: {look}"
+
+
+def tell_near(cases: Sequence[Case], answers: Sequence[ComputationResult], limit: float | None) -> Iterator[str]:
+    """What to say where a run was about to overstay: of the one that came nearest.
+
+    :param limit: the handler's own, in seconds.
+    """
+    near = 0.0, 0.0
+    for case, answer in zip(cases, answers, strict=False):
+        deadline = min(filter(None, (float(case.question.get("deadline") or 0), limit)), default=0.0)
+        if answer.value is not None and (answer.execution_time or 0.0) > NEAR * deadline > 0:
+            near = max(near, (answer.execution_time or 0.0, deadline))
+    if near[0]:
+        yield f"A run took {near[0]:.3g} s of the {near[1]:.3g} s that it has: in a moment when others compute, too, it will be a timeout."
 
 
 def _tells_of_interrupt(event: dict[str, Any]) -> bool:

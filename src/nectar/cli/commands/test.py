@@ -109,7 +109,8 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
                     problem = problem or wrong
                 case "hook failed":
                     problem = problem or _hook_problem(event)
-    show.ended(problem, [answer.execution_time or 0.0 for answer in answers])
+    near = () if options["debug"] else test.tell_near(cases, answers, order.source.settings.deadline)
+    show.ended(problem, [answer.execution_time or 0.0 for answer in answers], [*near])
     if problem is not None and not as_json:
         raise problem
     return None if problem is None else problem.exit_code

@@ -33,6 +33,7 @@ class Distribution(NamedTuple):
 
     :ivar name: normalised.
     :ivar files: from its RECORD: path relative to site-packages, with the ``sha256=…`` and the size where the RECORD has them.
+    :ivar requires: as its METADATA lists it: ``name[extra]>=1; extra == "fast"``.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Distribution(NamedTuple):
     files: list[tuple[str, str | None, int | None]]
     entries: dict[str, list[EntryPoint]]
     extras: Sequence[str] = ()
+    requires: Sequence[str] = ()
 
 
 def find_site_packages(venv: Path) -> Path:
@@ -74,7 +76,8 @@ def _distribution(place: Path) -> Distribution:
 
     said = HeaderParser().parsestr(_text(place / "METADATA"))
     files, entries = _record(_text(place / "RECORD")), _entry_points(_text(place / "entry_points.txt"))
-    return Distribution(normalise(said["Name"] or ""), said["Version"] or "", files, entries, said.get_all("Provides-Extra") or [])
+    extras, requires = (said.get_all(field) or [] for field in ("Provides-Extra", "Requires-Dist"))
+    return Distribution(normalise(said["Name"] or ""), said["Version"] or "", files, entries, extras, requires)
 
 
 def _entry_points(text: str) -> dict[str, list[EntryPoint]]:

@@ -6,7 +6,7 @@ One line of JSON comes on standard input: ``assignment``, ``computations`` (each
 waits for one more line, so that nobody writes to the terminal beside the worker). What happens goes to standard output, a line each, with ``event``:
 
 ``loaded``
-    with ``warnings``.
+    with ``warnings``, and ``seconds``, which it took, without those for which others had the processor.
 ``answered``
     with ``result`` (as in a ``.complete`` file) and ``traceback`` (the author's, or null), once for each computation in turn.
 ``output``
@@ -29,7 +29,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar import inherited, processes
+from nectar import inherited, proc, processes
 from nectar.api.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
 from nectar.runtime.daemon.job import Failure, Job, Outcome
@@ -117,7 +117,9 @@ class Once:
     def ready(self, warnings: list[str]) -> None:
         if not self._loaded:
             self._loaded = True
-            _tell("loaded", warnings=warnings)
+            (worker,) = self._pool.workers
+            seconds = self._loop.now() - worker.started - proc.read_delay(worker.pid)
+            _tell("loaded", warnings=warnings, seconds=seconds)
 
     def failed(self, failure: Failure) -> None:
         _tell("failed", kind="failed", **failure._asdict())
