@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.runtime.worker.origins import FILE, Origins
+from nectar.runtime.origins import FILE, Origins
+from nectar.runtime.worker.own import Own
 from tests.environments.workbench import UV_BUILD, uv, write
 from tests.world import until
 
@@ -33,6 +34,7 @@ PROJECT = """
     inner = {path = "../inner"}
 """
 ANSWERS = """
+    import logging, warnings
     from inner import read
     from nectar import handler
 
@@ -40,6 +42,14 @@ ANSWERS = """
     def answer(comp):
         if comp.query == "import":
             from inner import nothing
+        if comp.query == "print":
+            try:
+                return read("eight")
+            except ValueError:
+                logging.exception("not")
+                warnings.warn("perhaps")
+                print(__file__)
+                return 1
         return read(comp.query)
 """
 
@@ -71,18 +81,25 @@ def test_a_projects_files_are_the_authors(world: World) -> None:
     assert world.answer("b")["error"] == f"ImportError: cannot import name 'nothing' from 'inner' ({inner})"
     log = world.home.log("outer")
     until(lambda: "'inner' (" in log.read_text(), "the log tells of both")
-    assert f'File "{answers}", line 9, in answer' in log.read_text()
+    assert f'File "{answers}", line 18, in answer' in log.read_text()
     assert f'File "{inner}", line 2, in read' in log.read_text()
     assert "    return int(text)" in log.read_text()
     assert "site-packages" not in log.read_text()
+    world.put("c", "print")
+    assert world.answer("c")["status"] == "success"
+    until(lambda: "/answers.py\n" in log.read_text(), "it was printed")
+    assert f'File "{answers}", line 12, in answer' in log.read_text()
+    assert f"{answers}:15: UserWarning: perhaps" in log.read_text()
+    (copy,) = [line for line in log.read_text().splitlines() if "site-packages" in line]
+    assert copy.endswith("/site-packages/outer/parts/answers.py")  # which it printed itself
 
     write(inner, before)
     write(answers, ANSWERS.replace("@handler", "@handler("))
     failed = world.json("test", project, code=1)
-    assert f'File "{answers}", line 5' in failed["error"]["detail"]
+    assert f'File "{answers}", line 6' in failed["error"]["detail"]
     write(answers, ANSWERS.replace("@handler", ""))
     failed = world.json("test", project, code=1)
-    assert failed["error"]["where"] == f"{answers}, line 6"
+    assert failed["error"]["where"] == f"{answers}, line 7"
 
 
 def test_a_wheels_are_those_of_the_environment(world: World) -> None:
@@ -116,17 +133,19 @@ def test_of_a_single_file_the_lines_are_those_that_have_run(world: World) -> Non
 def test_where_nothing_was_noted_they_are_those_of_the_environment(tmp_path: Path, content: str | bytes | None) -> None:
     if content is not None:
         (tmp_path / FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
-    origins = Origins()
-    origins.tell(str(tmp_path), "/home/a/h", str(tmp_path / "manifest.json"))
-    origins.settle_lines()
-    assert origins.name_in(f'File "{tmp_path}/lib/a.py", line 3') == f'File "{tmp_path}/lib/a.py", line 3'
+    own = Own()
+    own.tell(str(tmp_path), "/home/a/h", str(tmp_path / "manifest.json"))
+    own.settle_lines()
+    assert own.name_in(f'File "{tmp_path}/lib/a.py", line 3') == f'File "{tmp_path}/lib/a.py", line 3'
 
 
 def test_what_is_noted_is_named_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "h").symlink_to(tmp_path / "really" / "h")
     (tmp_path / FILE).write_text(json.dumps({"schema": 1, "files": {"lib/a.py": "src/a.py", "lib/b.py": "../b/b.py"}}))
-    origins = Origins()
-    origins.tell(str(tmp_path), str(tmp_path / "h"), None)
+    origins = Origins(str(tmp_path), str(tmp_path / "h"))
     text = f'"{tmp_path}/lib/a.py" ({tmp_path}/lib/b.py) {tmp_path}/lib/c.py {tmp_path}/lib/a.pyx'
     named = f'"{tmp_path}/h/src/a.py" ({tmp_path}/really/b/b.py) {tmp_path}/lib/c.py {tmp_path}/lib/a.pyx'
     assert origins.name_in(text) == named
+    lines = 'File "{}/a.py", line 3; {}/a.py:3: UserWarning: {}'
+    there, copy = f"{tmp_path}/h/src", f"{tmp_path}/lib"
+    assert origins.name_lines_in(lines.format(copy, copy, f"{copy}/a.py")) == lines.format(there, there, f"{copy}/a.py")

@@ -46,6 +46,14 @@ MODULES: dict[str, Mistake] = {
     ),
     "called": Mistake(f"import yaml.nodes\n{OK}", (AT + "1", "No module named 'yaml'", "   uv add --project mistakes pyyaml\n")),
     "late": Mistake(run("import requests"), (AT + "7, in answer", "   uv add --project mistakes requests\n")),
+    "extra": Mistake(
+        f"import click\n{OK}",
+        (AT + "1", "The extra web has it: --extra web here and at launch. Always: uv add --project mistakes click"),
+    ),
+    "group": Mistake(
+        f"import pytest\n{OK}",
+        (AT + "1", "It is in the dependency group dev, of which a handler gets nothing: uv add --project mistakes pytest"),
+    ),
     "windows": Mistake(
         f"import winreg\n{OK}",
         (AT + "1", "as it is here, has no winreg, which others have: choose another with --python, or requires-python."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.uv, pytest.mark.once]
 
 PROJECT = HEAD.replace('"h"', '"mistakes"') + '[project.entry-points."nectar.handlers"]\n{entries}\n' + BUILD
+CHOSEN = '[project.optional-dependencies]\nweb = ["click >= 8"]\n[dependency-groups]\ndev = [{include-group = "more"}, "pytest>=8"]\nmore = []\n'
 KEPT_OUT = '[tool.uv.build-backend]\nwheel-exclude = ["**/*.dat"]\n'
 
 
@@ -46,7 +47,7 @@ def look(world: World, mistake: Mistake, at: Path, *arguments: str | Path) -> No
 def test_in_a_project(world: World, name: str) -> None:
     top = world.directory / "mistakes"
     entries = "\n".join(f'{each} = "mistakes.{each}{mistake.entry}"' for each, mistake in MODULES.items())
-    write(top / "pyproject.toml", PROJECT.format(entries=entries) + KEPT_OUT)
+    write(top / "pyproject.toml", PROJECT.format(entries=entries) + CHOSEN + KEPT_OUT)
     for file in ("tools.py", "src/mistakes/__init__.py", "src/mistakes/helpers.py", "src/mistakes/words.dat"):
         write(top / file, "")
     for each, mistake in MODULES.items():

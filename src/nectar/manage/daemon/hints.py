@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import nectar
 from nectar.api.computation import Computation
+from nectar.errors import NectarError
+from nectar.manage.files.tables import list_of_text
+from nectar.manage.source.pyproject import normalise, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,8 +92,27 @@ def _depend(case: Case, module: str) -> str:
         return f"uv add --script {_typed(path)} {distribution}"
     if case.source.kind == "package":
         project = "" if path == Path.cwd() else f"--project {_typed(path)} "
-        return f"uv add {project}{distribution}"
+        return _chosen_elsewhere(path, distribution) + f"uv add {project}{distribution}"
     return f"It does not name {distribution} among its dependencies: its author does that, with uv add {distribution}."
+
+
+def _chosen_elsewhere(directory: Path, distribution: str) -> str:
+    """What to say where a project names a distribution, and not among what its handler gets in any case."""
+    try:
+        project = open_project(directory)
+    except (NectarError, OSError):
+        return ""
+    for place, told in (
+        (("project", "optional-dependencies"), "The extra {} has it: --extra {} here and at launch. Always: "),
+        (("dependency-groups",), "It is in the dependency group {}, of which a handler gets nothing: "),
+    ):
+        for name, requirements in project.section(*place).items():
+            if any(
+                normalise(re.split(r"[^\w.-]", each, maxsplit=1)[0]) == normalise(distribution)
+                for each in list_of_text(requirements)
+            ):
+                return told.format(name, name)
+    return ""
 
 
 def _beside(case: Case, name: str) -> str | None:

@@ -3,7 +3,7 @@ though they should be: a backend may have installed something else than the sour
 
 Noted is what had the same content when it was built; what a backend has written or changed is no copy. The file is ``{"schema": 1,
 "files": {copy: file}}``, with paths relative to the environment and to the handler's source directory. Who reads it is
-:mod:`nectar.runtime.worker.origins`.
+:mod:`nectar.runtime.origins`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 
 from nectar.runtime import frames
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
-from nectar.runtime.worker.origins import ORIGINS
+from nectar.runtime.worker.own import OWN
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def describe(error: BaseException) -> str:
 def name_origins(text: str) -> str:
     """The text with the author's files in place of the environment's copies that it names."""
     try:
-        return ORIGINS.name_in(text)
+        return OWN.name_in(text)
     except BaseException:
         return text
 
@@ -130,7 +130,7 @@ def trace(error: BaseException) -> str | None:
     :returns: None where there is no line of the author's in it, or it cannot be shown.
     """
     try:
-        ORIGINS.settle_lines()
+        OWN.settle_lines()
         whole = traceback.TracebackException.from_exception(error, compact=True)
         pending = [whole]
         while pending:

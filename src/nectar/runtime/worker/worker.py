@@ -19,7 +19,7 @@ from nectar.api.computation import Computation, ComputationResult
 from nectar.api.context import comp_id
 from nectar.errors import NectarError
 from nectar.runtime.frames import FAREWELL_FAILED
-from nectar.runtime.worker.origins import ORIGINS
+from nectar.runtime.worker.own import OWN
 from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, name_origins, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
@@ -146,7 +146,7 @@ class Worker:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         sys.argv = [order["handler"]]
         entry = order["entry"]
-        ORIGINS.tell(sys.prefix, order["directory"], order["snapshot"])
+        OWN.tell(sys.prefix, order["directory"], order["snapshot"])
         try:
             if order["snapshot"] is not None:
                 from nectar.runtime.worker import snapshot

@@ -9,6 +9,8 @@ from nectar.runtime.daemon.loop import READ
 from nectar.runtime.daemon.workers.kernel import BREATH, MOST_LEFT, SHORTAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nectar.runtime.daemon.loop import Loop, Timer
     from nectar.runtime.daemon.workers.kernel import Kernel
     from nectar.runtime.daemon.workers.listener import Listener
@@ -25,9 +27,15 @@ LAST_LINES = 100
 
 
 class Printed:
-    """What comes out of descriptors 1 and 2 of a worker, in lines, as many as there may be in a second."""
+    """What comes out of descriptors 1 and 2 of a worker, in lines, as many as there may be in a second.
 
-    def __init__(self, loop: Loop, kernel: Kernel, descriptor: int, listener: Listener) -> None:
+    :param name: the author's files in place of the environment's copies, in each line.
+    """
+
+    def __init__(
+        self, loop: Loop, kernel: Kernel, descriptor: int, listener: Listener, name: Callable[[str], str] = lambda line: line
+    ) -> None:
+        self._name = name
         self._loop = loop
         self._kernel = kernel
         self._descriptor = descriptor
@@ -50,7 +58,7 @@ class Printed:
         last = list(self._last)
         self._missing -= len(last)
         self._tell_missing()
-        self._listener.printed([_text(line) for line in last])
+        self._listener.printed([self._name(_text(line)) for line in last])
         self._end()
 
     def _listen(self) -> None:
@@ -108,7 +116,7 @@ class Printed:
             if count <= 0 or size <= 0:
                 self._drop(lines[number:])
                 break
-            kept.append(_text(line))
+            kept.append(self._name(_text(line)))
             count -= 1
             size -= len(line)
         self._room = (count, size)

@@ -10,6 +10,7 @@ from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
 from nectar.runtime.daemon.workers.runs import Run, Runs
+from nectar.runtime.origins import Origins
 from nectar.spool.claims import make_token
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
     token = f"{owner}/{make_token()}"
     spawned = kernel.spawn(loading, script, token)
     try:
-        return _connected(Worker(loop, kernel, spawned.pid, token), spawned, listener, received)
+        origins = Origins(os.path.dirname(os.path.dirname(loading.python)), loading.directory)
+        return _connected(Worker(loop, kernel, spawned.pid, token), spawned, listener, received, origins)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
@@ -148,7 +150,7 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
         raise
 
 
-def _connected(worker: Worker, spawned: Spawned, listener: Listener, received: Received) -> Worker:
+def _connected(worker: Worker, spawned: Spawned, listener: Listener, received: Received, origins: Origins) -> Worker:
     # Whatever goes wrong on our side of it, another one can take its place.
     loop = worker.loop.within(lambda: worker.kill(Cause.FAULT))
     worker.channel = Channel(
@@ -159,7 +161,7 @@ def _connected(worker: Worker, spawned: Spawned, listener: Listener, received: R
         closed=lambda: _await_end(loop, worker),
         broken=lambda: worker.kill(Cause.NONSENSE),
     )
-    worker.printed = Printed(loop, worker.kernel, spawned.printed, listener)
+    worker.printed = Printed(loop, worker.kernel, spawned.printed, listener, origins.name_lines_in)
     return worker
 
 
