@@ -70,9 +70,20 @@ def test_what_can_be_no_project(world: World, arguments: list[str]) -> None:
 
 
 def test_what_is_there_stays(world: World) -> None:
-    world.file("taken/notes.txt", "mine")
-    assert "taken" in world.run("new", "taken", "--no-dev", code=4).stderr
-    assert contents(world.directory / "taken") == {"notes.txt": b"mine"}
+    clone = {"README.md": b"mine", ".gitignore": b"*.x", "tests/notes.txt": b"mine"}
+    for name, content in clone.items():
+        world.file(f"clone/{name}", content.decode())
+    world.run("new", ".", "--no-dev", cwd=world.directory / "clone")
+    made = contents(world.directory / "clone")
+    assert made.items() >= clone.items()
+    assert made.keys() >= {"pyproject.toml", "src/clone/__init__.py", "tests/test_clone.py"}
+    assert "It would overwrite noxfile.py, pyproject.toml, src/" in world.run("new", "clone", "--no-dev", code=4).stderr
+    assert contents(world.directory / "clone") == made
+    world.file("taken/src", "mine")
+    assert "It would overwrite src." in world.run("new", "taken", "--no-dev", code=4).stderr
+    assert contents(world.directory / "taken") == {"src": b"mine"}
+    world.file("notes.txt", "mine")
+    world.run("new", "notes.txt", "--no-dev", "--name", "notes", code=4)
     (world.directory / "empty").mkdir()
     inode = (world.directory / "empty").stat().st_ino
     world.run("new", ".", "--no-dev", cwd=world.directory / "empty")
@@ -109,6 +120,41 @@ def test_a_new_project_is_ready(world: World) -> None:
     listed = subprocess.run([uv, "pip", "list"], cwd=project, capture_output=True, text=True, env=_env(), check=True).stdout
     assert "nectar" not in listed
     assert "✅ Result: 84\n" in world.run("test", project).stdout
+
+
+SPACE = """
+# a comment
+[tool.uv.workspace]
+members = ["packages/one"]  # another
+exclude = ["packages/out"]
+"""
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_in_a_workspace_it_becomes_a_member_and_one_with_hooks_is_ready_there(world: World) -> None:
+    top = world.file("space/pyproject.toml", SPACE).parent
+    world.file("space/packages/one/pyproject.toml", '[project]\nname = "one"\nversion = "0"\nrequires-python = ">=3.11"\n')
+    uv = find_uv()
+    subprocess.run([uv, "lock", "--quiet"], cwd=top, env=_env(), check=True)
+    world.run("new", "packages/two", "--hooks", cwd=top)
+    said = (top / "pyproject.toml").read_text()
+    assert '"packages/two"' in said
+    assert "# a comment" in said
+    assert "# another" in said
+    assert (top / ".venv").is_dir()
+    assert 'name = "two"' in (top / "uv.lock").read_text()
+    command = [uv, "run", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, cwd=top / "packages" / "two", capture_output=True, text=True, env=_env(), check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "✅ Handler test passed!" in world.run("test", top / "packages" / "two", "--query", "good", "--expect", "1").stdout
+    world.run("new", "packages/three", "--no-dev", "--no-workspace", cwd=top)
+    assert "excluded" in world.run("new", "packages/out", "--no-dev", cwd=top).stderr
+    assert (top / "pyproject.toml").read_text() == said
+    world.file("space/pyproject.toml", "[tool.uv.workspace]\nmembers = 1\n")
+    assert "--no-workspace" in world.run("new", "packages/four", "--no-dev", cwd=top, code=5).stderr
+    assert sorted(each.name for each in (top / "packages").iterdir()) == ["one", "out", "three", "two"]
+    assert "--hooks" in world.run("new", "x", "--script", "--hooks", code=2).stderr
 
 
 @pytest.mark.uv

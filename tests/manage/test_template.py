@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.errors import ConflictError, NectarError, UsageError
-from nectar.manage.new import Wanted, new_project, new_script
+from nectar.manage.new import Wanted, _joining, new_project, new_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +54,13 @@ def test_a_script_with_any_description_is_python(tmp_path: Path, description: st
 def test_a_python_that_cannot_be(tmp_path: Path, python: str) -> None:
     with pytest.raises(UsageError):
         new_project(tmp_path / "x", Wanted(python=python))
+
+
+def test_a_workspace_is_as_it_was_when_the_project_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text("[tool.uv.workspace]\nmembers = []\n")
+    with pytest.raises(OSError, match="full"), _joining(tmp_path / "one", "one", report=lambda _line: None):
+        assert "one" in file.read_text()
+        raise OSError("full")
+    assert file.read_text() == "[tool.uv.workspace]\nmembers = []\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["pyproject.toml"]

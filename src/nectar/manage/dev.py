@@ -37,6 +37,7 @@ def prepare(
     chosen: tuple[str, ...] = (),
     report: Callable[[str], None],
     build_env: Iterable[str] = (),
+    relock: bool = False,
 ) -> Path:
     """Make a project's ``.venv`` with its dev group, and put nectar's API on its path.
 
@@ -45,6 +46,7 @@ def prepare(
     :param path: the project's, with extras behind it or not.
     :param chosen: more extras.
     :param build_env: names of the shell's variables that builds get besides what all get.
+    :param relock: bring a lock that is there up to date: a workspace's, which does not know of a new project.
     :returns: the ``.venv``, the workspace's where the project is in one.
     :raises EnvironmentFailedError: uv could not do it, or the lock does not match the project.
     """
@@ -52,7 +54,8 @@ def prepare(
     home.create()
     workspace.refuse_strangers(project)
     venv = _root(project) / ".venv"
-    _sync(home, project, venv, package.require_extras(project, (*behind, *chosen)), report=report, build_env=build_env)
+    wanted = package.require_extras(project, (*behind, *chosen))
+    _sync(home, project, venv, wanted, report=report, build_env=build_env, relock=relock)
     minor, packages = _ask(venv)
     interpreters.check(minor, package.read_request(project, None))
     runtime = sidecar.provide_runtime(home, minor)
@@ -74,7 +77,14 @@ def _open(path: Path) -> tuple[Project, tuple[str, ...]]:
 
 
 def _sync(
-    home: Home, project: Project, venv: Path, wanted: Iterable[str], *, report: Callable[[str], None], build_env: Iterable[str]
+    home: Home,
+    project: Project,
+    venv: Path,
+    wanted: Iterable[str],
+    *,
+    report: Callable[[str], None],
+    build_env: Iterable[str],
+    relock: bool,
 ) -> None:
     """Have uv make the ``.venv``.
 
@@ -82,7 +92,7 @@ def _sync(
     """
     directory, root = project.directory, venv.parent
     arguments = ["sync", "--project", str(directory), *(f"--extra={name}" for name in wanted)]
-    if (root / "uv.lock").exists():
+    if (root / "uv.lock").exists() and not relock:
         arguments.append("--locked")
     with build_directory.open_in_place(home, root, report, os.environ, build_env=require_buildable(build_env)) as uv:
         if not (venv / "bin" / "python").exists():

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
 import shutil
 import sys
 import tempfile
-import tomllib
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import tomli_w
-
-import nectar
-from nectar.errors import ConflictError, NectarError, UsageError
+from nectar.errors import ConflictError, EnvironmentFailedError, NectarError, UsageError
 from nectar.home import NECTAR, make_absolute
+from nectar.manage import template
+from nectar.manage.source import workspace
 from nectar.manage.uv.interpreters import is_too_old
+from nectar.manage.uv.uv import Uv, find_uv, select_variables
 from nectar.settings import FLOOR, OLDEST
 
-DISTRIBUTION = "my-handler"
-MODULE = "my_handler"
-"""The template's own names."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _TAKEN = (NECTAR, "test", "tests", "conftest", "pytest", "pluggy")
 """Modules beside Python's own that another of the name would hide from the handler, or from its tests."""
-_LEFT_OUT = ("__pycache__", ".venv", ".pytest_cache", ".nox", "uv.lock", "*.pyc", "*.egg-info")
-
-_SCRIPT = '''\
-# /// script
-# requires-python = "{requires}"
-# dependencies = []
-# ///
-"""{description}"""
-
-from nectar import Computation, handler
-
-
-@handler
-def answer(comp: Computation) -> int:
-    """Return the answer: an integer, 0 to 2**32 - 1."""
-    return len(comp.query) * 2
-'''
+_KEPT = ("README.md", ".gitignore")
+"""Files that nothing depends on, and a fresh clone may have: its own stay."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,45 +36,121 @@ class Wanted:
 
     :ivar name: its distribution's; None takes the path's last part.
     :ivar python: the oldest Python for it, as ``3.12``; None is the template's.
+    :ivar hooks: whether a project's handler is an object with hooks.
+    :ivar joins: whether a project becomes a member of a workspace above it.
     """
 
     name: str | None = None
     python: str | None = None
     description: str | None = None
+    hooks: bool = False
+    joins: bool = True
 
 
-def new_project(path: Path, wanted: Wanted) -> Path:
-    """Make a project.
+def new_project(path: Path, wanted: Wanted, *, report: Callable[[str], None] = lambda _line: None) -> Path:
+    """Make a project, and have the workspace above it name it, as ``uv init`` does.
 
-    :param path: of its directory, which is not there yet, or empty.
+    :param path: of its directory; one that is there keeps all that is in it, its README and ``.gitignore`` too.
+    :param report: is given uv's words.
     :returns: the path, absolute.
     :raises UsageError: no name can be made of the path, or it is not a name.
-    :raises ConflictError: something is there.
+    :raises ConflictError: a file of it is there already.
+    :raises EnvironmentFailedError: it cannot become a member.
     """
     path = make_absolute(path)
-    distribution, module = _names(wanted.name or path.name)
+    names = _names(wanted.name or path.name)
     requires = _requires(wanted.python)
     _encoded(wanted.description or "")
-    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+    if (path.exists() or path.is_symlink()) and not path.is_dir():
         raise ConflictError("Something is there already.", where=str(path), hint="Give another path.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        place = path if path.is_dir() else path.parent
+        place.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=place))
     except OSError as error:
         raise NectarError(f"The project cannot be written: {error.strerror}.", where=str(error.filename)) from None
     try:
         copy = aside / "project"
-        shutil.copytree(_template(), copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        _rename(copy, {DISTRIBUTION: distribution, MODULE: module})
-        _settle(copy / "pyproject.toml", requires, wanted.description)
-        if path.is_dir():  # the person may stand in it
-            for each in copy.iterdir():
-                each.rename(path / each.name)
-        else:
-            copy.rename(path)
+        template.make(copy, names, hooks=wanted.hooks, requires=requires, description=wanted.description)
+        _refuse_to_overwrite(copy, path)
+        with _joining(path, names[0], report=report) if wanted.joins else nullcontext():
+            _place(copy, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return path
+
+
+def _refuse_to_overwrite(copy: Path, path: Path) -> None:
+    files = [each.relative_to(copy) for each in copy.rglob("*") if each.is_file()]
+    there = sorted({str(way) for each in files for way in _in_the_way(path, each)})
+    if there:
+        raise ConflictError(
+            f"It would overwrite {', '.join(there)}.", where=str(path), hint="Give another path, or move that away."
+        )
+
+
+def _in_the_way(path: Path, name: Path) -> Iterator[Path]:
+    """What is in the place of a file, or of a directory that it is in."""
+    if os.path.lexists(path / name) and name.name not in _KEPT:
+        yield name
+    yield from (each for each in name.parents if os.path.lexists(path / each) and not (path / each).is_dir())
+
+
+def _place(copy: Path, path: Path) -> None:
+    """Have all files in their place, or none."""
+    if not path.exists():
+        copy.rename(path)
+        return
+    placed: list[Path] = []
+    try:
+        for each in sorted(copy.rglob("*")):
+            target = path / each.relative_to(copy)
+            if each.is_dir() and not target.is_dir():
+                target.mkdir()
+                placed.append(target)
+            elif each.is_file() and not os.path.lexists(target):
+                each.rename(target)
+                placed.append(target)
+    except BaseException:
+        for target in reversed(placed):
+            target.rmdir() if target.is_dir() else target.unlink()
+        raise
+
+
+@contextmanager
+def _joining(path: Path, distribution: str, *, report: Callable[[str], None]) -> Iterator[None]:
+    """Have uv put a project that is made in the block into the workspace above it, if there is one.
+
+    uv keeps the comments in the workspace's ``pyproject.toml``, and knows which names and exclusions are there. It does so only together
+    with making the project, whose file is ours.
+    """
+    root = workspace.find_above(path)
+    if root is None:
+        yield
+        return
+    before, there = root.file.read_bytes(), path.is_dir()
+    uv = Uv(find_uv(), {**select_variables(os.environ), "UV_PYTHON_DOWNLOADS": "never"}, report, lambda _line: None, umask=-1)
+    try:
+        outcome = uv.run(
+            "init", "--bare", "--vcs", "none", "--no-pin-python", "--offline", "--name", distribution, path, quiet=True
+        )
+        if outcome.code:
+            raise EnvironmentFailedError(
+                "The project could not be put into the workspace above it.",
+                where=str(root.file),
+                hint="With --no-workspace it is none of it.",
+                detail=outcome.errors.strip(),
+            )
+        (path / "pyproject.toml").unlink()
+        if not there:
+            path.rmdir()
+        yield
+    except BaseException:
+        root.file.write_bytes(before)
+        raise
+    for line in outcome.errors.splitlines():
+        if not line.startswith("Initialized"):
+            report(line)
 
 
 def new_script(path: Path, wanted: Wanted) -> Path:
@@ -103,7 +164,7 @@ def new_script(path: Path, wanted: Wanted) -> Path:
     path = path if path.suffix == ".py" else path.with_name(f"{path.name}.py")
     _names(wanted.name or path.stem)
     description = (wanted.description or "Answers computations of a bee-hive node.").replace("\\", "\\\\").replace('"', "'")
-    text = _encoded(_SCRIPT.format(requires=_requires(wanted.python) or FLOOR, description=description))
+    text = _encoded(template.SCRIPT.format(requires=_requires(wanted.python) or FLOOR, description=description))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
@@ -141,40 +202,3 @@ def _encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise UsageError("The description is no text: it cannot be written as UTF-8.") from None
-
-
-def _template() -> Path:
-    """In an installed nectar inside the package, in a checkout beside ``src``."""
-    package = Path(nectar.__file__).parent
-    candidates = (package / "_template", package.parent.parent / "handlers-template")
-    for candidate in candidates:
-        if (candidate / "pyproject.toml").is_file():
-            return candidate
-    raise NectarError("This nectar has come without its template.", where=str(candidates[0]), hint="Install it again.")
-
-
-def _rename(tree: Path, names: dict[str, str]) -> None:
-    """Put names instead of the template's, in files' names and in files."""
-    for path in sorted(tree.rglob("*"), key=lambda found: len(found.parts), reverse=True):
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            path.write_text(_replaced(text, names), encoding="utf-8")
-        renamed = _replaced(path.name, names)
-        if renamed != path.name:
-            path.rename(path.with_name(renamed))
-
-
-def _replaced(text: str, names: dict[str, str]) -> str:
-    for old, new in names.items():
-        text = text.replace(old, new)
-    return text
-
-
-def _settle(file: Path, requires: str | None, description: str | None) -> None:
-    """Write what was asked for into the project's tables."""
-    table: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    if requires is not None:
-        table["project"]["requires-python"] = requires
-    if description is not None:
-        table["project"]["description"] = description
-    file.write_text(tomli_w.dumps(table), encoding="utf-8")

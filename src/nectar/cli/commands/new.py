@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nectar.cli.session import Session
+from nectar.errors import UsageError
 from nectar.manage import dev, new
 from nectar.settings import OLDEST
 
@@ -14,6 +15,8 @@ from nectar.settings import OLDEST
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--script", is_flag=True, help="A single file with its dependencies in it, instead of a project.")
+@click.option("--hooks", is_flag=True, help="The project's handler is an object with hooks, which loads something once.")
+@click.option("--no-workspace", is_flag=True, help="Do not put the project into the workspace above it.")
 @click.option("--name", metavar="NAME", help="The project's name. [default: the last part of PATH]")
 @click.option("--python", metavar="V", help=f"The oldest Python that it runs on. [default: {OLDEST}]")
 @click.option("--description", metavar="TEXT", help="What it does, in one line.")
@@ -24,6 +27,8 @@ def command(
     *,
     path: Path,
     script: bool,
+    hooks: bool,
+    no_workspace: bool,
     name: str | None,
     python: str | None,
     description: str | None,
@@ -31,20 +36,22 @@ def command(
 ) -> None:
     """Make a handler at PATH that can be tested and launched as it is: a project with a test, or a single file."""
     output = session.output
-    wanted = new.Wanted(name=name, python=python, description=description)
+    wanted = new.Wanted(name=name, python=python, description=description, hooks=hooks, joins=not no_workspace)
+    if script and hooks:
+        raise UsageError("--script makes a single file, and --hooks a project: give one of them.")
     if script:
         made = new.new_script(path, wanted)
         output.data(f"✅ Handler created: {made}")
         output.talk(f"Next: nectar test {_shown(path.parent / made.name)}")
         return
     home = None if no_dev else session.home_to_make
-    made = new.new_project(path, wanted)
+    made = new.new_project(path, wanted, report=output.talk)
     output.data(f"✅ Handler project created: {made}")
     if home is not None:
-        environment = dev.prepare(home, made, report=output.talk)
+        environment = dev.prepare(home, made, report=output.talk, relock=True)
         output.data(f"✅ Ready for development: {environment}")
     output.talk(f"Next: nectar test {_shown(path)}")
 
 
 def _shown(path: Path) -> str:
-    return str(path) if path.is_absolute() else f"./{path}"
+    return str(path) if path.is_absolute() or path == Path() else f"./{path}"

@@ -49,6 +49,20 @@ def find(project: Project) -> Workspace | None:
     return None
 
 
+def find_above(directory: Path) -> Project | None:
+    """The root of the workspace above a directory, whether it names that or not; a stranger's does not count.
+
+    :raises EnvironmentFailedError: its ``pyproject.toml`` cannot be parsed.
+    """
+    there = next(each for each in directory.parents if each.is_dir())
+    for above in directory.resolve().parents:
+        if is_trusted(above / "pyproject.toml", there):
+            root = open_project(above)
+            if "workspace" in root.section("tool", "uv"):
+                return root
+    return None
+
+
 def refuse_strangers(project: Project) -> None:
     """Refuse to have uv work in a project's own directory where it would take a stranger's workspace above for the project's.
 
