@@ -6,9 +6,9 @@ are taken from its snapshot.
 
 from __future__ import annotations
 
-import importlib.util
 import linecache
 import os
+import tokenize
 
 import nectar
 from nectar.api.computation import Decoder
@@ -64,8 +64,8 @@ OWN = Own()
 def _read_lines(manifest: str) -> dict[str, list[str]]:
     found = {}
     for module in _read(manifest)["modules"].values():
-        with _open(os.path.join(os.path.dirname(manifest), module["file"]), "rb") as file:
-            found[str(module["origin"])] = importlib.util.decode_source(file.read()).splitlines(keepends=True)
+        with tokenize.open(os.path.join(os.path.dirname(manifest), module["file"])) as file:
+            found[str(module["origin"])] = file.readlines()
     return found
 
 
