@@ -226,7 +226,7 @@ def test_variables_and_a_python_as_launch_has_them(world: World) -> None:
         world.run("test", file, *given, "--query", name, "--json").stdout.count(f'"value": {value}')
         for name, value in (("A", 1), ("B", 3))
     ] == [1, 1]
-    assert "--env takes K=V" in world.run("test", file, "--env", "B", code=2).stderr
+    assert "it has no B_IS_NOWHERE" in world.run("test", file, "--env", "B_IS_NOWHERE", code=2).stderr
     world.run("test", file, *given, "--query", "A", "--python", "2.7", code=5)
 
 

@@ -88,8 +88,11 @@ def test_a_broken_file_is_told(home: Home) -> None:
 @pytest.mark.parametrize("pair", ["K", "=v", ""])
 def test_a_pair_that_is_none(pair: str) -> None:
     with pytest.raises(UsageError):
-        given.parse(pair)
-    assert given.parse("K=a=b") == ("K", "a=b")
+        given.parse(pair, {"": "a"})
+
+
+def test_a_name_alone_has_the_value_of_the_shell() -> None:
+    assert [given.parse(pair, {"K": "s"}) for pair in ("K=a=b", "K=", "K")] == [("K", "a=b"), ("K", ""), ("K", "s")]
 
 
 def test_what_is_forgotten_leaves_nothing(home: Home) -> None:

@@ -94,7 +94,7 @@ MODULES: dict[str, Mistake] = {
         (
             AT + "2",
             "KeyError: 'API_KEY'",
-            'The launching shell has API_KEY; a handler gets it with --env API_KEY=…, or pass_env = ["API_KEY"]',
+            'The launching shell has API_KEY; a handler gets it with --env API_KEY, or pass_env = ["API_KEY"]',
         ),
     ),
     "nobody": Mistake(

@@ -449,7 +449,7 @@ def test_a_hook_that_there_is_not_is_refused_with_the_nearest(code: Code, marker
         load("author_typo", [], PLUGGY)
     hook = "nectar_compte" if name == "other" else name
     assert told.value.message == f"author_typo.{name} implements {hook}, and there is no such hook."
-    assert (told.value.where, told.value.hint) == (path, hint)
+    assert (told.value.where, told.value.hint) == (f"{path}, line 7", hint)
 
 
 def test_of_a_plugin_it_is_a_warning_and_where_it_is_optional_nothing(code: Code) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ build_env_option = click.option(
     help="A variable of this shell that builds get, besides what all get; may be repeated.",
 )
 python_option = click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
-env_option = click.option("--env", "pairs", multiple=True, metavar="K=V", help="A variable for the handler; may be repeated.")
+env_option = click.option(
+    "--env", "pairs", multiple=True, metavar="K[=V]", help="A variable for the handler, or one of this shell's; may be repeated."
+)
 env_file_option = click.option(
     "--env-file",
     "files",
@@ -63,7 +66,7 @@ def read_given(pairs: tuple[str, ...], files: tuple[Path, ...]) -> Given:
     """
     from nectar.manage.daemon.given import Given, parse
 
-    return Given(env=dict(map(parse, pairs)), files=tuple(str(file.absolute()) for file in files))
+    return Given(env=dict(parse(pair, os.environ) for pair in pairs), files=tuple(str(file.absolute()) for file in files))
 
 
 def choose_names(

@@ -81,8 +81,8 @@ class Silent:
             fields["times"] = dict(zip(("least", "median", "most"), _spread(seconds), strict=True), count=len(seconds))
         if problem is not None:
             fields["error"] = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
-            if problem.detail is not None:
-                fields["error"]["detail"] = problem.detail
+            more = {name: value for name in ("where", "detail") if (value := getattr(problem, name)) is not None}
+            fields["error"] |= more
         self._output.json(fields)
 
 

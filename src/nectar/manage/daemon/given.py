@@ -57,15 +57,20 @@ class Given:
         return together | self.env
 
 
-def parse(pair: str) -> tuple[str, str]:
-    """A name and a value from ``K=V``.
+def parse(pair: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """A name and a value from ``K=V``, or, from ``K``, the value that a shell has.
 
-    :raises UsageError: it is not of that form.
+    :param environ: the shell's.
+    :raises UsageError: it is not of that form, or the shell has no such variable.
     """
     name, equals, value = pair.partition("=")
-    if not equals or not is_variable_name(name):
+    if not is_variable_name(name):
         raise UsageError("--env takes K=V.", where=repr(name))
-    return name, value
+    if not equals and name not in environ:
+        raise UsageError(
+            f"--env {name} takes the value that this shell has, and it has no {name}.", hint=f"Give it one: --env {name}=…"
+        )
+    return name, value if equals else environ[name]
 
 
 def read_file(path: Path) -> dict[str, str]:

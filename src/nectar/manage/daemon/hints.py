@@ -196,7 +196,7 @@ def _name_variable(case: Case) -> str | None:
             continue
         if name in case.environ:
             return (
-                f'The launching shell has {name}; a handler gets it with --env {name}=…, or pass_env = ["{name}"] in [tool.nectar].'
+                f'The launching shell has {name}; a handler gets it with --env {name}, or pass_env = ["{name}"] in [tool.nectar].'
             )
         if re.search(r'File "<frozen os>"|/os\.py", line', case.traceback):
             return f"Neither the handler nor this shell has {name}: --env {name}=… gives it one."

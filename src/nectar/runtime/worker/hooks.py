@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from contextvars import ContextVar
+from types import CodeType
 
 from nectar.api import hookspecs
 from nectar.api.decorator import is_async
@@ -56,7 +57,7 @@ class Hooks:
             if options and hook not in SPECIFIED and not options["optionalhook"]:
                 raise NectarError(
                     f"{_called(plugin)}.{attribute} implements {hook}, and there is no such hook.",
-                    where=getattr(getattr(value, "__code__", None), "co_filename", None),
+                    where=_place(value),
                     hint=_nearest(str(hook)) or f"There are {', '.join(SPECIFIED)}.",
                 )
         self._manager.register(plugin, name)
@@ -115,6 +116,12 @@ def find_overlooked(module: ModuleType, entry: str, plugins: list[Any]) -> Itera
                 )
             elif _options(value) is None and attribute.startswith(_PREFIX) and (attribute in SPECIFIED or near):
                 yield f"{name} is not called: it has no @nectar.hookimpl on it. {near}".rstrip()
+
+
+def _place(value: Any) -> str | None:
+    """Where a function stands."""
+    code = getattr(value, "__code__", None)
+    return f"{code.co_filename}, line {code.co_firstlineno}" if isinstance(code, CodeType) else None
 
 
 def _named(candidate: Any) -> Iterator[tuple[str, Any]]:
