@@ -19,6 +19,7 @@ REPORTS = ROOT / ".nox" / "reports"
 """One JUnit file for each run of pytest; ``.ci/run`` adds them up."""
 
 sys.path.insert(0, str(ROOT))
+from nectar.testing.nox import handlers  # noqa: E402
 from tests import pythons  # noqa: E402
 
 nox.needs_version = ">=2026.10"
@@ -177,6 +178,11 @@ def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
     session.install(find_wheel())
     session.run("python", "benchmarks/bench.py", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
+
+
+# What an author has for a repository of handlers, on our own. Not in bare nox, where tests/examples launch each of them and run its tests,
+# at the same time as all others; these wait for each other.
+handlers("examples", unasked=["async_httpx", "web_api"], data_dir=ROOT / ".nox" / "bee-hive")
 
 
 def run_pytest(session: nox.Session, *arguments: str, beside: int = 4) -> None:

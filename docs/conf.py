@@ -7,6 +7,7 @@ copyright = "the authors of Nectar"  # noqa: A001
 release = nectar.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+autodoc_mock_imports = ["nox"]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/*.md", "examples/*/README.md"]
 exclude_patterns = [".*", "**/.*"]
