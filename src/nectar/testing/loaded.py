@@ -68,7 +68,7 @@ class Worker:
     @property
     def printed(self) -> str:
         """What the handler's code has printed by way of Python, hooks included; of the fixture, since the test began."""
-        return "".join(self._printed.kept)
+        return str(self._printed)
 
     def ask(self, computation: Computation | str | None = None) -> int:
         """Ask one question and return its answer.
@@ -97,7 +97,7 @@ class Worker:
 
     def begin(self) -> Worker:
         """Have ``printed`` begin anew."""
-        self._printed.kept.clear()
+        self._printed.clear()
         return self
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,8 +16,16 @@ class Printed:
     """Stands in for both standard streams while the code runs. A log that took one of them at import may write to it later, too."""
 
     def __init__(self) -> None:
-        self.kept: list[str] = []
-        self._streams = {name: _Stream(self.kept, name) for name in ("stdout", "stderr")}
+        self._kept: list[str] = []
+        self._streams = {name: _Stream(self._kept, name) for name in ("stdout", "stderr")}
+
+    def __str__(self) -> str:
+        return "".join([*self._kept, *(rest for stream in self._streams.values() for rest in [*stream.rests.values()])])
+
+    def clear(self) -> None:
+        self._kept.clear()
+        for stream in self._streams.values():
+            stream.rests.clear()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -34,14 +43,21 @@ class Printed:
 
 
 class _Stream:
-    """:ivar below: where it goes on to."""
+    """:ivar below: where it goes on to.
+    :ivar rests: by thread, what it has printed of a line that is not whole: a line is printed in pieces, by several threads at once.
+    """
 
     def __init__(self, kept: list[str], name: str) -> None:
         self._kept = kept
         self.below: TextIO = getattr(sys, name)
+        self.rests: dict[int, str] = {}
 
     def write(self, text: str) -> int:
-        self._kept.append(text)
+        thread = threading.get_ident()
+        *whole, rest = (self.rests.pop(thread, "") + text).split("\n")
+        self._kept += [f"{line}\n" for line in whole]
+        if rest:
+            self.rests[thread] = rest
         try:
             return self.below.write(text)
         except ValueError:  # what was below has been closed, as pytest does after each test
