@@ -92,6 +92,23 @@ def test_a_command_in_the_environment(launched: World) -> None:
     launched.run("exec", "h", code=2)
 
 
+def test_a_command_in_the_environment_of_what_is_not_launched(world: World) -> None:
+    world.file("other.py", TWICE.replace("def", "# never launched\n    def"))
+    program = "import os, sys, nectar, pathlib; print(sys.prefix); print(*map(os.environ.get, ['KEY', 'PATH']))"
+    ended = world.run("exec", "other.py", "--", "python", "-c", program, env={"KEY": "secret"})
+    prefix, variables = ended.stdout.splitlines()
+    assert variables.startswith(f"None {prefix}/bin:")
+    built = world.home.envs / prefix.rpartition("/")[2]
+    assert (world.home.trials / built.name).exists()
+    world.file("other.py", TWICE.replace("* 2", "* 222"))
+    again = world.run("exec", "./other.py", "--", "python", "-c", program, "--json").stdout.splitlines()[0]
+    assert again != prefix
+    assert not built.exists()
+    assert "'no-such-command'" in world.run("exec", "./other.py", "--", "no-such-command", code=3).stderr
+    world.run("exec", "./absent", "--", "true", code=3)
+    world.run("exec", "absent.py", "--", "true", code=3)
+
+
 def test_remove(launched: World) -> None:
     assert "nectar stop h" in launched.run("remove", "h", code=4).stderr
     launched.run("stop", "h")
