@@ -116,6 +116,15 @@ def resident_memory(pid: int) -> int:
         return 0
 
 
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used; 0 where it has ended, or the system does not tell."""
+    try:
+        fields = _read(f"{PROC}/{pid}/stat").rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 def bound_data(pid: int, soft: int, hard: int | None = None) -> None:
     """Bound what a process may ask for at once, resident or not; where that cannot be bounded from outside, nothing is.
 

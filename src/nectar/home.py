@@ -193,6 +193,10 @@ class Home(NamedTuple):
     def variables(self, name: str) -> Path:
         return self.handlers / f"{check_name(name)}.env"
 
+    def history(self, name: str) -> Path:
+        """What became of its questions of late, as its daemon writes it down."""
+        return self.handlers / f"{check_name(name)}.history"
+
     def log(self, name: str) -> Path:
         return self.logs / f"{check_name(name)}.log"
 

@@ -18,7 +18,10 @@ After that a request on the socket is one line, ``{"schema": 1, "do": "status" |
 
 ``status``
     what ``view`` shows: ``pid``, ``started``, ``state``, ``aliases``, ``workers``, ``counts``, ``queue``, ``last_error``, ``warnings``,
-    ``watching``.
+    ``watching``. Since 0.1.0 also ``errors`` (``since``, Unix seconds, and how many ``answers`` were no success; null where there were
+    others among them), ``silent`` (seconds, or null), ``last_failed`` (``time``, ``alias``, ``comp_id``, ``status``), ``last_answered``,
+    ``deaths`` (Unix seconds), ``latency`` (seconds by quantile) and ``hour`` (answers in each of 60 minutes), and of each worker its
+    ``memory``, ``cpu`` and ``runs``.
 ``sync``
     read ``handlers.json`` again and attach and detach until it is so. ``attached`` is the list of aliases that are being served,
     ``problems`` says of each other one that should be why it is not.

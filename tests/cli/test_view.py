@@ -74,7 +74,7 @@ def test_what_another_program_wrote_is_shown_and_kept(world: World) -> None:
     )
     world.home.registry.write_text(text)
     shown = world.run("view").stdout
-    assert "  ⚫ stopped  old\n" in shown
+    assert "  🔴 dead     old\n" in shown
     assert "           Watching: alice\n" in shown
     assert "  ⚫ stopped  odd\n" in shown
     assert re.search(r"Total: 2 handler\(s\), 0 running\n", shown)

@@ -111,9 +111,9 @@ def test_a_restart_that_was_killed_in_between_is_told(words: Words) -> None:
             restart.wait(LONG)
         until(lambda: not words.daemons(), "the one in standby ends by itself")
         world = words.world
-        assert "  ⚫ stopped  h\n" in world.run("view").stdout
+        assert "  🔴 dead     h\n" in world.run("view").stdout
         assert "           Should run: nectar start h\n" in world.run("view").stdout
-        assert "stopped, and should run: nectar start h" in world.run("view", "h").stdout
+        assert "dead, and should run: nectar start h" in world.run("view", "h").stdout
         refused = world.run("attach", "h", "bob", code=4).stderr
         assert "'h' should run, and does not" in refused
         assert "nectar start h" in refused

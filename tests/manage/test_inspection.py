@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 RUNNING = Record(status="running", desired="running")
-WELL = json.dumps({"schema": 1, "ok": True, "failing": None, "aliases": {}}).encode() + b"\n"
-ILL = json.dumps({"schema": 1, "ok": True, "failing": "no worker", "aliases": {"bob": {"problem": "it is gone"}}}).encode() + b"\n"
+WELL = json.dumps({"schema": 1, "ok": True, "state": "serving", "failing": None, "aliases": {}}).encode() + b"\n"
+ILL = (
+    json.dumps(
+        {"schema": 1, "ok": True, "state": "serving", "failing": "no worker", "aliases": {"bob": {"problem": "it is gone"}}}
+    ).encode()
+    + b"\n"
+)
 
 
 def test_all_are_asked_before_one_is_waited_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,17 +38,22 @@ def test_all_are_asked_before_one_is_waited_for(home: Home, monkeypatch: pytest.
     with ExitStack() as stack:
         for name in names:
             stack.enter_context(daemon(home.socket(name), answer))
-        found = inspection.find_failing(home, dict.fromkeys(names, RUNNING))
-    assert list(found.values()) == ["no worker; it cannot answer for bob: it is gone"]
+        found = inspection.survey(home, dict.fromkeys(names, RUNNING))
+    assert (
+        sum(seen.health.what == "no worker" for seen in found) == 1 and sum(seen.health.is_well for seen in found) == len(names) - 1
+    )
 
 
-def test_those_that_do_not_answer_are_left_out_and_keep_no_other_from_being_asked(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_those_that_do_not_answer_keep_no_other_from_being_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "AT_ONCE", 2)
     names = ("nobody", "nonsense", "ill", "well")
     with ExitStack() as stack:
         for name, answer in {"nonsense": b"no\n", "ill": ILL, "well": WELL}.items():
             stack.enter_context(daemon(home.socket(name), lambda _request, answer=answer: answer))  # type: ignore[misc]
-        found = inspection.find_failing(home, {**dict.fromkeys(names, RUNNING), "stopped": Record()})
-    assert list(found) == ["ill"]
+        found = inspection.survey(home, {**dict.fromkeys(names, RUNNING), "stopped": Record()})
+    assert {seen.name: seen.health.state.value for seen in found} == {
+        **dict.fromkeys(("nobody", "nonsense"), "unresponsive"),
+        "ill": "failing",
+        "well": "running",
+        "stopped": "stopped",
+    }

@@ -166,6 +166,9 @@ class Machine:
         process = self.processes[pid]
         return process.memory if process.alive else 0
 
+    def processor_time(self, pid: int) -> float:
+        return 0.0
+
     def kill_left(self, token: str | None) -> int:
         if not self.calm and self.random.random() < 0.005:
             raise MemoryError

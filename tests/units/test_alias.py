@@ -129,22 +129,23 @@ def test_4096_are_kept_in_mind_and_the_others_are_found_when_these_are_done(make
         (directory / f"{name}.pending").write_bytes(WHOLE)
         os.utime(directory / f"{name}.pending", (number, number))
     nodes.begin()
-    assert nodes.aliases.waiting == BATCH
+    assert nodes.aliases.waiting == BATCH + 10
     nodes.put("one", "new")
     nodes.hint("one", "new")  # comes after all that is older
     with nodes.odd_files() as files:
         nodes.go(40)
         assert files.calls["scandir"] == 0, "what is in mind comes first"
-    assert nodes.aliases.waiting == BATCH
+    assert nodes.aliases.waiting == BATCH + 10
     assert nodes.take_all(1) == ["one/q0"]
     nodes.hint("one", "new")  # is not even now before those that are older
     nodes.go(0)
-    assert nodes.aliases.waiting == BATCH - 1
+    assert nodes.aliases.waiting == BATCH + 9
     for name in names[1:BATCH]:
         (directory / f"{name}.pending").unlink()
     assert nodes.take_all() == []
-    assert nodes.aliases.waiting == 0
+    assert nodes.aliases.waiting == 10
     nodes.go(0)
+    assert nodes.aliases.waiting == 11, "the new one was counted, too"
     assert nodes.take_all() == [*(f"one/{name}" for name in names[BATCH:]), "one/new"]
     nodes.hint("one", "next")  # is not put off any more
     assert nodes.aliases.waiting == 1

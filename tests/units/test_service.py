@@ -371,6 +371,8 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
     assert status is not None
     pids = status.pop("workers")
     assert status.pop("version")
+    latency = status.pop("latency")
+    assert latency["p50"] == latency["p99"] is not None
     assert status == {
         "ok": True,
         "pid": os.getpid(),
@@ -380,7 +382,13 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
         "counts": {"success": 0, "error": 1, "timeout": 0},
         "queue": 2,
         "failing": None,
+        "errors": None,
+        "silent": None,
         "last_error": "The question cannot be answered: it has no field 'query'.",
+        "last_failed": {"time": begun, "alias": "two", "comp_id": "bad", "status": "error"},
+        "last_answered": begun,
+        "hour": [0] * 59 + [1],
+        "deaths": [],
         "warnings": [],
         "watching": "events",
     }

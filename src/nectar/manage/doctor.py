@@ -13,6 +13,7 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
+from nectar.manage.handlers.health import State
 from nectar.manage.uv.interpreters import is_too_old, list_installed
 from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
 from nectar.settings import OLDEST
@@ -174,3 +175,5 @@ def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
             yield Finding("problem", f"{name} cannot answer for {alias}: {served['problem']}")
     if daemon.get("failing"):
         yield Finding("problem", f"{name} has no worker: {daemon['failing']}", f"nectar logs {name}")
+    elif found.health.state in (State.FAILING, State.SILENT):
+        yield Finding("problem", f"{name}: {found.health.what}", found.health.cure)

@@ -52,6 +52,7 @@ class Question(NamedTuple):
     :ivar computation: None where it cannot be run; ``problem`` says why, to a person.
     :ivar written: Unix seconds, the file's own time, which renames keep.
     :ivar mode: permission bits of the file, and ``group`` its group: the answer's follow them.
+    :ivar arrived: monotonic seconds at which it came; None where it was there before its alias was served.
     :ivar late: whether it has waited longer than its deadline.
     """
 
@@ -62,6 +63,7 @@ class Question(NamedTuple):
     written: float
     mode: int
     group: int
+    arrived: float | None = None
     late: bool = False
 
 

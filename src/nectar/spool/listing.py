@@ -28,6 +28,7 @@ class Listed(NamedTuple):
     :ivar questions: the oldest, by id, oldest first, each with when its inode was changed last, in nanoseconds.
     :ivar odd: what looks like a question and is none, as pairs of a file's name and a reason.
     :ivar more: whether there may be more questions than these.
+    :ivar beyond: how many more there were.
     :ivar changed: when the inode of any of all the questions was changed last.
     """
 
@@ -35,6 +36,7 @@ class Listed(NamedTuple):
     odd: list[tuple[str, str]]
     more: bool
     changed: int
+    beyond: int = 0
 
 
 def portions(directory: int) -> Iterator[list[os.DirEntry[str]]]:
@@ -57,7 +59,7 @@ def questions(directory: int, limit: int, known: Callable[[str], bool]) -> Gener
     """
     oldest: list[tuple[int, str, int]] = []
     odd: list[tuple[str, str]] = []
-    newest = 0
+    newest = beyond = 0
     for portion in portions(directory):
         for entry in portion:
             comp_id = entry.name.removesuffix(PENDING)
@@ -76,9 +78,10 @@ def questions(directory: int, limit: int, known: Callable[[str], bool]) -> Gener
                 heapq.heappush(oldest, found)
             else:
                 heapq.heappushpop(oldest, found)
+                beyond += 1
         yield
     ordered = sorted(oldest, key=lambda found: (-found[0], found[1]))
-    return Listed({comp_id: changed for _, comp_id, changed in ordered}, odd, len(oldest) == limit, newest)
+    return Listed({comp_id: changed for _, comp_id, changed in ordered}, odd, len(oldest) == limit, newest, beyond)
 
 
 def expire(directory: int, seconds: float, now: float) -> Generator[None, None, int]:

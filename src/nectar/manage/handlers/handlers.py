@@ -159,8 +159,9 @@ def _forget(home: Home, name: str) -> None:
         with keeping.forget(home, name), registry.change(home) as current:
             current.pop(name, None)
         log = home.log(name)
+        left = (home.socket(name), log, log.with_name(f"{log.name}.1"), home.history(name), home.start(name), home.turn(name))
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
-        for path in (home.socket(name), log, log.with_name(f"{log.name}.1"), home.start(name), home.turn(name), home.lock(name)):
+        for path in (*left, home.lock(name)):
             path.unlink(missing_ok=True)
 
 

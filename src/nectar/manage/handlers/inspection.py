@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +11,15 @@ from nectar import namelock
 from nectar.errors import NectarError
 from nectar.frozen import dataclass
 from nectar.manage.daemon import given
-from nectar.manage.handlers import handlers, registry
+from nectar.manage.handlers import handlers, health, registry, turns
 from nectar.protocol import Asked, ask
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from nectar.home import Home
+    from nectar.manage.handlers.health import Health
     from nectar.manage.handlers.registry import Record
 
 ROBBED = "Its lock was removed, or is another file by now. It stops by itself, because no command would find it."
@@ -29,6 +31,19 @@ STATUS = {"do": "status"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One of all handlers.
+
+    :ivar daemon: its reply to ``status``; None where it does not run or does not answer.
+    """
+
+    name: str
+    record: Record
+    health: Health
+    daemon: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Detail:
     """:ivar environment: where it is, or would be.
     :ivar python_version: None where the environment is gone.
@@ -36,7 +51,10 @@ class Detail:
     :ivar settings: all of them, as the daemon was told; variables aside.
     :ivar variables: names of what ``--env``, ``--env-file`` and ``pass_env`` give.
     :ivar daemon: its reply to ``status``; None where it does not run or does not answer.
+    :ivar health: how it is.
     :ivar silent: why a daemon that runs does not answer, or is not asked.
+    :ivar waiting: questions in the directories of its aliases, where no daemon tells of them.
+    :ivar log: where its log is.
     :ivar changed: what is no longer as it was when the environment was built.
     :ivar unknown: why no more can be told of its environment.
     """
@@ -49,7 +67,10 @@ class Detail:
     settings: dict[str, Any]
     variables: list[str]
     daemon: dict[str, Any] | None
+    health: Health
     silent: str | None
+    waiting: int | None
+    log: Path
     changed: list[str]
     unknown: str | None = None
 
@@ -74,40 +95,49 @@ def look(home: Home, name: str) -> Detail:
         settings=settings,
         variables=_variables(home, name),
         daemon=daemon,
+        health=_see(home, name, record, daemon or silent or "", time.time()).health,
         silent=silent,
+        waiting=_count_waiting(home, record) if daemon is None else None,
+        log=home.log(name),
         changed=drift.find_changes(home, record) if built else [],
         unknown=unknown,
     )
 
 
-def find_failing(home: Home, records: dict[str, Record]) -> dict[str, str]:
-    """Why handlers that run cannot answer, for want of a worker or for an alias, by name; those that are well are left out."""
-    found, asked = {}, []
-    for name, record in records.items():
-        if record.is_newer:
-            found[name] = registry.newer(home, name).message
-        elif record.status == "running" and _robbed(home, name):
-            found[name] = ROBBED
-        elif record.status == "running":
-            asked.append(name)
-    for name, daemon in _ask_all(home, asked):
-        reasons = [daemon["failing"]] if isinstance(daemon.get("failing"), str) else []
-        aliases = daemon.get("aliases", {}).items()
-        reasons += [f"it cannot answer for {alias}: {served['problem']}" for alias, served in aliases if served.get("problem")]
-        if reasons:
-            found[name] = "; ".join(reasons)
-    return found
+def survey(home: Home, records: dict[str, Record]) -> list[Seen]:
+    """How all handlers are. Many daemons are asked at once, so that those which do not answer take no longer than one does."""
+    robbed = {name for name, record in records.items() if record.status == "running" and _robbed(home, name)}
+    asked = [name for name, record in records.items() if record.status == "running" and not record.is_newer and name not in robbed]
+    replies = _ask_all(home, asked)
+    now = time.time()
+    return [_see(home, name, record, replies.get(name, ROBBED), now) for name, record in records.items()]
 
 
-def _ask_all(home: Home, names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What daemons reply to ``status``, without those that do not answer: many at once, since each waits to be woken."""
+def _see(home: Home, name: str, record: Record, reply: dict[str, Any] | str, now: float) -> Seen:
+    """:param reply: what its daemon says, or why that says nothing."""
+    if record.is_newer:
+        state = health.State.RUNNING if record.status == "running" else health.State.STOPPED
+        newer = registry.newer(home, name)
+        return Seen(name=name, record=record, health=health.Health(state=state, what=newer.message, cure=newer.hint, alarming=True))
+    starting = record.status != "running" and turns.is_being_started(home, name)
+    daemon, silence = (reply, None) if isinstance(reply, dict) else (None, reply)
+    judged = health.judge(name, record, daemon, now, silence=silence, starting=starting)
+    return Seen(name=name, record=record, health=judged, daemon=daemon)
+
+
+def _ask_all(home: Home, names: list[str]) -> dict[str, dict[str, Any] | str]:
+    """What daemons reply to ``status``, or why they do not: many at once, since each waits to be woken."""
+    replies: dict[str, dict[str, Any] | str] = {}
     for first in range(0, len(names), AT_ONCE):
         with ExitStack() as stack:
             some = names[first : first + AT_ONCE]
             asked = [stack.enter_context(Asked(home.socket(name), STATUS, timeout=TABLE_TIMEOUT)) for name in some]
             for name, each in zip(some, asked, strict=True):
-                with suppress(NectarError):
-                    yield name, each.reply()
+                try:
+                    replies[name] = each.reply()
+                except NectarError as error:
+                    replies[name] = error.message
+    return replies
 
 
 def _unknown(home: Home, name: str, record: Record) -> str | None:
@@ -133,6 +163,17 @@ def _ask(home: Home, name: str) -> tuple[dict[str, Any] | None, str | None]:
     except NectarError as error:
         return None, error.message
     return {key: value for key, value in reply.items() if key not in ("ok", "schema")}, None
+
+
+def _count_waiting(home: Home, record: Record) -> int:
+    """Questions that nobody has taken."""
+    from nectar.spool.entries import PENDING  # which a list of handlers does without
+
+    count = 0
+    for alias in record.attached_aliases:
+        with suppress(OSError, NectarError), os.scandir(home.computations(alias)) as entries:
+            count += sum(entry.name.endswith(PENDING) and not entry.name.startswith(".") for entry in entries)
+    return count
 
 
 def _variables(home: Home, name: str) -> list[str]:

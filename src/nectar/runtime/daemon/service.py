@@ -19,8 +19,10 @@ from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import INOTIFY, Watcher
 from nectar.runtime.daemon.control import Control
+from nectar.runtime.daemon.history import History
 from nectar.runtime.daemon.job import Failure, Job, Outcome
 from nectar.runtime.daemon.log import ERROR, PRINTED, WARNING, LogFile, Seldom, hear, visible
+from nectar.runtime.daemon.loop import BEAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,6 +67,7 @@ class Service:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.started = wall()
+        self._wall = wall
         self._settings = settings
         self._loop = loop
         self._pool = pool
@@ -75,6 +78,10 @@ class Service:
         self._next_look: Timer | None = None
         self._counts: Counter[str] = Counter()
         self._last_error: str | None = None
+        self._failed: dict[str, Any] | None = None
+        self._active = self._idle = loop.now()
+        """Monotonic seconds: when a question was claimed or answered last, and when nothing waited last."""
+        self._history = History(home.history(name), loop.now, wall)
         try:
             self._lock = NameLock(home.lock(name), self.started)
             self._log = LogFile(home.log(name))
@@ -98,6 +105,9 @@ class Service:
         python = ".".join(map(str, sys.version_info[:3]))
         self._log.say(f"started: nectar {nectar.__version__}, Python {python}, handler {handler}")
         self.printed(early)
+        if self._history.died:
+            self._log.say("the daemon before this one ended without a stop", WARNING)
+        self._history.save()
         self._loop.at_beat(self._tick)
         self._next_look = self._loop.at_beat(self._keep)
         self._aliases.sync()
@@ -107,6 +117,7 @@ class Service:
         for _ in range(ROUND):
             if not self._serving or not self._pool.free or (found := self._aliases.next(self._pool.running)) is None:
                 return
+            self._active = self._loop.now()
             try:
                 self._run(*found)
             except Exception as error:
@@ -125,6 +136,7 @@ class Service:
             self._next_look.cancel()
         self._aliases.close()
         self._control.close()
+        self._history.save(ended=True)
         self._log.say("stopped")
 
     def printed(self, lines: Iterable[str]) -> None:
@@ -163,6 +175,10 @@ class Service:
         if not alias.answer(question, outcome):
             return
         comp_id = question.claim.comp_id
+        now = self._active = self._loop.now()
+        since = now if question.arrived is not None else self._wall()
+        came = question.written or since if question.arrived is None else question.arrived
+        self._history.answer(outcome.status, since - came)
         took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
             self._log.say(f"{alias.name} {visible(comp_id)}: success ({took})")
@@ -170,6 +186,7 @@ class Service:
                 self._seldom.warn("range", OUT_OF_RANGE)
         else:
             self._last_error = outcome.error
+            self._failed = {"time": self._wall(), "alias": alias.name, "comp_id": comp_id, "status": outcome.status}
             text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))
             self._log.say(f"{alias.name} {visible(comp_id)}: {outcome.status} ({took}): {text}", WARNING)
 
@@ -179,6 +196,10 @@ class Service:
         try:
             self._aliases.tick()
             self._find_strays()
+            waiting = self._aliases.waiting
+            self._history.tick(waiting)
+            if not waiting and not any(each["problem"] for each in self._aliases.status().values()):
+                self._idle = self._loop.now()
         finally:
             self._loop.at_beat(self._tick)  # only now, so that a tick which takes long leaves time for all else
 
@@ -237,6 +258,7 @@ class Service:
 
     def _status(self) -> dict[str, Any]:
         failing = self._pool.last_failure
+        errors = self._history.failing
         return {
             "ok": True,
             "pid": os.getpid(),
@@ -244,11 +266,25 @@ class Service:
             "state": self._state(),
             "version": nectar.__version__,
             "aliases": self._aliases.status(),
-            "workers": [{"pid": worker.pid, "state": worker.state.value} for worker in self._pool.workers],
+            "workers": [worker.report(self._wall()) for worker in self._pool.workers],
             "counts": {"success": 0, "error": 0, "timeout": 0, **self._counts},
             "queue": self._aliases.waiting,
             "failing": " ".join(filter(None, (failing.message, failing.hint))) if failing is not None else None,
+            "errors": errors and errors._asdict(),
+            "silent": self._silent(),
             "last_error": self._last_error,
+            "last_failed": self._failed,
+            "last_answered": self._history.answered,
+            "latency": self._history.latency(),
+            "hour": self._history.hour(),
+            "deaths": self._history.deaths,
             "warnings": self._pool.warnings,
             "watching": "events" if self._aliases.hear else "rescans",
         }
+
+    def _silent(self) -> float | None:
+        """For how many seconds nothing was done for what waits; None where nothing waits, or something is run and has time left."""
+        if any(not run.overdue for worker in self._pool.workers for run in worker.runs):
+            return None
+        seconds = self._loop.now() - max(self._active, self._idle)
+        return seconds if seconds > 2 * BEAT else None

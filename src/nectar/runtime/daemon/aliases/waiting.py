@@ -59,12 +59,13 @@ class Waiting:
         self._deferred: set[str | Claim] = set()
         self._changes = Changes()
         self._more = False
+        self._beyond = 0
         self._recovered = False
 
     @property
     def count(self) -> int:
-        """Questions that are known to wait."""
-        return len(self._queue)
+        """Questions that wait, those included that are not kept in mind, as the last listing counted them."""
+        return len(self._queue) + len(self._deferred) + self._beyond
 
     def begin(self, *, served: bool) -> None:
         """Look for all that is there; to be called when events tell of what comes, so that nothing falls between.
@@ -135,7 +136,7 @@ class Waiting:
     def _judged(self, question: Question, arrived: float | None) -> Question:
         deadline = None if question.computation is None else question.computation.deadline
         late = deadline is not None and self._arrivals.waited(arrived, question.written, deadline)
-        return question._replace(late=late)
+        return question._replace(arrived=arrived, late=late)
 
     def _try(self, item: str | Claim, arrived: float | None) -> Question | None:
         now = self._loop.now()
@@ -198,6 +199,7 @@ class Waiting:
             if comp_id not in self._deferred:
                 self._queue.setdefault(comp_id, arrived)
         self._more = self._more or found.more
+        self._beyond = found.beyond
         self._changes.listed(changed, self._loop.now())
         for comp_id in self._oddities.listed(found.odd, self._deferred):
             self._queue.setdefault(comp_id, self._loop.now())

@@ -70,6 +70,9 @@ class Kernel(Protocol):
     def resident(self, pid: int) -> int:
         """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
 
+    def processor_time(self, pid: int) -> float:
+        """Seconds of processor time that a process has used; 0 where it has ended, or the system does not tell."""
+
     def kill_left(self, token: str | None) -> int:
         """Have everything end that carries a token, or, with None, every child of this process; nothing is waited for.
 
@@ -167,6 +170,9 @@ class System:
 
     def resident(self, pid: int) -> int:
         return features.resident_memory(pid)
+
+    def processor_time(self, pid: int) -> float:
+        return features.processor_time(pid)
 
     def kill_left(self, token: str | None) -> int:
         return processes.kill_children() if token is None else processes.kill_marked(token)

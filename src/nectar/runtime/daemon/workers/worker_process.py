@@ -112,6 +112,26 @@ class Worker:
         """Bytes of memory that it has now (Linux; elsewhere, and where it has ended, 0)."""
         return self.kernel.resident(self.pid)
 
+    def report(self, wall: float) -> dict[str, Any]:
+        """What it does: ``pid``, ``state``, ``memory`` (bytes) and ``cpu`` (seconds, both 0 where the system does not tell), ``runs``.
+
+        Of each run ``alias``, ``comp_id``, ``since`` (Unix seconds) and ``deadline`` (seconds).
+
+        :param wall: Unix seconds now.
+        """
+        now = self.loop.now()
+        runs = [
+            {"alias": run.job.alias, "comp_id": run.job.comp_id, "since": wall - (now - run.started), "deadline": run.job.deadline}
+            for run in self.runs
+        ]
+        return {
+            "pid": self.pid,
+            "state": self.state.value,
+            "memory": self.resident(),
+            "cpu": self.kernel.processor_time(self.pid),
+            "runs": runs,
+        }
+
     def rest(self) -> None:
         """It has done what it was to do; one that is being ended stays so."""
         if self.timer is not None:
