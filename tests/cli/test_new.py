@@ -171,8 +171,8 @@ def test_dev_leaves_a_lock_that_does_not_fit_and_says_what_mends_it(world: World
 
 def test_dev_of_what_is_no_project(world: World) -> None:
     world.run("dev", "absent", code=3)
-    world.file("h.py")
-    assert "h.py" in world.run("dev", "h.py", code=2).stderr
+    world.file("notes.txt")
+    assert "notes.txt" in world.run("dev", "notes.txt", code=2).stderr
     (world.directory / "empty").mkdir()
     assert "pyproject.toml" in world.run("dev", "empty", code=3).stderr
 

@@ -56,21 +56,30 @@ def prepare(
     venv = _root(project) / ".venv"
     wanted = package.require_extras(project, (*behind, *chosen))
     _sync(home, project, venv, wanted, report=report, build_env=build_env, relock=relock)
+    interpreters.check(put_api(home, venv), package.read_request(project, None))
+    return venv
+
+
+def put_api(home: Home, venv: Path) -> str:
+    """Put nectar's API on the path of a ``.venv``.
+
+    :returns: the minor version of its Python, as in ``3.12``.
+    :raises EnvironmentFailedError: it does not run.
+    """
     minor, packages = _ask(venv)
-    interpreters.check(minor, package.read_request(project, None))
     runtime = sidecar.provide_runtime(home, minor)
     pth = Path(packages) / PTH
     pth.unlink(missing_ok=True)  # it may be a link
     pth.write_text(f"{runtime / sidecar.API}\n{runtime / sidecar.META}\n{NOTE}{sys.executable}\n", encoding="utf-8")
     _note(runtime, pth)
-    return venv
+    return minor
 
 
 def _open(path: Path) -> tuple[Project, tuple[str, ...]]:
     """The project at a path, and the extras behind that."""
     directory, behind = extras.part_path(make_absolute(path))
     if directory.is_file():
-        raise UsageError("This is a file, and a project has a .venv.", where=str(directory), hint=f"uv sync --script {directory}")
+        raise UsageError("This is no project, and no .py file.", where=str(directory))
     if not directory.is_dir():
         raise NotFoundError("There is nothing at this path.", where=str(directory))
     return open_project(directory.resolve()), behind  # as uv and workspaces go by it
@@ -149,5 +158,5 @@ def _ask(venv: Path) -> tuple[str, str]:
         return str(minor), str(packages)
     except (OSError, subprocess.SubprocessError, ValueError, TypeError):
         raise EnvironmentFailedError(
-            "The Python in the project's .venv does not run.", where=str(venv), hint="Remove the .venv, and it is made anew."
+            "The Python in the .venv does not run.", where=str(venv), hint="Remove the .venv, and it is made anew."
         ) from None
