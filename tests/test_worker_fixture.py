@@ -249,6 +249,37 @@ def test_what_is_wrong_is_told_as_nectar_test_tells_it(author: Author, pytester:
     assert "loaded.py" not in ended.stdout.str()
 
 
+FAILS = """
+    import nectar
+    import pytest
+    from nectar.testing import ask
+
+    @nectar.handler
+    async def fails(comp):
+        raise LookupError(comp.query)
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_worker(worker, number):
+        worker.ask_all(["a", "b"], concurrency=number)
+
+    def test_ask():
+        ask(fails)
+
+    def test_refused():
+        ask(nectar.handler(lambda comp: "a"))
+    """
+
+
+def test_a_traceback_begins_with_the_authors_lines(author: Author, pytester: pytest.Pytester) -> None:
+    author.write("author_hooks.py", "import nectar\n@nectar.hookimpl\ndef nectar_compute(computation): raise LookupError()")
+    author.install("length")
+    author.write("test_it.py", FAILS)
+    ended = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--tb=short", author.directory / "test_it.py")
+    ended.assert_outcomes(failed=4)
+    files = re.findall(r"^([\w/.-]+\.py):\d+: in", ended.stdout.str(), re.MULTILINE)
+    assert {Path(file).name for file in files} == {"test_it.py", "author_hooks.py"}
+
+
 TESTS = """
     import pytest
 

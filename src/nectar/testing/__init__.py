@@ -19,21 +19,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nectar.testing.asking import ask, computations
-from nectar.testing.loaded import Worker, worker
 from nectar.testing.sample import sample as computation
 
 if TYPE_CHECKING:
+    from nectar.testing.loaded import Worker, worker
     from nectar.testing.nodes import AnswerError, Node, node
 
 __all__ = ["AnswerError", "Node", "Worker", "ask", "computation", "computations", "node", "worker"]
 
+# Each run of pytest imports this where nectar dev was run, and few need what these import.
+_HOMES = {
+    "AnswerError": "nectar.testing.nodes",
+    "Node": "nectar.testing.nodes",
+    "Worker": "nectar.testing.loaded",
+    "node": "nectar.testing.nodes",
+    "worker": "nectar.testing.loaded",
+}
+
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nectar.testing import nodes  # which starts processes, and imports what that takes
+    import importlib
 
-    return getattr(nodes, name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

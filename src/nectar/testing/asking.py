@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import nectar
 from nectar.api.answers import as_integer, explain_range
 from nectar.api.context import comp_id
 from nectar.api.coroutines import Coroutines
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from nectar.api.computation import Computation
     from nectar.testing.cases import Case
 
+__tracebackhide__ = True  # of pytest: it shows no line of this module in a traceback
 _Result = TypeVar("_Result")
 _coroutines = Coroutines()
 atexit.register(_coroutines.close)
@@ -41,6 +44,9 @@ def ask(function: Callable[[Computation], Any], computation: Computation | None 
     try:
         returned = function(question)
         return tell_range(as_integer(run_outside(lambda: _coroutines.finish(returned))))
+    except Exception as error:
+        begin_with_authors(error)
+        raise
     finally:
         comp_id.reset(token)
 
@@ -51,6 +57,19 @@ def tell_range(answer: int) -> int:
     if told is not None:
         warnings.warn(told, stacklevel=3)
     return answer
+
+
+def begin_with_authors(error: Exception, *more: str) -> None:
+    """Have a traceback begin with the first line that is none of ours, nor of what runs coroutines and threads.
+
+    :param more: how the names of files begin that come between, too.
+    """
+    library = os.path.dirname(os.__file__)
+    between = (os.path.dirname(nectar.__file__), *(os.path.join(library, name) for name in ("asyncio", "concurrent")), *more)
+    begin = error.__traceback__
+    while begin is not None and begin.tb_frame.f_code.co_filename.startswith(between):
+        begin = begin.tb_next
+    error.__traceback__ = begin
 
 
 def run_outside(function: Callable[[], _Result]) -> _Result:

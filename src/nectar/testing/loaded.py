@@ -19,7 +19,7 @@ from nectar.api.context import comp_id
 from nectar.errors import EnvironmentFailedError
 from nectar.runtime.worker.loader import load
 from nectar.runtime.worker.shield import describe
-from nectar.testing.asking import run_outside, tell_range
+from nectar.testing.asking import begin_with_authors, run_outside, tell_range
 from nectar.testing.printed import Printed
 from nectar.testing.projects import choose_entry, find_project, list_plugins, noted
 from nectar.testing.sample import make_question
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nectar.api.computation import Status
     from nectar.runtime.worker.loader import Handler
     from nectar.testing.projects import Project
+
+__tracebackhide__ = True  # of pytest: it shows no line of this module in a traceback
 
 
 def worker(handler: str | None = None, *, project: str | Path | None = None) -> AbstractContextManager[Worker]:
@@ -78,8 +80,12 @@ class Worker:
             called before this returns.
         """
         question = make_question(computation)
-        with self._at_work():
-            return tell_range(run_outside(lambda: self._answer(question)))
+        try:
+            with self._at_work():
+                return tell_range(run_outside(lambda: self._answer(question)))
+        except Exception as error:
+            begin_with_authors(error, str(_find_pluggy()))
+            raise
 
     def ask_all(self, computations: Iterable[Computation | str], *, concurrency: int | None = None) -> list[int]:
         """Ask several, as many at once as a worker would, and return their answers in the same order.
@@ -91,8 +97,12 @@ class Worker:
         slots = self._project.settings.concurrency if concurrency is None else concurrency
         if slots == 1:
             return [self.ask(question) for question in questions]
-        with self._at_work():
-            answers = run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
+        try:
+            with self._at_work():
+                answers = run_outside(lambda: self._handler.coroutines.finish(self._answer_several(questions, slots)))
+        except Exception as error:
+            begin_with_authors(error, str(_find_pluggy()))
+            raise
         return [*map(tell_range, answers)]
 
     def begin(self) -> Worker:
