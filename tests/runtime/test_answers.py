@@ -182,8 +182,8 @@ def test_what_code_prints_is_in_the_log_and_speaks_to_no_terminal(chameleon: Run
     node.ask("speak hello")
     chameleon.until_logged("natively \\x1b[31mhello")
     log = chameleon.log()
-    assert "PRINT   hello\n" in log
-    assert "PRINT   and in red: hello\n" in log
+    assert f"PRINT   {node.alias} {node.alias}-1: hello\n" in log
+    assert f"PRINT   {node.alias} {node.alias}-1: and in red: hello\n" in log
     assert "\x1b" not in log
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pluggy
 import pytest
 
 from nectar.runtime import frames, start
@@ -20,6 +21,7 @@ from tests.units.machines import Stage
 if TYPE_CHECKING:
     from tests.soak.machine import Process
 
+PLUGGY = str(Path(pluggy.__file__).parent)
 CODE = """
 import sys
 
@@ -30,6 +32,15 @@ def answer(comp):
     if comp.query in sys.modules:
         return 2
     return {"good": 1}[comp.query]
+"""
+
+
+AFTER = """
+from module import answer, nectar
+
+@nectar.hookimpl
+def nectar_answered():
+    print("after it")
 """
 
 
@@ -51,6 +62,7 @@ class Started:
         self._channel = ours
         self._reader = frames.Reader(max_body=0)
         (directory / "module.py").write_text(CODE)
+        (directory / "after.py").write_text(AFTER)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-s", str(start.__file__), "worker", str(theirs.fileno())],
@@ -62,6 +74,9 @@ class Started:
 
     def ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         self._channel.sendall(frames.encode(header, body))
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
         answer = frames.receive(self._channel.recv, self._reader)
         assert answer is not None
         return answer[0]
@@ -69,7 +84,9 @@ class Started:
     def load(self, entry: str, snapshot: Path | None = None) -> dict[str, Any]:
         manifest = None if snapshot is None else str(snapshot)
         loading: dict[str, Any] = {"entry": entry, "handler": "h", "plugins": [], "snapshot": manifest, "directory": self.directory}
-        return self.ask({"do": "load", "parent": os.getpid(), "pluggy": "/", "slots": 1, "memory": None, "limits": {}, **loading})
+        return self.ask(
+            {"do": "load", "parent": os.getpid(), "pluggy": PLUGGY, "slots": 1, "memory": None, "limits": {}, **loading}
+        )
 
     def run(self, query: str, job: int = 0) -> dict[str, Any]:
         header = {"do": "run", "job": job, "comp_id": "a", "timestamp": 0.0}
@@ -105,19 +122,25 @@ def test_what_the_daemon_says_holds_what_its_table_says() -> None:
     assert said["stop"] == set()
 
 
-@pytest.mark.parametrize(("entry", "loaded"), [("module:answer", "ready"), ("module:nothing", "failed"), ("nowhere", "failed")])
+@pytest.mark.parametrize(
+    ("entry", "loaded"), [("module:answer", "ready"), ("after", "ready"), ("module:nothing", "failed"), ("nowhere", "failed")]
+)
 def test_what_a_worker_says_holds_what_its_table_says(tmp_path: Path, entry: str, loaded: str) -> None:
     expected = table("worker")
-    assert expected.keys() == {"ready", "failed", "answer"}
+    assert expected.keys() == {"ready", "failed", "answer", "free"}
     worker = Started(tmp_path)
     try:
         first = worker.load(entry)
         assert first["do"] == loaded
         assert fields(first) == expected[loaded]
+        assert first.get("frees", False) is (entry == "after")
         for number, query in enumerate(("good", "bad") if loaded == "ready" else ()):
             answer = worker.run(query, number)
             assert (answer["do"], answer["job"], answer["status"]) == ("answer", number, "success" if query == "good" else "error")
             assert fields(answer) == expected["answer"]
+            if first["frees"]:
+                free = worker.receive()
+                assert (free["do"], free["job"], fields(free)) == ("free", number, expected["free"])
     finally:
         code = worker.close()
     assert code == (0 if loaded == "ready" else 1)

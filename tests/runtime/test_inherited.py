@@ -179,8 +179,7 @@ def test_a_source_directory_that_cannot_be_entered_any_more(world: World, how: s
 
 def test_what_is_printed_without_a_newline_is_in_the_log(running: Running) -> None:
     node = running.attached()
-    node.ask("mutter step 1 ...")
-    running.until_logged("PRINT   step 1 ...\n")
-    assert node.ask("mutter step 2, ")["status"] == node.ask("speak step 3")["status"] == "success"
-    running.until_logged("PRINT   step 2, step 3\n")
+    for number, text in enumerate(("step 1 ...", "step 2, "), 1):
+        assert node.ask(f"mutter {text}")["status"] == "success"
+        running.until_logged(f"PRINT   {node.alias} {node.alias}-{number}: {text}\n")
     running.detach(node)

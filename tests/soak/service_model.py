@@ -147,7 +147,7 @@ class Journal:
         self._model.service.failed(failure)
 
     def printed(self, lines: list[str], whose: str = "") -> None:
-        self._model.service.printed(lines)
+        self._model.service.printed(lines, whose)
 
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
         self._model.seen["failed after" if "failed" in what else "cut off"] += 1

@@ -95,6 +95,7 @@ def test_who_is_told_may_fail_and_the_question_has_its_outcome(stage: Stage, tol
     stage.go(0)
     stage.told.raises = MemoryError()
     stage.load = nothing
+    stage.who_has("a").printed += b"last words"
     stage.machine.end(stage.who_has("a"), 3)
     stage.go(0)
     assert stage.outcomes["a"][1] == Outcome("error", error="The worker ended with exit code 3 before it had an answer.", seconds=0)

@@ -18,7 +18,8 @@ class Printing:
         self.loop = loop_of(self.machine)
         spawned, self.process = started(self.machine)
         self.told = Told(self.machine)
-        self.printed = Printed(self.loop, self.machine, spawned.printed, self.told)
+        self.job = ""
+        self.printed = Printed(self.loop, self.machine, spawned.printed, self.told, source=lambda: self.job)
 
     @property
     def lines(self) -> list[str]:
@@ -64,6 +65,8 @@ def test_a_line_of_more_than_8192_bytes_is_cut_while_it_comes(printing: Printing
     assert [len(line) for line in printing.lines] == parts[:-1]
     printing.prints(b"\n")
     assert [len(line) for line in printing.lines] == parts
+    printing.prints(b"y\n" + b"x" * size + b"\n")
+    assert [len(line) for line in printing.lines] == [*parts, 1, *parts]
 
 
 def test_the_beginning_of_a_line_is_passed_on_after_a_second(printing: Printing) -> None:
@@ -147,3 +150,77 @@ def test_what_cannot_be_read_for_a_moment_is_read_soon(printing: Printing) -> No
     assert printing.lines == []
     printing.prints(b"", 0.02)
     assert printing.at == [0.05]
+
+
+# --- whose it is
+
+
+def test_what_comes_while_a_worker_has_a_job_is_that_ones(printing: Printing) -> None:
+    printing.prints(b"loaded\n")
+    printing.job = "alice a"
+    printing.prints(b"one\nhalf", 0.5)
+    printing.job = "alice b"
+    printing.prints(b"two\n")
+    printing.job = ""
+    printing.prints(b"later\n", 1)
+    assert printing.lines == ["loaded", "alice a: one", "alice b: two", "later", "alice a: half"]
+
+
+@pytest.fixture
+def marking(printing: Printing) -> Printing:
+    printing.printed.is_marked = True
+    return printing
+
+
+def marked(name: str, text: str) -> bytes:
+    return f"\x1e{name}\x1f{text}\x1e\x1f".encode()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1 << 16])
+def test_what_is_marked_is_put_together_by_whose_it_is(marking: Printing, most: int) -> None:
+    marking.machine.most = most
+    marking.prints(
+        b"plain " + marked("alice a", "one ") + marked("bob ü", "zwölf\n") + b"and plain\n" + marked("alice a", "line\nrest")
+    )
+    marking.prints(marked("bob ü", "other\n"))
+    assert marking.lines == ["bob ü: zwölf", "plain and plain", "alice a: one line", "bob ü: other"]
+    marking.prints(b"", 1.5)
+    assert marking.lines[4:] == ["alice a: rest"]
+
+
+def test_each_has_its_own_second_for_the_rest_of_a_line(marking: Printing) -> None:
+    marking.prints(marked("a", "half"), 0.6)
+    marking.prints(marked("b", "half"), 0.6)
+    assert marking.lines == ["a: half"]
+    marking.prints(marked("b", " and half\n"))
+    assert marking.lines == ["a: half", "b: half and half"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (b"a\x1eb\nc\n", ["a\x1eb", "c"]),
+        (b"a\x1fb\n", ["a\x1fb"]),
+        (b"\x1e\x1e\x1f\x1f\n", ["\x1e\x1f"]),
+        (b"\x1e" + b"x" * 3000 + b"\n", ["\x1e" + "x" * 3000]),
+        (b"\x1ename", ["\x1ename"]),
+    ],
+)
+def test_what_only_looks_like_a_mark_is_shown(marking: Printing, text: bytes, lines: list[str]) -> None:
+    marking.prints(text)
+    marking.printed.close()
+    assert marking.lines == lines
+
+
+def test_code_that_writes_marks_itself_costs_no_more_than_what_it_prints(marking: Printing) -> None:
+    marking.prints(b"".join(marked(str(number), "x") for number in range(5000)))
+    assert len(marking.lines) == 2000
+    assert len(marking.printed._rests) <= 100
+    marking.prints(b"".join(marked("a", "y\n") for number in range(5000)), 2)
+    assert sum(count for _, count in marking.dropped) > 5000
+
+
+def test_the_last_of_what_was_dropped_are_told_with_whose_they_are(marking: Printing) -> None:
+    marking.prints(marked("a", "x\n" * 2001 + "the last\n"))
+    marking.printed.close()
+    assert marking.lines[2000:] == ["a: x", "a: the last"]

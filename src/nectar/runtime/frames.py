@@ -11,7 +11,7 @@ the daemon  holds
             package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes),
             ``slots`` (how many computations it runs at once); it comes first, and once
 ``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
-            written); the body is the question, as it was in its file
+            written), ``name`` (to mark what it prints, where several run at once); the body is the question, as it was in its file
 ``cancel``  ``job``; it has overstayed, and is to be ended and answered, whatever with; only to a worker that cancels
 ``stop``    nothing: say farewell, and end
 ==========  ==================================================================================================================
@@ -50,6 +50,8 @@ MAX_ERROR = 2000
 """Characters of what went wrong, in an answer."""
 MAX_DETAIL = 50_000
 """Characters of a traceback. With all of them escaped in JSON, a frame can still hold it."""
+MARK, MARKED = b"\x1e", b"\x1f"
+"""Between these stands, in what a worker with several computations prints, whose the rest is, until the next; nothing stands for nobody's."""
 CHANNEL_LOST = 111
 """The exit code of a worker whose channel is not there any more, or is something else by now."""
 FAREWELL_FAILED = 112

@@ -205,9 +205,9 @@ class Daemon:
         else:
             self._give_up("failed", failure)
 
-    def printed(self, lines: list[str]) -> None:
+    def printed(self, lines: list[str], whose: str = "") -> None:
         if self._serving is not None:
-            self._serving.printed(lines)
+            self._serving.printed(lines, whose)
         else:
             self._early.extend(lines)
 

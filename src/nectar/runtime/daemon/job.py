@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from nectar.api.computation import Status
 
 MAX_WARNINGS = 20
+MAX_NAME = 500
+"""Characters of what a job is called."""
 LONGEST = 1e12
 """Seconds of a run, beyond which somebody has made them up."""
 
@@ -54,7 +56,7 @@ class Job(NamedTuple):
         """As the log calls it."""
         from nectar.runtime.daemon.log import visible  # it is imported later
 
-        return f"{self.alias} {visible(self.comp_id)}"
+        return visible(f"{self.alias} {self.comp_id}")[:MAX_NAME]
 
 
 class Failure(NamedTuple):

@@ -50,6 +50,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._full = 64
+        self._round: list[tuple[selectors.SelectorKey, int]] = []
         self._begun = clock()
         self._running = False
 
@@ -66,6 +67,10 @@ class Loop:
             self._selector.unregister(descriptor)
         except (KeyError, ValueError):
             pass
+
+    def was_ready(self, descriptor: int) -> bool:
+        """Whether a descriptor was ready for something when this turn began, looked at or not."""
+        return any(key.fd == descriptor for key, _ in self._round)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         return self._at(self.now() + max(0.0, seconds), call)
@@ -122,7 +127,8 @@ class Loop:
     def turn(self) -> None:
         """Wait for what comes first, and make the calls that are due."""
         watched = self._selector.get_map()
-        for key, events in self._selector.select(self._wait()):
+        self._round = self._selector.select(self._wait())
+        for key, events in self._round:
             # One call may have made another descriptor of the same round forgotten.
             if watched.get(key.fd) is key:
                 try:
@@ -168,6 +174,9 @@ class _Within(Loop):
 
     def forget(self, descriptor: int) -> None:
         self._whole.forget(descriptor)
+
+    def was_ready(self, descriptor: int) -> bool:
+        return self._whole.was_ready(descriptor)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         return self._whole.later(seconds, self.guarded(call))

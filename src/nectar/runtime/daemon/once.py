@@ -125,7 +125,7 @@ class Once:
         _tell("failed", kind="failed", **failure._asdict())
         self._end()
 
-    def printed(self, lines: list[str]) -> None:
+    def printed(self, lines: list[str], whose: str = "") -> None:
         for line in lines:
             _tell("output", text=line)
 

@@ -139,9 +139,9 @@ class Service:
         self._history.save(ended=True)
         self._log.say("stopped")
 
-    def printed(self, lines: Iterable[str]) -> None:
+    def printed(self, lines: Iterable[str], whose: str = "") -> None:
         for line in lines:
-            self._log.say(line, PRINTED)
+            self._log.say(f"{whose}: {line}" if whose else line, PRINTED)
 
     def warn(self, text: str) -> None:
         self._log.say(text, WARNING)

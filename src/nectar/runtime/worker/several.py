@@ -10,6 +10,8 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from nectar.runtime.worker.marked import whose
+
 if TYPE_CHECKING:
     from nectar.runtime.worker.loader import Handler
     from nectar.runtime.worker.worker import Worker
@@ -26,6 +28,7 @@ async def answer_all(worker: Worker, handler: Handler, slots: int) -> None:
     tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(header: dict[str, Any], body: bytes) -> None:
+        whose.set(header["name"].encode())  # of this task, and of the thread that has its context
         try:
             if handler.task is not None:
                 worker.send(await worker.answer_as_task(handler.task, header, body))

@@ -142,8 +142,13 @@ class Worker:
     def _load(self, order: dict[str, Any]) -> Handler | None:
         # On a descriptor of its own, because the code may close standard error.
         faulthandler.enable(file=os.dup(2))
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        if order["slots"] > 1:
+            from nectar.runtime.worker import marked
+
+            marked.install()
+        else:
+            for stream in (sys.stdout, sys.stderr):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         sys.argv = [order["handler"]]
         entry = order["entry"]
         OWN.tell(sys.prefix, order["directory"], order["snapshot"])

@@ -24,6 +24,8 @@ MOST_LEFT = 64
 """Pieces that are read after a worker's end: more than a socket holds. What the worker left running may go on writing."""
 BREATH = 0.05
 """Seconds until a descriptor is read again that could not be read for want of something."""
+LAST_WORDS = 1.0
+"""Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
 
 
 class Spawned(NamedTuple):

@@ -20,8 +20,11 @@ class Listener(Protocol):
     def failed(self, failure: Failure) -> None:
         """No worker could be made ready. It is tried again after a pause, unless the pool is stopped in this call."""
 
-    def printed(self, lines: list[str]) -> None:
-        """The handler's code has printed lines, which come without their ends."""
+    def printed(self, lines: list[str], whose: str = "") -> None:
+        """The handler's code has printed lines, which come without their ends.
+
+        :param whose: the job that has, as the log calls it; empty where that is not known.
+        """
 
     def warn(self, text: str) -> None:
         """Something is not as it should be that costs nobody an answer: a sentence for the log."""

@@ -9,7 +9,7 @@ from nectar.runtime.daemon.job import Job, read_complaint, read_failure, read_ou
 from nectar.runtime.daemon.workers import ends
 from nectar.runtime.daemon.workers.choice import choose_worker, is_soon_free
 from nectar.runtime.daemon.workers.ends import AFTERWARDS, SHARED, Cause
-from nectar.runtime.daemon.workers.kernel import BREATH, SHORTAGES, System
+from nectar.runtime.daemon.workers.kernel import BREATH, LAST_WORDS, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
@@ -32,8 +32,6 @@ STOPPING_TIME = 1.0
 """Seconds for a worker's farewell (``nectar_worker_stopping``)."""
 DOUBT = 0.1
 """Seconds in which what a worker left becomes our child, whatever stood between."""
-LAST_WORDS = 1.0
-"""Seconds in which what a dead worker said must have been read, where the machine has too little of something to do so."""
 
 
 class Pool:
@@ -131,7 +129,8 @@ class Pool:
         self._given += 1
         worker.runs.add(job, self._given)
         worker.state = State.BUSY
-        worker.channel.send({"do": "run", "job": self._given, "comp_id": job.comp_id, "timestamp": job.timestamp}, job.body)
+        header = {"do": "run", "job": self._given, "comp_id": job.comp_id, "timestamp": job.timestamp}
+        worker.channel.send(header if self._settings.concurrency == 1 else {**header, "name": job.name}, job.body)
 
     def interrupt(self, alias: str) -> bool:
         """End the workers that run something for an alias; such a run gets no outcome, but for an answer that came before its end.
@@ -190,6 +189,7 @@ class Pool:
     def _start_one(self, beside: Worker | None = None) -> None:
         """:param beside: whom it is to succeed."""
         worker = spawn(self._loop, self._kernel, self._loading, self._script, self._owner, self._listener, self._received)
+        worker.printed.is_marked = self._settings.concurrency > 1
         worker.beside, worker.early = beside, beside is not None
         worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
@@ -214,6 +214,7 @@ class Pool:
                 self._dismiss(one)
 
     def _received(self, worker: Worker, header: dict[str, Any]) -> None:
+        worker.printed.catch_up()  # what was printed before it
         if header["do"] == "answer" and worker.state in (State.BUSY, State.ENDING):
             self._answered(worker, read_outcome(header), header["job"])
             return
@@ -305,6 +306,7 @@ class Pool:
 
     def _died(self, worker: Worker, status: int, end: float) -> None:
         """:param end: monotonic seconds until which its last words are waited for."""
+        worker.printed.catch_up(wholly=True)
         if not worker.channel.drain() and self._loop.now() < end:  # its last answer may be in there
             self._loop.later(BREATH, lambda: self._died(worker, status, end))
             return

@@ -62,6 +62,10 @@ class Runs:
         """For how long it has worked on the oldest of them."""
         return self._loop.now() - self._all[0].started if self._all else 0.0
 
+    def name_one(self) -> str:
+        """What the oldest of them is called; nothing, where there is none."""
+        return self._all[0].job.name if self._all else ""
+
     def add(self, job: Job, number: int) -> None:
         run = Run(job, number)
         self._all.append(run)

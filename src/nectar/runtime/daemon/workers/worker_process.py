@@ -181,7 +181,7 @@ def _connected(worker: Worker, spawned: Spawned, listener: Listener, received: R
         closed=lambda: _await_end(loop, worker),
         broken=lambda: worker.kill(Cause.NONSENSE),
     )
-    worker.printed = Printed(loop, worker.kernel, spawned.printed, listener, origins.name_lines_in)
+    worker.printed = Printed(loop, worker.kernel, spawned.printed, listener, origins.name_lines_in, worker.runs.name_one)
     return worker
 
 
