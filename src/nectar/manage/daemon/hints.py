@@ -91,7 +91,7 @@ def _depend(case: Case, module: str) -> str:
     if case.source.kind == "file":
         return f"uv add --script {_typed(path)} {distribution}"
     if case.source.kind == "package":
-        project = "" if path == Path.cwd() else f"--project {_typed(path)} "
+        project = "" if path == _here() else f"--project {_typed(path)} "
         return _chosen_elsewhere(path, distribution) + f"uv add {project}{distribution}"
     return f"It does not name {distribution} among its dependencies: its author does that, with uv add {distribution}."
 
@@ -205,8 +205,16 @@ def _name_variable(case: Case) -> str | None:
 
 def _typed(path: Path) -> str:
     """A path as one types it here."""
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) and path != here else path))
+    here = _here()
+    return shlex.quote(str(path.relative_to(here) if here and path.is_relative_to(here) and path != here else path))
+
+
+def _here() -> Path | None:
+    """The current directory, where it was not removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 _TERMINAL = "A handler has no terminal: what it is to know comes with the computation, or as a variable (--env NAME=…)."

@@ -46,7 +46,7 @@ def find(venv: Path, found: list[Distribution], noted: Mapping[str, Note], plan:
         copy = os.path.normpath(packages / path)
         alike = files.get(str(noted[copy][-1])) if copy in noted else None
         if alike:
-            copies[copy] = os.path.relpath(_nearest(path, alike), plan.project or ".")
+            copies[copy] = os.path.relpath(f"/{_nearest(path, alike)}", f"/{plan.project}")  # which needs no current directory
     return copies
 
 
