@@ -216,6 +216,32 @@ def test_a_single_file_with_processes_of_its_own(world: World) -> None:
         world.run("test", file, "--query", way, "--expect", "50")
 
 
+RESOURCES = """
+    import importlib.resources
+    import pkgutil
+
+    import words
+    from nectar import handler
+
+    @handler
+    def looks(comp):
+        found = importlib.resources.files(words)
+        assert (found / "list.txt").read_text() == "good\\n"
+        assert (found / "more" / "list.txt").read_text() == "better\\n"
+        assert "list.txt" in [each.name for each in found.iterdir()]
+        with importlib.resources.as_file(found / "list.txt") as file:
+            assert str(file) == words.__file__.replace("__init__.py", "list.txt")
+        assert pkgutil.get_data("words", "list.txt") == b"good\\n"
+        return 1
+"""
+
+
+def test_a_single_file_with_data_in_a_package_beside_it(world: World) -> None:
+    for name, text in (("__init__.py", ""), ("list.txt", "good\n"), ("more/list.txt", "better\n")):
+        world.file(f"words/{name}", text)
+    world.run("test", world.file("looks.py", RESOURCES), "--expect", "1")
+
+
 def test_variables_and_a_python_as_launch_has_them(world: World) -> None:
     file = world.file(
         "reads.py", "import os\nfrom nectar import handler\n@handler\ndef reads(comp): return int(os.environ[comp.query])\n"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
+    from typing import Any
 else:  # importlib.abc imports pathlib, tempfile and more, which takes 1.3 MB of each worker
 
     class Loader: ...
@@ -26,19 +27,33 @@ else:  # importlib.abc imports pathlib, tempfile and more, which takes 1.3 MB of
 
 
 class SnapshotLoader(Loader):
-    """Loads one module from its copy."""
+    """Loads one module from its copy.
+
+    :ivar path: of the author's file.
+    """
 
     def __init__(self, copy: str, origin: str) -> None:
         self._copy = copy
-        self._origin = origin
+        self.path = origin
 
     def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
         """None, for a module like any other."""
         return None
 
     def exec_module(self, module: types.ModuleType) -> None:
-        code = compile(_read(self._copy), self._origin, "exec", dont_inherit=True)
+        code = compile(_read(self._copy), self.path, "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102 - this is how a module is loaded
+
+    def get_data(self, path: str) -> bytes:
+        """The content of a file of the author's, as :mod:`pkgutil` asks for it."""
+        return _read(path)
+
+    def get_resource_reader(self, name: str) -> object:
+        """What :mod:`importlib.resources` reads the author's files with, that lie beside the module."""
+        from importlib.readers import FileReader
+
+        reader: Any = FileReader  # of what loads a file; it is asked for its path, and nothing else
+        return reader(self)
 
     def get_source(self, name: str) -> str:
         """What ``linecache`` shows in a traceback where the author's file is gone."""
