@@ -181,6 +181,10 @@ def test_the_project_is_that_of_the_calling_file(author: Author, monkeypatch: py
     assert Path.cwd() == Path("/")
     with pytest.raises(NectarError, match=r"no pyproject.toml with a \[project\]"), worker(project="/"):
         pass
+    with pytest.raises(NectarError, match="nothing at this path"), worker(project=author.directory / "nothing"):
+        pass
+    with pytest.raises(NectarError, match="This is a file"), worker(project=author.directory / "author_one.py"):
+        pass
 
 
 def test_several_at_once_as_the_settings_say(author: Author) -> None:

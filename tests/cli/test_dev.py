@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -38,7 +39,8 @@ def test_a_project_below_a_workspace(world: World, workspace: str, project: str,
     made = (top / venv / ".venv").resolve()
     assert str(made) in ended.stdout
     assert sorted(path.parent for path in top.glob("**/pyvenv.cfg")) == [made]
-    assert list(made.glob("lib/*/site-packages/nectar-dev.pth"))
+    (paths,) = made.glob("lib/*/site-packages/nectar-dev.pth")
+    assert paths.read_text().splitlines()[-1] == f"# nectar: {sys.executable}"  # with which tests launch
 
 
 @pytest.mark.uv

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.entries import GROUP, PLUGINS, choose
-from nectar.errors import EnvironmentFailedError, NectarError, NotFoundError
+from nectar.errors import EnvironmentFailedError, NectarError, NotFoundError, UsageError
 from nectar.protocol import EntryPoint
 from nectar.settings import Settings
 
@@ -24,11 +24,20 @@ class Project(NamedTuple):
 
 
 def find_project(place: Path) -> Project:
-    """The project that a file or a directory is in.
+    """The project that a directory is in.
 
-    :raises NotFoundError: it is in none.
+    :raises NotFoundError: it is in none, or is not there.
+    :raises UsageError: it is a file.
     :raises NectarError: its ``pyproject.toml`` cannot be read, or its settings are wrong.
     """
+    if not place.is_dir():
+        if not place.exists():
+            raise NotFoundError("There is nothing at this path.", where=str(place))
+        raise UsageError(
+            "This is a file, and only a project can be installed where its tests run.",
+            where=str(place),
+            hint="ask(function) asks a function, and node(project=…) launches a file, too.",
+        )
     for directory in (place, *place.parents):
         found = _read(directory / "pyproject.toml")
         if found is not None:
