@@ -98,6 +98,29 @@ HOOKS = """
     """
 
 
+SINGLE = """
+    # /// script
+    # dependencies = []
+    #
+    # [tool.nectar]
+    # env = {MORE = "1"}
+    # concurrency = 2
+    # ///
+    import os
+
+    import nectar
+
+    @nectar.handler
+    def length(comp):
+        print("asked")
+        return len(comp.query) + int(os.environ["MORE"])
+
+    @nectar.handler
+    def other(comp):
+        return 1
+    """
+
+
 class Author:
     """A project, and what an installation of it leaves on the path."""
 
@@ -183,8 +206,20 @@ def test_the_project_is_that_of_the_calling_file(author: Author, monkeypatch: py
         pass
     with pytest.raises(NectarError, match="nothing at this path"), worker(project=author.directory / "nothing"):
         pass
-    with pytest.raises(NectarError, match="This is a file"), worker(project=author.directory / "author_one.py"):
+
+
+def test_a_single_file(author: Author) -> None:
+    author.write("elsewhere/author_single.py", SINGLE)
+    file = author.directory / "elsewhere" / "author_single.py"
+    with worker("length", project=file) as loaded:
+        assert loaded.ask("abc") == 4
+        assert loaded.ask_all(["a", "ab"]) == [2, 3]
+        assert loaded.printed == "asked\n" * 3
+    with worker("other", project=file) as loaded:
+        assert loaded.ask() == 1
+    with pytest.raises(NectarError, match="There are 2 @handler functions"), worker(project=file):
         pass
+    assert str(file.parent) not in sys.path
 
 
 def test_several_at_once_as_the_settings_say(author: Author) -> None:

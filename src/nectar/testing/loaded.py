@@ -41,8 +41,9 @@ def worker(handler: str | None = None, *, project: str | Path | None = None) -> 
     ``nectar_worker_started`` is called before, and ``nectar_worker_stopping`` at the end of the block. In this process no deadline
     ends the code, and variables that a worker is not given can be seen.
 
-    :param handler: the name of the entry point, where the project has several.
-    :param project: its directory; None is the one that the calling file is in. It must be installed, as by ``nectar dev``.
+    :param handler: the name of the entry point, where the project has several; of a single file, of the function.
+    :param project: its directory, or a single file; None is the one that the calling file is in. A project must be installed, as by
+        ``nectar dev``.
     :raises NectarError: it cannot be loaded, for what ``nectar test`` says too. What the code itself raises passes through.
     """
     place = Path(sys._getframe(1).f_code.co_filename).parent if project is None else Path(project)  # noqa: SLF001
@@ -116,17 +117,23 @@ class Worker:
 
         :meta private:
         """
-        with self._at_work(), noted():
-            self._handler = load(self._entry, list_plugins(), str(_find_pluggy()))
-            run_outside(self._handler.started)
-        for warning in self._handler.warnings:
-            warnings.warn(warning, stacklevel=4)
+        path = [str(self._project.directory)] if self._project.is_file else []
+        sys.path[:0] = path
         try:
-            yield
+            with self._at_work(), noted():
+                self._handler = load(self._entry, list_plugins(), str(_find_pluggy()))
+                run_outside(self._handler.started)
+            try:
+                for warning in self._handler.warnings:
+                    warnings.warn(warning, stacklevel=5)
+                yield
+            finally:
+                with self._at_work():
+                    run_outside(self._handler.stopping)
+                self._handler.coroutines.close()
         finally:
-            with self._at_work():
-                run_outside(self._handler.stopping)
-            self._handler.coroutines.close()
+            for directory in path:
+                sys.path.remove(directory)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

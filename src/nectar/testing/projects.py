@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,64 +16,80 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_BLOCK = re.compile(r"(?m)^# /// script$\s((?:^#(?:| .*)$\s)+)^# ///$")
+"""Inline metadata, as its specification finds it; what is wrong with it, ``nectar test`` tells."""
+
+
 class Project(NamedTuple):
-    """A directory with a ``pyproject.toml`` that has a ``[project]``."""
+    """A directory with a ``pyproject.toml`` that has a ``[project]``, or a single file.
+
+    :ivar name: the distribution's; of a single file, its module's.
+    """
 
     directory: Path
     name: str
     settings: Settings
+    is_file: bool = False
 
 
 def find_project(place: Path) -> Project:
-    """The project that a directory is in.
+    """The project that a directory is in, or a single file.
 
     :raises NotFoundError: it is in none, or is not there.
-    :raises UsageError: it is a file.
     :raises NectarError: its ``pyproject.toml`` cannot be read, or its settings are wrong.
     """
-    if not place.is_dir():
-        if not place.exists():
-            raise NotFoundError("There is nothing at this path.", where=str(place))
-        raise UsageError(
-            "This is a file, and only a project can be installed where its tests run.",
-            where=str(place),
-            hint="ask(function) asks a function, and node(project=…) launches a file, too.",
-        )
+    if not place.exists():
+        raise NotFoundError("There is nothing at this path.", where=str(place))
+    if place.is_file():
+        block = _BLOCK.search(place.read_text(encoding="utf-8-sig"))
+        table = _parse("\n".join(line[2:] for line in block[1].splitlines()) if block else "", place)
+        return Project(place.parent, place.stem, _read_settings(table, place), is_file=True)
     for directory in (place, *place.parents):
-        found = _read(directory / "pyproject.toml")
-        if found is not None:
-            return found
+        file = directory / "pyproject.toml"
+        try:
+            table = _parse(file.read_text(encoding="utf-8"), file)
+        except FileNotFoundError:
+            continue
+        match table.get("project"):
+            case {"name": str(name)}:
+                return Project(directory, name, _read_settings(table, file))
     raise NotFoundError(
         "There is no handler's project: no pyproject.toml with a [project].",
         where=f"{place}, and what is above it",
-        hint="Name its directory: project=…",
+        hint="Name its directory, or a single file: project=…",
     )
 
 
-def _read(file: Path) -> Project | None:
+def _parse(text: str, file: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        table: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise EnvironmentFailedError(f"pyproject.toml cannot be read: {error}", where=str(file)) from None
-    match table.get("project"):
-        case {"name": str(name)}:
-            said = table.get("tool", {}).get("nectar", {})
-            return Project(file.parent, name, Settings.from_mapping(said, where=f"[tool.nectar] in {file}"))
-    return None
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise EnvironmentFailedError(f"{file.name} cannot be read: {error}", where=str(file)) from None
+
+
+def _read_settings(table: dict[str, Any], file: Path) -> Settings:
+    where = f"[tool.nectar] in {file}"
+    match table.get("tool"):
+        case {"nectar": dict(said)}:
+            return Settings.from_mapping(said, where=where)
+        case {"nectar": _}:
+            raise UsageError("The settings are not a table.", where=where)
+    return Settings()
 
 
 def choose_entry(project: Project, name: str | None) -> EntryPoint:
     """The entry point of a project that is meant, of those that it has been installed with where this runs.
 
+    :param name: its name; of a single file, its function's.
     :raises EnvironmentFailedError: it is not installed.
     :raises UsageError: there is none of that name, or there are several and none was named.
     """
     from importlib.metadata import PackageNotFoundError, distribution
 
+    if project.is_file:
+        return EntryPoint(project.name, project.name if name is None else f"{project.name}:{name}")
     try:
         entries = distribution(project.name).entry_points.select(group=GROUP)
     except PackageNotFoundError:
