@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds for an answer beyond the question's deadline: a worker may have to be started first."""
-_POLL = 0.005
+_POLL = 0.002
 _NOBODYS = sample().comp_id
 
 
@@ -261,7 +261,8 @@ class DataDir:
             assert self._keeper.stdin is not None and self._keeper.stdout is not None
             with suppress(OSError):
                 self._keeper.stdin.close()
-            self._keeper.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._keeper.wait(4 * keeper.SECONDS)
             self._keeper.stdout.close()
 
 
