@@ -108,7 +108,7 @@ def test_so_is_one_whose_daemon_was_killed(world: World) -> None:
     world.file("h.py")
     world.run("launch", "h.py", "--attach", "alice")
     os.kill(world.registry()["h"]["pid"], signal.SIGKILL)
-    until(lambda: "stopped  h" in world.run("view").stdout, "the end is seen")
+    until(lambda: "dead     h" in world.run("view").stdout, "the end is seen")
     world.run("launch", "h.py")
     assert world.run("submit", "alice", "four").stdout == "8\n"
 

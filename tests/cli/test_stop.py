@@ -175,7 +175,7 @@ def test_nor_after_the_daemon_was_killed(world: World) -> None:
     world.put("q")
     until((world.directory / "running").exists, "the handler runs")
     os.kill(world.registry()["h"]["pid"], signal.SIGKILL)
-    until(lambda: "stopped  h" in world.run("view").stdout, "the end is seen")
+    until(lambda: "dead     h" in world.run("view").stdout, "the end is seen")
     world.run("stop", "h")
     assert not left(world)
 

@@ -96,7 +96,7 @@ def test_a_daemon_that_is_killed_takes_its_workers_along_and_loses_nothing(runni
 
 def test_view_sees_that_a_daemon_was_killed(running: Running) -> None:
     os.kill(running.daemon, signal.SIGKILL)
-    until(lambda: "stopped  chameleon" in running.world.run("view").stdout, "view says stopped")
+    until(lambda: "dead     chameleon" in running.world.run("view").stdout, "view says so")
     running.world.run("start", running.name)
 
 
