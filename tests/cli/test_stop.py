@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 
 from tests import needs
 from tests.soak.ground import gone, mount, need_root, unmount
-from tests.world import TWICE, processes, until
+from tests.world import PATIENCE, TWICE, processes, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -105,12 +106,13 @@ def test_what_does_not_run_cannot_be_stopped_and_what_runs_not_started(launched:
 @pytest.mark.anywhere
 def test_all(launched: World) -> None:
     launched.run("launch", "h.py", "other")
-    assert launched.run("stop", "--all").stdout == "✅ Handler stopped: h\n✅ Handler stopped: other\n"
+    assert launched.run("stop", "--all").stdout == "✅ Handler stopped: h\n✅ Handler stopped: other\n2 stopped\n"
     assert launched.run("stop", "--all").stdout == ""
     assert not left(launched)
     shown = launched.run("start", "--all").stdout
-    assert "✅ Handler started: h " in shown
-    assert "✅ Handler started: other " in shown
+    assert re.fullmatch(
+        r"✅ Handler started: h \(PID \d+\), watching alice\n✅ Handler started: other \(PID \d+\)\n2 started\n", shown
+    )
     assert launched.run("start", "--all").stdout == ""
 
 
@@ -119,11 +121,35 @@ def test_several_of_which_one_fails(launched: World) -> None:
     launched.run("launch", "h.py", "other")
     launched.run("stop", "h")
     ended = launched.run("stop", "h", "other", code=4)
-    assert ended.stdout == "✅ Handler stopped: other\n"
+    assert ended.stdout == "✅ Handler stopped: other\n1 stopped, 1 failed: h\n"
     assert "'h' is not running" in ended.stderr
     launched.run("start", "h", "other")
     launched.run("stop", "absent", "h", code=3)
     assert launched.registry()["h"]["status"] == "running"
+    launched.file("h.py", TWICE.replace("def", "import nothing_like_it\n    def"))
+    pid = launched.registry()["other"]["pid"]
+    launched.run("stop", "h")
+    ended = launched.run("restart", "h", "other", code=1)
+    assert ended.stdout == "0 restarted, 2 failed: h, other\n"
+    first, second = (line for line in ended.stderr.splitlines() if line.startswith("❌"))
+    assert first.startswith("❌ h: The handler could not be loaded: ") and first.endswith(" It does not run.")
+    assert second.startswith("❌ other: ") and second.endswith(f" The one that ran before goes on (PID {pid}).")
+
+
+@pytest.mark.anywhere
+def test_what_two_operators_want_of_all_is_reached_for_both(launched: World) -> None:
+    """Who comes second waits for the first, and finds nothing left to do: that is no failure."""
+    launched.run("launch", "h.py", "other")
+    with open(launched.home.turn("h"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # both have seen that it runs before either has stopped it
+        operators = [launched.begin("stop", "--all") for _ in range(2)]
+        said = [operator.stderr.readline() for operator in operators if operator.stderr is not None]
+    assert ["Another command" in line for line in said] == [True, True]
+    ended = sorted(operator.communicate(timeout=PATIENCE)[0].splitlines()[-1] for operator in operators)
+    assert [operator.returncode for operator in operators] == [0, 0]
+    counts = [(*map(int, re.findall(r"\d+", line)), 0)[:2] for line in ended]
+    assert (sum(done for done, _ in counts), sum(left for _, left in counts)) == (2, 2)
+    assert "'h' is not running" in launched.run("stop", "h", code=4).stderr, "by name it is one"
 
 
 def test_a_killed_daemon_leaves_no_worker_and_is_started_again(launched: World) -> None:

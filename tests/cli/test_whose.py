@@ -32,6 +32,7 @@ ACTING = {
     "stop": ["stop", "h"],
     "stop all": ["stop", "--all"],
     "start": ["start", "h"],
+    "up": ["up"],
     "restart": ["restart", "h"],
     "remove": ["remove", "h"],
     "submit": ["submit", "alice", "q"],

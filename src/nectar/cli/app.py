@@ -28,6 +28,7 @@ VERBS = {
     "logs": "A handler's log, as it grows.",
     "stop": "Stop handlers.",
     "start": "Start stopped handlers again.",
+    "up": "Start all handlers that should run and do not.",
     "restart": "Run handlers as their code is now.",
     "remove": "Forget stopped handlers.",
     "submit": "Ask as a node would, and wait for the answer.",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.errors import NectarError, from_system
 from nectar.manage.handlers import handlers
 
 if TYPE_CHECKING:
@@ -103,22 +102,3 @@ def choose_names(
 def runs(record: Record) -> bool:
     """Whether a handler runs, or should."""
     return "running" in (record.status, record.desired)
-
-
-def act_on_each(names: list[str], act: Callable[[str], None], failed: Callable[[NectarError], None]) -> None:
-    """Do something with each name, also after one of them failed.
-
-    :param failed: is told of every failure but the last one, which is raised.
-    """
-    problems: list[NectarError] = []
-    for name in names:
-        try:
-            act(name)
-        except NectarError as error:
-            problems.append(error)
-        except OSError as error:
-            problems.append(from_system(error))
-    for problem in problems[:-1]:
-        failed(problem)
-    if problems:
-        raise problems[-1]

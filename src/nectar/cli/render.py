@@ -47,6 +47,18 @@ def show_launched(output: Output, handler: Launched, verb: str) -> None:
         output.warn(f"It cannot answer for {alias!r} now: {problem}")
 
 
+def show_line(output: Output, name: str, verb: str, handler: Launched | None) -> None:
+    """A handler of several, in one line, beside what there is to warn of."""
+    pid = "" if handler is None else f" (PID {handler.record.pid})"
+    aliases = "" if handler is None else ", ".join(handler.record.attached_aliases)
+    output.data(f"✅ Handler {verb}: {name}{pid}{aliases and f', watching {aliases}'}")
+    if handler is not None:
+        for warning in handler.warnings:
+            output.warn(f"{name}: {warning}")
+        for alias, problem in handler.problems.items():
+            output.warn(f"{name} cannot answer for {alias!r} now: {problem}")
+
+
 def show_table(output: Output, handlers: list[Seen]) -> None:
     """All handlers."""
     output.data(_BANNER)

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nectar.home import Home
+    from nectar.manage.daemon.assignment import Prepared
+    from nectar.manage.handlers.registry import Record
     from nectar.manage.handlers.takeover import Launched
     from nectar.manage.handlers.turns import Attempt
     from nectar.manage.source.source import Source
 
 
-def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]) -> Launched:
-    """Start a handler under a name that is not running.
+def launch(home: Home, name: str, order: Order, *, replace_running: bool = False, report: Callable[[str], None]) -> Launched:
+    """Start a handler under a name. One of that name that is there already is replaced, and leaves its aliases.
 
-    :param report: is told what is being done, where it takes a while.
+    :param replace_running: also one that runs: as with :func:`restart`, it is stopped only when the new one has loaded the handler.
+    :param report: is told what is being done, where it takes a while, and what is replaced.
     :returns: when a worker has loaded the handler and its daemon serves.
     :raises ConflictError: the name is running, or an alias has another handler, or the record is a newer nectar's.
     :raises NectarError: of each kind that a build or a daemon can fail with; registry and disk are as they were.
@@ -40,11 +43,17 @@ def launch(home: Home, name: str, order: Order, *, report: Callable[[str], None]
     home.create()
     registry.refuse_newer(home, name)
     with turns.begin(home, name, report=report) as attempt:
-        _require_stopped(home, name)
-        attachments.check(home, handlers.refresh(home), order.aliases, name=name)
+        if not replace_running:
+            _require_stopped(home, name, "; or have it replaced: --replace")
+        records = handlers.refresh(home)
+        attachments.check(home, records, order.aliases, name=name)
+        replaced = records.get(name)
+        if replaced is not None:
+            report(_tell_replaced(name, replaced))
         order = order._replace(source=_with_kept_login(home, name, order.source))
         with store.use(home, order.source, report=report) as built:
-            return Takeover(home, name, prepare(home, name, order, built), attempt).run()
+            prepared = prepare(home, name, order, built)
+            return _take_over(home, name, prepared, attempt, replaced if replace_running else None, report=report)
 
 
 def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
@@ -56,6 +65,17 @@ def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
     _require_recorded(home, name)
     with turns.begin(home, name, report=report) as attempt:
         return _as_launched(home, name, attempt, report=report)
+
+
+def revive(home: Home, name: str, *, report: Callable[[str], None]) -> Launched | None:
+    """Start a handler that should run and does not, as it was launched, with its aliases.
+
+    :returns: None where it runs by now, or should not run any more.
+    """
+    registry.refuse_newer(home, name)
+    with turns.begin(home, name, report=report) as attempt:
+        record = handlers.refresh(home).get(name)
+        return _as_launched(home, name, attempt, report=report) if record is not None and record.is_down else None
 
 
 def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
@@ -103,13 +123,19 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
         except EnvironmentFailedError as error:
             error.hint = " ".join(filter(None, [error.hint, *differing])) or None
             raise
-        takeover = Takeover(home, name, prepare(home, name, order, built), attempt, replaced=record)
-        try:
-            return takeover.run()
-        except (NectarError, OSError) as error:
-            if not takeover.in_vain:
-                raise
-            why = error
+        return _take_over(home, name, prepare(home, name, order, built), attempt, record, report=report)
+
+
+def _take_over(
+    home: Home, name: str, prepared: Prepared, attempt: Attempt, replaced: Record | None, *, report: Callable[[str], None]
+) -> Launched:
+    takeover = Takeover(home, name, prepared, attempt, replaced=replaced)
+    try:
+        return takeover.run()
+    except (NectarError, OSError) as error:
+        if not takeover.in_vain:
+            raise
+        why = error
     raise _put_back(home, name, attempt, why, report=report) from why
 
 
@@ -129,6 +155,12 @@ def _put_back(home: Home, name: str, attempt: Attempt, why: NectarError | OSErro
     return problem
 
 
+def _tell_replaced(name: str, record: Record) -> str:
+    runs = "which runs" if record.status == "running" else "which does not run"
+    aliases = f"; its aliases stay: {', '.join(record.attached_aliases)}" if record.attached_aliases else ""
+    return f"It replaces the handler {name!r}, {runs}: {record.handler or '(unknown)'}{aliases}."
+
+
 def _with_kept_login(home: Home, name: str, source: Source) -> Source:
     """A requirement as ``view`` shows it, with ``***``, together with the login that its handler has."""
     record = registry.read(home).get(name)
@@ -142,13 +174,13 @@ def _require_recorded(home: Home, name: str) -> None:
     registry.require(home, name)
 
 
-def _require_stopped(home: Home, name: str) -> None:
+def _require_stopped(home: Home, name: str, instead: str = "") -> None:
     # Where nobody holds the lock, there can only be one that was robbed of it: no reason to look through all processes.
     holder = namelock.find_holder(home, name) if namelock.is_running(home, name) else None
     if holder is not None and not holder.robbed:
         known = "" if holder.pid is None else f" (PID {holder.pid})"
         end = (
-            f"nectar stop {name}"
+            f"nectar stop {name}{instead}"
             if name in registry.read(home)
             else f"kill {holder.pid}, because there is no record of it any more"
         )

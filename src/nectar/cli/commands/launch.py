@@ -40,12 +40,16 @@ from nectar.manage.source.source import open_source
 @click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
 @build_env_option
 @click.option("--offline", is_flag=True, help="Do without a network.")
+@click.option(
+    "--replace", "replace_running", is_flag=True, help="Also one of that name that runs: it goes when this one is loaded."
+)
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
     """Run HANDLER as a daemon called NAME.
 
     HANDLER is a project's directory, a .py file, a wheel or an sdist; with extras as in '.[fast]'. It gets a virtual environment of its own; the command
-    returns when a worker has loaded the handler. Without NAME it is called as the project or the file is.
+    returns when a worker has loaded the handler. Without NAME it is called as the project or the file is. One of
+    that name is replaced, and leaves its aliases; its settings and variables are those that are given here.
     """
     home = session.home_to_make
     handler: str | None = options["handler"]
@@ -68,5 +72,7 @@ def command(session: Session, /, **options: Any) -> None:
         given=read_given(options["pairs"], options["files"]),
         aliases=options["aliases"],
     )
-    started = launch.launch(home, name or source.name, order, report=session.output.talk)
+    started = launch.launch(
+        home, name or source.name, order, replace_running=options["replace_running"], report=session.output.talk
+    )
     show_launched(session.output, started, "launched")

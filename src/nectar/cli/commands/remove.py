@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from nectar.cli.arguments import act_on_each, choose_names
+from nectar.cli.arguments import choose_names
 from nectar.cli.session import Session
+from nectar.cli.several import act_on_each
 from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nectar.manage.handlers.registry import Record
 
 
 @click.command()
@@ -15,20 +23,23 @@ from nectar.manage.handlers import handlers, turns
 @click.option("--all", "every", is_flag=True, help="All handlers that are stopped; with --stop, all.")
 @click.option("--stop", is_flag=True, help="Stop those that run.")
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> None:
+def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> int:
     """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
-    home, output = session.home, session.output
+    home = session.home
+
+    def among(record: Record) -> bool:
+        return stop or record.status != "running"
+
     chosen = choose_names(
         session,
         names,
         every=every,
-        among=lambda record: stop or record.status != "running",
+        among=among,
         also=turns.list_being_started if stop else None,
         none="There is nothing to remove.",
     )
 
-    def remove(name: str) -> None:
-        handlers.remove(home, name, stop_first=stop, report=output.talk)
-        output.data(f"✅ Handler removed: {name}")
+    def remove(name: str, report: Callable[[str], None]) -> None:
+        handlers.remove(home, name, stop_first=stop, report=report)
 
-    act_on_each(chosen, remove, output.error)
+    return act_on_each(session, chosen, remove, "removed", among=among if every else None)

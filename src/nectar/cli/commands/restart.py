@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import act_on_each, choose_names, runs
-from nectar.cli.render import show_launched
+from nectar.cli.arguments import choose_names, runs
 from nectar.cli.session import Session
+from nectar.cli.several import act_on_each
 from nectar.home import check_name
 from nectar.manage import launch
 
@@ -16,16 +16,19 @@ from nectar.manage import launch
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or should.")
 @click.option("--upgrade", is_flag=True, help="Resolve anew the dependencies of what has no lock.")
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: bool) -> None:
+def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: bool) -> int:
     """Run handlers with their code, lock, Python and settings as they are now.
 
     The new one is built and has loaded the handler before the old one is stopped; when that fails, the old one goes on. A
     stopped handler is started.
     """
-    home, output = session.home, session.output
+    home = session.home
     chosen = choose_names(session, names, every=every, among=runs, none="There is no running handler.")
-
-    def restart(name: str) -> None:
-        show_launched(output, launch.restart(home, name, upgrade=upgrade, report=output.talk), "restarted")
-
-    act_on_each(chosen, restart, output.error)
+    return act_on_each(
+        session,
+        chosen,
+        lambda name, report: launch.restart(home, name, upgrade=upgrade, report=report),
+        "restarted",
+        starts=True,
+        among=runs if every else None,
+    )

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from nectar.cli.arguments import act_on_each, choose_names
-from nectar.cli.render import show_launched
+from nectar.cli.arguments import choose_names
 from nectar.cli.session import Session
+from nectar.cli.several import act_on_each
 from nectar.home import check_name
 from nectar.manage import launch
+
+if TYPE_CHECKING:
+    from nectar.manage.handlers.registry import Record
 
 
 @click.command()
 @click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
 @click.option("--all", "every", is_flag=True, help="All handlers that do not run.")
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool) -> None:
-    """Start stopped handlers again, as they were launched, with their aliases."""
-    home, output = session.home, session.output
-    chosen = choose_names(
-        session, names, every=every, among=lambda record: record.status != "running", none="There is no stopped handler."
+def command(session: Session, *, names: tuple[str, ...], every: bool) -> int:
+    """Start stopped handlers again, as they were launched, with their aliases.
+
+    With --all, also those that were stopped on purpose, which `nectar up` leaves as they are.
+    """
+    home = session.home
+    chosen = choose_names(session, names, every=every, among=_is_stopped, none="There is no stopped handler.")
+    return act_on_each(
+        session,
+        chosen,
+        lambda name, report: launch.start(home, name, report=report),
+        "started",
+        starts=True,
+        among=_is_stopped if every else None,
     )
-    act_on_each(chosen, lambda name: show_launched(output, launch.start(home, name, report=output.talk), "started"), output.error)
+
+
+def _is_stopped(record: Record) -> bool:
+    return record.status != "running"

@@ -32,6 +32,10 @@ PATIENCE = 90.0
 _STARTING = ".start"
 
 
+class OverruledError(ConflictError):
+    """A later command for the same handler wants something else (exit code 4)."""
+
+
 class Attempt:
     """A command that starts a handler.
 
@@ -46,7 +50,7 @@ class Attempt:
         self._report = report
 
     def require_wanted(self) -> None:
-        """:raises ConflictError: a later command has stopped or removed the handler."""
+        """:raises OverruledError: a later command has stopped or removed the handler."""
         if not is_at(self._file, self._home.start(self._name)):
             now = registry.read(self._home).get(self._name)
             raise self._overruled("removed" if self.begun is not None and now is None else "stopped")
@@ -72,8 +76,8 @@ class Attempt:
             self.require_unchanged(registry.read(self._home).get(self._name))
             yield
 
-    def _overruled(self, what: str) -> ConflictError:
-        return ConflictError(
+    def _overruled(self, what: str) -> OverruledError:
+        return OverruledError(
             f"The handler {self._name!r} was {what} meanwhile, by another command; so this one has changed nothing.",
             hint="nectar view shows how it is now.",
         )
@@ -92,10 +96,10 @@ def begin(home: Home, name: str, *, report: Callable[[str], None]) -> Iterator[A
     try:
 
         def tell() -> None:
-            report(f"Another command{_whose(path)} is starting {name!r}. This one goes on when that has ended.")
+            report(f"Another command{name_holder(path)} is starting {name!r}. This one goes on when that has ended.")
 
         with hold(path, waiting=tell) as descriptor:
-            _sign(descriptor)
+            sign(descriptor)
             attempt = Attempt(home, name, file, report)
             attempt.require_wanted()
             yield attempt
@@ -117,14 +121,14 @@ def take(home: Home, name: str, *, report: Callable[[str], None], patience: floa
     seconds = patience + 2 * (0 if record is None else record.stop_timeout)
 
     def tell() -> None:
-        report(f"Another command{_whose(path)} is stopping or starting {name!r} at this moment. Waiting for it.")
+        report(f"Another command{name_holder(path)} is stopping or starting {name!r} at this moment. Waiting for it.")
 
     with ExitStack() as stack:
         try:
-            _sign(stack.enter_context(hold(path, seconds=seconds, waiting=tell)))
+            sign(stack.enter_context(hold(path, seconds=seconds, waiting=tell)))
         except Busy:
             raise UnresponsiveError(
-                f"Another command{_whose(path)} has been stopping or starting {name!r} for more than {seconds:g} seconds.",
+                f"Another command{name_holder(path)} has been stopping or starting {name!r} for more than {seconds:g} seconds.",
                 where=str(path),
                 hint="End it, or wait until it has ended, and do this again.",
             ) from None
@@ -158,7 +162,7 @@ def overrule(home: Home, name: str) -> bool:
     return found
 
 
-def _sign(descriptor: int) -> None:
+def sign(descriptor: int) -> None:
     """Say in a lock's file who holds it."""
     try:
         os.ftruncate(descriptor, 0)
@@ -167,7 +171,8 @@ def _sign(descriptor: int) -> None:
         pass
 
 
-def _whose(path: Path) -> str:
+def name_holder(path: Path) -> str:
+    """Who holds such a lock, as it stands in a sentence; nothing where that is not known."""
     try:
         pid = int(path.read_text())
     except (OSError, ValueError):

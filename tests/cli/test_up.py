@@ -1,0 +1,74 @@
+"""``nectar up``: what should run does again, and what was stopped stays stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar import namelock
+from tests.world import TWICE, until
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+BROKEN = TWICE.replace("def", "import nothing_like_it\n    def")
+
+
+def kill(world: World, *names: str) -> None:
+    """End the daemons of handlers as an accident does."""
+    pids = [world.registry()[name]["pid"] for name in names]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(namelock.is_running(world.home, name) for name in names), "they have ended")
+
+
+def test_what_was_killed_comes_back_and_what_was_stopped_does_not(world: World) -> None:
+    world.node("alice")
+    world.run("launch", world.file("h.py"), "--attach", "alice")
+    world.run("launch", "h.py", "stopped")
+    world.run("launch", "h.py", "well")
+    world.run("launch", world.file("g.py"), "broken")
+    world.run("stop", "stopped")
+    kill(world, "h", "broken")
+    world.file("g.py", BROKEN)
+    (world.home.envs / world.registry()["broken"]["environment"]).rename(world.directory / "gone")
+    world.put("waits", "four")
+    world.put("waits", "four")
+    assert world.run("up", "--dry-run").stdout == "h: would be started\nbroken: would be started\n"
+    assert not namelock.is_running(world.home, "h")
+
+    ended = world.run("up", code=1)
+    assert world.answer("waits")["result"] == {"value": 8}
+    assert re.search(r"^✅ Handler started: h \(PID \d+\), watching alice$", ended.stdout, re.MULTILINE)
+    assert not namelock.is_running(world.home, "stopped")
+    assert world.registry()["stopped"]["desired"] == "stopped"
+    assert ended.stdout.splitlines()[-1] == "1 started, 1 failed: broken"
+    assert re.search(r"^broken: The environment of 'broken'.*It is built again", ended.stderr, re.MULTILINE)
+    assert re.search(r"^❌ broken: The handler could not be loaded: .* It does not run\.$", ended.stderr, re.MULTILINE)
+    world.run("stop", "broken")
+    again = world.run("up")
+    assert (again.stdout, again.stderr) == ("", "All handlers that should run do.\n")
+
+
+def test_launch_says_what_it_replaces_and_replaces_what_runs_only_when_told_to(world: World) -> None:
+    world.node("alice")
+    world.run("launch", world.file("h.py"), "--attach", "alice", "--workers", "2")
+    pid = world.registry()["h"]["pid"]
+    other = world.file("other.py", TWICE.replace("* 2", "* 3"))
+    assert "--replace" in world.run("launch", other, "h", code=4).stderr
+    world.file("broken.py", BROKEN)
+    world.run("launch", "broken.py", "h", "--replace", code=1)
+    assert world.registry()["h"]["pid"] == pid, "one that cannot be loaded leaves it as it was"
+    replaced = world.run("launch", other, "h", "--replace")
+    told = f"It replaces the handler 'h', which runs: {world.directory / 'h.py'}; its aliases stay: alice.\n"
+    assert told in replaced.stderr
+    assert world.registry()["h"]["settings"] == {}
+    assert world.run("submit", "alice", "four").stdout == "12\n"
+    world.run("stop", "h")
+    assert "'h', which does not run: " in world.run("launch", "h.py").stderr
