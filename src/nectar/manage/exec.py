@@ -8,11 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError, NotFoundError
-from nectar.manage import gc
 from nectar.manage.daemon import given, variables
-from nectar.manage.environment import drift, generations, sidecar, store
+from nectar.manage.environment import drift, generations, sidecar
 from nectar.manage.handlers import handlers
-from nectar.manage.source.source import open_source
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +50,10 @@ def execute_in_source(home: Home, handler: str, words: Sequence[str], *, report:
     :raises NotFoundError: nothing is there, or there is no such command.
     :raises EnvironmentFailedError: it cannot be built.
     """
+    from nectar.manage import gc  # which a command in what is launched does without, as the next two
+    from nectar.manage.environment import store
+    from nectar.manage.source.source import open_source
+
     source, begun = open_source(handler), time.time()
     with store.use(home, source, report=report, trial=True) as built:
         gc.drop_trials(home, source, but=built.key, before=begun)

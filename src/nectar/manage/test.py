@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.api.computation import ComputationResult
 from nectar.errors import NectarError, UnresponsiveError
-from nectar.manage import gc, undeclared
 from nectar.manage.daemon import starting, variables
 from nectar.manage.daemon.assignment import prepare
 from nectar.manage.environment import store
@@ -79,6 +78,8 @@ def ask(
     :param debug: lend it our terminal, where its author takes all the time that it needs.
     :raises NectarError: its environment cannot be built, or it cannot be loaded.
     """
+    from nectar.manage import gc  # slow to import, and --help does without
+
     begun = time.time()
     with store.use(home, order.source, report=report, trial=True) as built:
         try:
@@ -156,6 +157,8 @@ def _tell_undeclared(source: Source, built: Environment) -> Iterator[str]:
     """What to say of imports that work by chance."""
     if source.kind not in ("package", "file"):
         return
+    from nectar.manage import undeclared
+
     where = "" if source.kind == "package" else f" --script {shlex.quote(str(source.path))}"
     for module, name, distribution in undeclared.find(built):
         yield f"{module} imports {name}, which is there only because another dependency needs it. To have it: uv add{where} {distribution}"
