@@ -236,7 +236,8 @@ if __name__ == "__main__":
     import importlib
 
     from nectar import cli
-    from nectar.cli.app import VERBS, app
+    from nectar.cli.app import app
+    from nectar.cli.verbs import VERBS
 
     for module in ("nectar.inherited", "nectar.cli.boundary"):
         importlib.import_module(module)

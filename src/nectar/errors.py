@@ -55,6 +55,19 @@ class NotFoundError(NectarError):
     kind = "not-found"
 
 
+class UnknownNameError(NotFoundError):
+    """There is no handler, or no node, of a name that somebody typed.
+
+    :param what: ``"handler"`` or ``"node"``.
+    :ivar name: what was typed.
+    """
+
+    def __init__(self, what: str, name: str, *, where: str | None = None, hint: str) -> None:
+        super().__init__(f"There is no {what} {name!r}.", where=where, hint=hint)
+        self.what = what
+        self.name = name
+
+
 class ConflictError(NectarError):
     """The name is running, the alias has a handler, the handler is not running, the data dir is not ours (exit code 4)."""
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import ownership
-from nectar.errors import NotFoundError, UsageError
+from nectar.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,12 +207,13 @@ class Home(NamedTuple):
     def require_alias(self, alias: str) -> Path:
         """The same, for an alias that must be there.
 
-        :raises NotFoundError: it is not.
+        :raises UnknownNameError: it is not.
         """
         directory = self.computations(alias)
         if not directory.is_dir():
-            raise NotFoundError(
-                f"There is no node {alias!r}.",
+            raise UnknownNameError(
+                "node",
+                alias,
                 where=f"{directory} is not a directory",
                 hint=f"The node makes it when it runs; to try things without one: mkdir -p {directory}",
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import __version__
-from nectar.cli.app import VERBS
+from nectar.cli.verbs import VERBS
 from tests.world import PATIENCE, until
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar.cli.app import VERBS
+from nectar.cli.verbs import VERBS
 from tests import pythons
 
 if TYPE_CHECKING:

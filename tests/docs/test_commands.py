@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from nectar.cli.app import VERBS, app
+from nectar.cli.app import app
+from nectar.cli.verbs import VERBS
 from nectar.errors import UsageError
 from tests.docs.blocks import PAGES, ROOT, blocks, languages, spans
 

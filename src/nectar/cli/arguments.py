@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nectar.manage.handlers import handlers
+from nectar.errors import NotFoundError
+from nectar.home import check_alias, check_name
+from nectar.manage.handlers import handlers, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from nectar.manage.daemon.given import Given
     from nectar.manage.handlers.registry import Record
 
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
 
 def _check_extra(name: str) -> str:
     from nectar.manage.source import extras  # which verbs that build nothing do without
@@ -25,6 +29,30 @@ def _check_extra(name: str) -> str:
     return extras.check(name)
 
 
+def _check_one(word: str) -> str:
+    """A handler as a person names it: by its name, or as ``@ALIAS`` by the node that it answers for."""
+    if word.startswith("@"):
+        check_alias(word[1:])
+        return word
+    return check_name(word)
+
+
+def _check_several(word: str) -> str:
+    """The same, or a pattern of names as a shell has them."""
+    return word if _is_pattern(word) and not word.startswith("@") else _check_one(word)
+
+
+def _is_pattern(word: str) -> bool:
+    return any(each in word for each in "*?[")
+
+
+def name_argument(*, required: bool = True) -> Callable[[_Command], _Command]:
+    """One handler; :func:`choose_name` says which."""
+    return click.argument("name", type=_check_one, required=required)
+
+
+names_argument = click.argument("names", type=_check_several, nargs=-1, metavar="NAME...")
+"""Any number of handlers; :func:`choose_names` says which."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 extra_option = click.option(
     "--extra",
@@ -68,6 +96,21 @@ def read_given(pairs: tuple[str, ...], files: tuple[Path, ...]) -> Given:
     return Given(env=dict(parse(pair, os.environ) for pair in pairs), files=tuple(str(file.absolute()) for file in files))
 
 
+def choose_name(session: Session, word: str) -> str:
+    """The handler that a person named.
+
+    :raises NotFoundError: it is ``@ALIAS``, and there is no such node, or no handler answers for it.
+    """
+    if not word.startswith("@"):
+        return word
+    alias = word[1:]
+    owner = registry.find_owner(registry.read(session.home), alias)
+    if owner is None:
+        session.home.require_alias(alias)
+        raise NotFoundError(f"No handler answers for {alias!r}.", hint=f"nectar attach NAME {alias}")
+    return owner
+
+
 def choose_names(
     session: Session,
     names: tuple[str, ...],
@@ -77,26 +120,45 @@ def choose_names(
     also: Callable[[Home], list[str]] | None = None,
     none: str,
 ) -> list[str]:
-    """The handlers for a verb that takes names or ``--all``.
+    """The handlers for a verb that takes names, ``@ALIAS``, patterns, or ``--all``.
 
-    :param among: of which handlers ``--all`` takes all.
-    :param also: names that it takes besides.
+    :param among: of which handlers ``--all`` takes all, and a pattern those that it fits.
+    :param also: names that these take besides.
     :param none: what to say where there are none of those.
     :raises click.UsageError: it was given both, or neither.
-    :raises NotFoundError: there is none of a name.
+    :raises NotFoundError: there is none of a name, or none that a pattern fits.
     """
     if bool(names) == every:
         raise click.UsageError("Give the names of handlers, or --all." if not every else "Give either names or --all.")
-    if not every:
-        for name in names:
-            handlers.require_known(session.home, name)
-        return list(dict.fromkeys(names))
-    chosen = [name for name, record in handlers.refresh(session.home).items() if among(record)]
-    if also is not None:
-        chosen += [name for name in also(session.home) if name not in chosen]
+    chosen: list[str] = []
+    for word in names or ("*",):
+        if _is_pattern(word):
+            chosen += _find_all(session, word, among, also, must_fit=not every)
+        else:
+            chosen.append(choose_name(session, word))
+            handlers.require_known(session.home, chosen[-1])
     if not chosen:
         session.output.talk(none)
-    return chosen
+    return list(dict.fromkeys(chosen))
+
+
+def _find_all(
+    session: Session,
+    pattern: str,
+    among: Callable[[Record], bool],
+    also: Callable[[Home], list[str]] | None,
+    *,
+    must_fit: bool,
+) -> list[str]:
+    """:raises NotFoundError: the pattern fits no handler at all, and it must."""
+    import fnmatch
+
+    records = handlers.refresh(session.home)
+    others = [] if also is None else [name for name in also(session.home) if name not in records]
+    fitting = {name for name in (*records, *others) if fnmatch.fnmatchcase(name, pattern)}
+    if must_fit and not fitting:
+        raise NotFoundError(f"No handler's name fits {pattern!r}.", hint="nectar view lists the handlers.")
+    return [name for name in (*records, *others) if name in fitting and (name in others or among(records[name]))]
 
 
 def runs(record: Record) -> bool:

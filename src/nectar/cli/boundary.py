@@ -11,7 +11,8 @@ import click
 from nectar.cli import INTERRUPTED
 from nectar.cli.app import app
 from nectar.cli.output import Output
-from nectar.errors import NectarError, UsageError, from_system
+from nectar.cli.session import Session
+from nectar.errors import NectarError, UnknownNameError, UsageError, from_system
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +26,21 @@ def run(arguments: Sequence[str]) -> int:
     A command returns None for "done", or the code that says what it found.
     """
     output = Output()
+    session = Session(output)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ended in good order too: what was begun is taken back.
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _leave)
     try:
-        code = app.main(list(arguments), prog_name="nectar", standalone_mode=False, obj=output)
+        code = app.main(list(arguments), prog_name="nectar", standalone_mode=False, obj=session)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as problem:
         error = _told(problem, verbose=output.verbose)
+        if isinstance(error, UnknownNameError):
+            from nectar.cli import leads
+
+            leads.explain(error, session.home_to_make, arguments)
         output.error(error, as_json=_wants_json(arguments))
         return error.exit_code
     if output.failure is not None:

@@ -27,7 +27,9 @@ class Output:
     """Where everything goes that a person or a script reads."""
 
     def __init__(self) -> None:
-        self.set(color="auto", quiet=False, verbose=False)
+        self.color: Color = "auto"
+        self.quiet = False
+        self.verbose = False
         self._sink = streams.install()
         self._talked: set[str] = set()
 
@@ -42,16 +44,16 @@ class Output:
         lost = self._sink.lost
         return None if lost is None or isinstance(lost, BrokenPipeError) else lost
 
-    def set(self, *, color: Color, quiet: bool, verbose: bool) -> None:
-        """Do as the command line says.
+    def set(self, *, color: Color | None = None, quiet: bool | None = None, verbose: bool | None = None) -> None:
+        """Do as the command line says; what it does not say stays as it is.
 
         :param color: ``"auto"`` colours what goes to a terminal, unless ``NO_COLOR`` is set; the text is the same without.
         :param quiet: leave the talk out; data, warnings and errors stay.
         :param verbose: more talk.
         """
-        self.color = color
-        self.quiet = quiet
-        self.verbose = verbose
+        self.color = color or self.color
+        self.quiet = self.quiet if quiet is None else quiet
+        self.verbose = self.verbose if verbose is None else verbose
 
     def data(self, text: str = "", *, style: str | None = None) -> None:
         """What was asked for: one line or more on standard output."""

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nectar import ownership
 from nectar.errors import NotFoundError
-from nectar.frozen import dataclass
 from nectar.home import Home
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
 
 
-@dataclass(frozen=True, kw_only=True)
 class Session:
     """One call of ``nectar``.
 
-    :ivar data_dir: as it was given, or None.
+    :ivar data_dir: as it was given, by the variable or else by an option once the command line has been read; or None.
     """
 
-    data_dir: str | None
-    output: Output
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.data_dir = os.environ.get("NECTAR_DATA_DIR")
 
     @cached_property
     def home(self) -> Home:

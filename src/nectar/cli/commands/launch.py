@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import Any
 
 import click
@@ -15,9 +17,11 @@ from nectar.cli.arguments import (
     python_option,
     read_given,
 )
+from nectar.cli.numbers import Number
 from nectar.cli.render import show_launched
 from nectar.cli.session import Session
-from nectar.home import check_alias, check_name
+from nectar.errors import UsageError
+from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
 from nectar.manage import launch
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.source.source import open_source
@@ -25,15 +29,16 @@ from nectar.manage.source.source import open_source
 
 @click.command()
 @click.argument("handler", required=False)
-@click.argument("name", type=check_name, required=False)
+@click.argument("name", required=False)
+@click.argument("more", nargs=-1, metavar="")
 @click.option("--requirement", metavar="REQ", help="Something from the index instead of HANDLER, as 'my-handler==1.0'.")
 @click.option(
     "--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated."
 )
 @entry_option
 @extra_option
-@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that answer at the same time.")
-@click.option("--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Computations at the same time in each of them.")
+@click.option("--workers", type=Number(1, 256), metavar="N", help="Processes that answer at the same time, 1 to 256.")
+@click.option("--concurrency", type=Number(1, 1024), metavar="N", help="Computations at the same time in each of them, 1 to 1,024.")
 @env_option
 @env_file_option
 @python_option
@@ -54,6 +59,8 @@ def command(session: Session, /, **options: Any) -> None:
     home = session.home_to_make
     handler: str | None = options["handler"]
     name: str | None = options["name"]
+    _refuse_several(handler, name, options["more"])
+    name = None if name is None else check_name(name)
     if options["requirement"] is not None and handler is not None and name is None:
         name, handler = check_name(handler), None
     source = open_source(
@@ -76,3 +83,22 @@ def command(session: Session, /, **options: Any) -> None:
         home, name or source.name, order, replace_running=options["replace_running"], report=session.output.talk
     )
     show_launched(session.output, started, "launched")
+
+
+def _refuse_several(handler: str | None, name: str | None, more: tuple[str, ...]) -> None:
+    """:raises UsageError: where the name should be is another handler, or these two are swapped, or there is more."""
+    words = [word for word in (handler, name, *more) if word is not None]
+    if name is not None and handler is not None and _is_handler(name) and make_absolute(name) != make_absolute(handler):
+        if not more and not os.path.exists(handler) and NAME_PATTERN.fullmatch(handler):
+            raise UsageError(
+                f"{name!r} is what to run, and {handler!r} a name: the handler comes first.", hint=f"nectar launch {name} {handler}"
+            )
+        several = "; ".join(f"nectar launch {shlex.quote(word)}" for word in words[:3]) + ("; …" if len(words) > 3 else "")
+        raise UsageError(f"launch runs one handler, and {name!r} is another one.", hint=several)
+    if more:
+        raise UsageError("launch runs one handler, and takes HANDLER and NAME.", hint="Nodes to attach: --attach ALIAS for each.")
+
+
+def _is_handler(word: str) -> bool:
+    """Whether what stands in a name's place can only be meant as something to run."""
+    return word.endswith((".py", ".whl", ".tar.gz")) or os.path.exists(os.path.join(word, "pyproject.toml"))

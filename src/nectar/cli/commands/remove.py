@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names
+from nectar.cli.arguments import choose_names, names_argument
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
-from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that are stopped; with --stop, all.")
 @click.option("--stop", is_flag=True, help="Stop those that run.")
 @click.pass_obj

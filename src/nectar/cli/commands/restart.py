@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import choose_names, runs
+from nectar.cli.arguments import choose_names, names_argument, runs
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
-from nectar.home import check_name
 from nectar.manage import launch
 
 
 @click.command()
-@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or should.")
 @click.option("--upgrade", is_flag=True, help="Resolve anew the dependencies of what has no lock.")
 @click.pass_obj

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names
+from nectar.cli.arguments import choose_names, names_argument
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
-from nectar.home import check_name
 from nectar.manage import launch
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that do not run.")
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool) -> int:

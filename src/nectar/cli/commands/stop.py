@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names, runs
+from nectar.cli.arguments import choose_names, names_argument, runs
+from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
-from nectar.home import check_name
 from nectar.manage.handlers import handlers, turns
 
 if TYPE_CHECKING:
@@ -20,21 +19,14 @@ LONGEST = 86400
 """Seconds that a daemon takes."""
 
 
-def _a_number(_context: click.Context, _parameter: click.Parameter, seconds: float | None) -> float | None:
-    if seconds is not None and math.isnan(seconds):
-        raise click.BadParameter("nan is no number of seconds.")
-    return seconds
-
-
 @click.command()
-@click.argument("names", type=check_name, nargs=-1, metavar="NAME...")
+@names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or are being started.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, LONGEST),
-    callback=_a_number,
+    type=Number(0, LONGEST, kind=float),
     metavar="S",
-    help="Seconds for what runs to finish. [default: its stop_timeout]",
+    help="Seconds for what runs to finish, 0 to 86,400. [default: its stop_timeout]",
 )
 @click.pass_obj
 def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> int:

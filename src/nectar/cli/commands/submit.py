@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nectar.cli.arguments import json_option
+from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.errors import NectarError
 from nectar.home import check_alias
@@ -14,7 +15,9 @@ from nectar.manage import submit
 @click.command()
 @click.argument("alias", type=check_alias)
 @click.argument("query")
-@click.option("--deadline", type=click.IntRange(1, 10**9), default=30, metavar="S", help="Seconds to wait. [default: 30]")
+@click.option(
+    "--deadline", type=Number(1, 10**9), default=30, metavar="S", help="Seconds to wait, 1 to 1,000,000,000. [default: 30]"
+)
 @click.option("--metadata", "pairs", multiple=True, metavar="K=V", help="An entry of the question's metadata; may be repeated.")
 @click.option("--no-wait", is_flag=True, help="Print the question's id, and do not wait.")
 @json_option

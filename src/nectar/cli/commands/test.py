@@ -20,6 +20,7 @@ from nectar.cli.arguments import (
     python_option,
     read_given,
 )
+from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.cli.tried import Lines, Silent, Table
@@ -54,7 +55,11 @@ if TYPE_CHECKING:
     help="Ask each NAME.json in there, which holds the answer that is expected, too.",
 )
 @click.option(
-    "--repeat", type=click.IntRange(1, 100_000), default=1, metavar="N", help="Ask it so often, and say how long it took."
+    "--repeat",
+    type=Number(1, 100_000),
+    default=1,
+    metavar="N",
+    help="Ask it so often, 1 to 100,000 times, and say how long it took.",
 )
 @click.option("--debug", is_flag=True, help="On this terminal, without a deadline: breakpoint() works.")
 @click.option("--watch", is_flag=True, help="Again whenever something of it has changed, until Ctrl-C.")

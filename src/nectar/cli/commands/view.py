@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from nectar.cli import render
-from nectar.cli.arguments import json_option
+from nectar.cli.arguments import choose_name, json_option, name_argument
 from nectar.cli.session import Session
-from nectar.home import check_name
 from nectar.manage.handlers import handlers
 
 FOUND = 7
@@ -15,7 +14,7 @@ FOUND = 7
 
 
 @click.command()
-@click.argument("name", type=check_name, required=False)
+@name_argument(required=False)
 @click.option("--brief", is_flag=True, help="A line for each handler.")
 @click.option("--watch", is_flag=True, help="Show it again each second, until Ctrl-C.")
 @click.option("--check", is_flag=True, help="Say only what is wrong, a line each; the exit code is 7 where anything is.")
@@ -25,6 +24,7 @@ def command(session: Session, *, name: str | None, brief: bool, watch: bool, che
     """List all handlers, whether they run, and the nodes that they answer for; or show the handler NAME in detail."""
     if sum((brief, check, as_json)) > 1 or (watch and (check or as_json)) or (brief and name):
         raise click.UsageError("These do not go together: one of --brief, --check and --json; --watch not with the last two.")
+    name = None if name is None else choose_name(session, name)
     if watch:
         from nectar.cli.screen import redraw
 

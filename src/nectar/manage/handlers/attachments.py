@@ -98,8 +98,9 @@ def detach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
             had = records[name].attached_aliases
             for alias in aliases:
                 if alias not in had:
-                    listed = ", ".join(had) or "none"
-                    raise NotFoundError(f"The handler {name!r} is not attached to {alias!r}.", hint=f"Its aliases: {listed}.")
+                    owner = registry.find_owner(records, alias)
+                    hint = f"Its aliases: {', '.join(had) or 'none'}." if owner is None else f"nectar detach {owner} {alias}"
+                    raise NotFoundError(f"The handler {name!r} is not attached to {alias!r}.", hint=hint)
             records[name] = records[name].but(attached_aliases=tuple(alias for alias in had if alias not in aliases))
         if record.status != "running":
             return

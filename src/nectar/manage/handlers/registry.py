@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar import ownership
-from nectar.errors import ConflictError, NectarError, NewerError, NotFoundError, UnresponsiveError
+from nectar.errors import ConflictError, NectarError, NewerError, UnknownNameError, UnresponsiveError
 from nectar.frozen import dataclass, field, replace
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold
@@ -153,7 +153,7 @@ def read(home: Home) -> dict[str, Record]:
 def require(home: Home, name: str) -> Record:
     """One handler's record.
 
-    :raises NotFoundError: there is none.
+    :raises UnknownNameError: there is none.
     """
     record = read(home).get(name)
     if record is None:
@@ -172,12 +172,12 @@ def newer(home: Home, name: str) -> NewerError:
     return NewerError(f"The record of {name!r}", where=str(home.registry))
 
 
-def missing(name: str) -> NotFoundError:
-    return NotFoundError(f"There is no handler {name!r}.", hint="nectar view lists the handlers.")
+def missing(name: str) -> UnknownNameError:
+    return UnknownNameError("handler", name, hint="nectar view lists the handlers.")
 
 
-def find_owner(records: dict[str, Record], alias: str, *, other_than: str) -> str | None:
-    """The name of another handler that an alias is attached to."""
+def find_owner(records: dict[str, Record], alias: str, *, other_than: str | None = None) -> str | None:
+    """The name of the handler that an alias is attached to, where that is another one."""
     return next((name for name, record in records.items() if name != other_than and alias in record.attached_aliases), None)
 
 

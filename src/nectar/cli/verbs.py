@@ -1,0 +1,112 @@
+"""The verbs as a person meets them: in which group, in which words, with which example; and what others call them."""
+
+from __future__ import annotations
+
+GROUPS = {
+    "Write a handler": {
+        "new": "A handler project, ready to run.",
+        "dev": "A project's own .venv, with nectar's API on its path.",
+        "test": "Ask a handler once, without a network.",
+    },
+    "Run it": {
+        "launch": "Run a handler as a daemon, in an environment of its own.",
+        "attach": "Let a handler answer for nodes.",
+        "detach": "Let it answer for them no longer.",
+        "stop": "Stop handlers.",
+        "start": "Start stopped handlers again.",
+        "up": "Start all handlers that should run and do not.",
+        "restart": "Run handlers as their code is now.",
+        "remove": "Forget stopped handlers.",
+    },
+    "See how it does": {
+        "view": "What handlers there are, and how they do.",
+        "logs": "A handler's log, as it grows.",
+        "submit": "Ask as a node would, and wait for the answer.",
+    },
+    "Look after the machine": {
+        "exec": "A command in a handler's environment.",
+        "gc": "Remove environments that nothing uses.",
+        "doctor": "What could go wrong on this machine.",
+        "plugins": "What is installed beside nectar and adds verbs.",
+        "demo": "The whole thing in a temporary data dir, in front of your eyes.",
+    },
+}
+VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}
+
+EXAMPLES = {
+    "new": "nectar new ./my_handler_pkg",
+    "dev": "nectar dev ./my_handler_pkg",
+    "test": "nectar test my_handler.py --query 'How many?'",
+    "launch": "nectar launch ./my_handler_pkg h01",
+    "attach": "nectar attach h01 alice bob",
+    "detach": "nectar detach h01 bob",
+    "stop": "nectar stop 'h0*' --timeout 5",
+    "start": "nectar start --all",
+    "up": "nectar up --dry-run",
+    "restart": "nectar restart h01 @bob",
+    "remove": "nectar remove h01 --stop",
+    "view": "nectar view h01",
+    "logs": "nectar logs h01 -n 100 --no-follow",
+    "submit": "nectar submit alice 'How many?'",
+    "exec": "nectar exec h01 -- python -VV",
+    "gc": "nectar gc --dry-run",
+    "doctor": "nectar doctor",
+    "plugins": "nectar plugins --json",
+    "demo": "nectar demo",
+}
+
+SYNONYMS = {
+    **dict.fromkeys(("status", "ps", "ls", "list"), "view"),
+    **dict.fromkeys(("show", "inspect", "describe", "info"), "view NAME"),
+    **dict.fromkeys(("top", "watch"), "view --watch"),
+    **dict.fromkeys(("rm", "delete", "del", "destroy"), "remove NAME"),
+    **dict.fromkeys(("log", "tail"), "logs NAME"),
+    **dict.fromkeys(("run", "deploy", "serve"), "launch HANDLER"),
+    **dict.fromkeys(("kill", "terminate"), "stop NAME"),
+    **dict.fromkeys(("down", "halt"), "stop --all"),
+    **dict.fromkeys(("reload", "update", "upgrade"), "restart NAME"),
+    **dict.fromkeys(("init", "create"), "new PATH"),
+    **dict.fromkeys(("prune", "clean", "cleanup"), "gc"),
+    **dict.fromkeys(("ask", "query"), "submit ALIAS QUERY"),
+    **dict.fromkeys(("shell", "ssh"), "exec NAME -- sh"),
+    "resume": "start NAME",
+    "check": "view --check",
+    "help": "--help",
+    "version": "--version",
+}
+"""What other tools call a verb, and what to type here. None of them runs: a script that says ``rm`` would be read as nobody's."""
+
+EXIT_CODES = {
+    0: "done",
+    1: "it was tried and failed: the handler raised, --expect differs, submit was answered with an error or a timeout",
+    2: "the command line, or a setting, is wrong",
+    3: "there is no such handler, alias or path",
+    4: "conflict: the name is running, the alias has a handler, the handler is not running",
+    5: "the environment could not be built; uv's own words stand above",
+    6: "the daemon does not answer, or not in time",
+    7: "view --check found something",
+    130: "interrupted",
+}
+
+VARIABLES = {
+    "NECTAR_DATA_DIR": "The data dir, where --data-dir does not name one.",
+    "NECTAR_DISABLE_PLUGINS": "Where it is set, no plugin is loaded.",
+    "NO_COLOR": "Where it is set, nothing is coloured, unless with --color always.",
+}
+"""Those that nectar reads from the shell, besides uv's."""
+
+
+def find_meant(word: str, rest: list[str]) -> str | None:
+    """The command that somebody meant who typed another tool's verb.
+
+    :param rest: what came behind it; where these are only names, they take the place of those that are to be typed.
+    """
+    meant = SYNONYMS.get(word)
+    if meant is None:
+        return None
+    verb, *places = meant.split()
+    if rest and places != ["--all"] and len(rest) <= 20 and not any(each.startswith("-") for each in rest) and verb in VERBS:
+        import shlex
+
+        return f"nectar {verb} {shlex.join(rest)}"
+    return f"nectar {meant}"
