@@ -132,7 +132,7 @@ def test_patterns_and_aliases_choose_handlers(populated: World) -> None:
     assert "There is no running handler." in populated.run("stop", "h0*").stderr
     assert "'h01'" in populated.run("stop", "@node01", code=4).stderr
     assert populated.run("view", "@node02").stdout.startswith("h01\n")
-    assert populated.run("remove", "h0?", "@node01").stdout == "✅ Handler removed: h01\n✅ Handler removed: h02\n"
+    assert populated.run("remove", "h0?", "@node01").stdout == "✅ Handler removed: h01\n✅ Handler removed: h02\n2 removed\n"
     assert [*populated.registry()] == ["other"]
     assert "There is nothing to remove." in populated.run("-q", "remove", "--all", "-v").stderr or not populated.registry()
 
