@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nectar.cli.session import Session
 from nectar.errors import NotFoundError
 from nectar.home import check_alias, check_name
 from nectar.manage.handlers import handlers, registry
@@ -15,7 +16,6 @@ from nectar.manage.handlers import handlers, registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nectar.cli.session import Session
     from nectar.home import Home
     from nectar.manage.daemon.given import Given
     from nectar.manage.handlers.registry import Record
@@ -53,7 +53,17 @@ def name_argument(*, required: bool = True) -> Callable[[_Command], _Command]:
 
 names_argument = click.argument("names", type=_check_several, nargs=-1, metavar="NAME...")
 """Any number of handlers; :func:`choose_names` says which."""
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def answer_as_json(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """Have errors come as ``--json`` says; the callback of that option."""
+    session = context.find_object(Session)
+    if session is not None:
+        session.output.as_json = value
+    return value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, callback=answer_as_json, help="Print one JSON object.")
 extra_option = click.option(
     "--extra",
     "extras",

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
             from nectar.cli import leads
 
             leads.explain(error, session.home_to_make, arguments)
-        output.error(error, as_json=_wants_json(arguments))
+        output.error(error, as_json=_wants_json(arguments) if output.as_json is None else output.as_json)
         return error.exit_code
     if output.failure is not None:
         error = NectarError(f"What was to be printed could not be written: {output.failure.strerror}.", where="standard output")
@@ -84,5 +84,6 @@ def _bug(problem: Exception, *, verbose: bool) -> NectarError:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether it does, as far as a command line tells that could not be read to its end."""
     words = list(arguments)
     return "--json" in (words[: words.index("--")] if "--" in words else words)

@@ -30,6 +30,7 @@ class Output:
         self.color: Color = "auto"
         self.quiet = False
         self.verbose = False
+        self.as_json: bool | None = None  # it is not known yet
         self._sink = streams.install()
         self._talked: set[str] = set()
 
@@ -80,9 +81,7 @@ class Output:
     def error(self, error: NectarError, *, as_json: bool = False) -> None:
         """An error in at most three lines, after somebody else's words where it has any, and they were not shown as they came."""
         if as_json:
-            fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
-            more = {name: value for name in ("where", "detail") if (value := getattr(error, name)) is not None}
-            self.json({"error": {**fields, **more}})
+            self.json({"error": make_error_fields(error)})
             return
         if error.detail and not self._talked.issuperset(error.detail.splitlines()):
             self._line(sys.stderr, error.detail.rstrip("\n"), None)
@@ -103,6 +102,12 @@ class Output:
         if self.color == "auto":
             return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         return self.color == "always"
+
+
+def make_error_fields(error: NectarError) -> dict[str, str | None]:
+    """An error, for ``--json``."""
+    fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
+    return fields | {name: value for name in ("where", "detail") if (value := getattr(error, name)) is not None}
 
 
 def escape(text: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.handlers.health import Health
     from nectar.manage.handlers.inspection import Detail, Seen
+    from nectar.manage.handlers.registry import Record
     from nectar.manage.handlers.takeover import Launched
 
 _BANNER = """\
@@ -203,12 +204,22 @@ def draw(counts: list[int]) -> str:
     return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] for count in pairs)
 
 
+def make_launched_fields(home: Home, handler: Launched) -> dict[str, Any]:
+    """A handler that was launched or started, for ``--json``."""
+    fields = {"name": handler.name, **handler.record.to_show(), "environment": _environment_fields(home, handler.record)}
+    return {**fields, "warnings": handler.warnings, "problems": handler.problems}
+
+
+def _environment_fields(home: Home, record: Record) -> dict[str, str] | None:
+    if not record.environment:
+        return None
+    return {"key": record.environment, "path": str(home.envs / record.environment), "python": record.python}
+
+
 def make_fields(home: Home, seen: Seen) -> dict[str, Any]:
     """A handler, for ``--json``."""
     record = seen.record
-    path = home.envs / record.environment
-    environment = {"key": record.environment, "path": str(path), "python": record.python} if record.environment else None
-    shown = {"name": seen.name, **record.to_show(), "environment": environment}
+    shown = {"name": seen.name, **record.to_show(), "environment": _environment_fields(home, record)}
     return {**shown, "failing": _failing(seen.health), "health": make_health_fields(seen.health)}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nectar import namelock
-from nectar.cli.render import show_launched, show_line
+from nectar.cli.output import make_error_fields
+from nectar.cli.render import make_launched_fields, show_launched, show_line
 from nectar.errors import NectarError, from_system
 from nectar.manage.handlers import handlers
 
@@ -24,15 +25,17 @@ class Tally:
 
     :param verb: as in "18 restarted".
     :param count: how many they are.
+    :param as_json: tell it as one object at the end, and not line by line.
     """
 
-    def __init__(self, session: Session, verb: str, count: int) -> None:
+    def __init__(self, session: Session, verb: str, count: int, *, as_json: bool = False) -> None:
         self._home = session.home
         self._output = session.output
         self._verb = verb
         self._several = count > 1
         self._done = self._left = 0
         self._failed: list[str] = []
+        self._rows: list[dict[str, Any]] | None = [] if as_json else None
         self.code = 0
 
     def report(self, name: str) -> Callable[[str], None]:
@@ -41,7 +44,10 @@ class Tally:
 
     def done(self, name: str, launched: Launched | None, verb: str | None = None) -> None:
         self._done += 1
-        if launched is not None and not self._several:
+        if self._rows is not None:
+            handler = None if launched is None else make_launched_fields(self._home, launched)
+            self._rows.append({"name": name, "outcome": verb or self._verb, "error": None, "handler": handler})
+        elif launched is not None and not self._several:
             show_launched(self._output, launched, verb or self._verb)
         else:
             show_line(self._output, name, verb or self._verb, launched)
@@ -49,6 +55,8 @@ class Tally:
     def left(self, name: str, why: str) -> None:
         """It is as it should be by another command, and not by this one."""
         self._left += 1
+        if self._rows is not None:
+            self._rows.append({"name": name, "outcome": "left", "error": None, "handler": None})
         self._output.talk(_named(name, why))
 
     def failed(self, name: str, problem: NectarError, *, starts: bool) -> None:
@@ -58,7 +66,10 @@ class Tally:
         problem.message = _named(name, problem.message)
         if starts and self._several:
             problem.message += _tell_what_runs(self._home, name, problem.message)
-        self._output.error(problem)
+        if self._rows is None:
+            self._output.error(problem)
+        else:
+            self._rows.append({"name": name, "outcome": "failed", "error": make_error_fields(problem), "handler": None})
 
     def take(self, outcome: Outcome) -> None:
         """What has become of one that was carried out among others."""
@@ -73,7 +84,9 @@ class Tally:
 
     def show(self) -> None:
         """The last line, where they are several."""
-        if self._several:
+        if self._rows is not None:
+            self._output.json({"handlers": self._rows})
+        elif self._several:
             parts = [f"{self._done} {self._verb}"]
             parts += [f"{self._left} left to another command"] if self._left else []
             parts += [f"{len(self._failed)} failed: {', '.join(self._failed)}"] if self._failed else []
@@ -88,17 +101,19 @@ def act_on_each(
     *,
     starts: bool = False,
     among: Callable[[Record], bool] | None = None,
+    as_json: bool = False,
 ) -> int:
     """Do something with each handler, also after one of them failed.
 
     :param act: is given its name, and what tells of progress.
     :param verb: as in "18 restarted".
     :param starts: whether it has them run.
+    :param as_json: as for :class:`Tally`.
     :param among: with ``--all``, for which handlers that is: one that fails, and is none of them any more, is as it should be.
     :returns: the exit code: that of the last failure.
     :raises NectarError: there is one name only, and it failed.
     """
-    tally = Tally(session, verb, len(names))
+    tally = Tally(session, verb, len(names), as_json=as_json)
     for name in names:
         try:
             try:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.api.answers import explain_range
 from nectar.api.computation import ComputationResult
-from nectar.errors import NectarError
+from nectar.cli.output import make_error_fields
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
+    from nectar.errors import NectarError
     from nectar.manage.test import Case
 
 
@@ -80,9 +81,7 @@ class Silent:
         if len(seconds) > 1:
             fields["times"] = dict(zip(("least", "median", "most"), _spread(seconds), strict=True), count=len(seconds))
         if problem is not None:
-            fields["error"] = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
-            more = {name: value for name in ("where", "detail") if (value := getattr(problem, name)) is not None}
-            fields["error"] |= more
+            fields["error"] = make_error_fields(problem)
         self._output.json(fields)
 
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from nectar.cli.arguments import choose_name
+from nectar.cli.arguments import answer_as_json, choose_name
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage.exec import execute, execute_in_source
@@ -15,6 +15,9 @@ from nectar.manage.exec import execute, execute_in_source
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("handler", metavar="NAME|PATH")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+@click.option(
+    "--json", "as_json", is_flag=True, expose_value=False, callback=answer_as_json, help="Print an error as one JSON object."
+)
 @click.pass_obj
 def command(session: Session, *, handler: str, words: tuple[str, ...]) -> None:
     """Run a command in the environment of the handler NAME (or @ALIAS), or in the one that PATH would be launched in.

@@ -14,11 +14,12 @@ from nectar.cli.arguments import (
     env_file_option,
     env_option,
     extra_option,
+    json_option,
     python_option,
     read_given,
 )
 from nectar.cli.numbers import Number
-from nectar.cli.render import show_launched
+from nectar.cli.render import make_launched_fields, show_launched
 from nectar.cli.session import Session
 from nectar.errors import UsageError
 from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
@@ -48,6 +49,7 @@ from nectar.manage.source.source import open_source
 @click.option(
     "--replace", "replace_running", is_flag=True, help="Also one of that name that runs: it goes when this one is loaded."
 )
+@json_option
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
     """Run HANDLER as a daemon called NAME.
@@ -82,7 +84,10 @@ def command(session: Session, /, **options: Any) -> None:
     started = launch.launch(
         home, name or source.name, order, replace_running=options["replace_running"], report=session.output.talk
     )
-    show_launched(session.output, started, "launched")
+    if options["as_json"]:
+        session.output.json({"handler": make_launched_fields(home, started)})
+    else:
+        show_launched(session.output, started, "launched")
 
 
 def _refuse_several(handler: str | None, name: str | None, more: tuple[str, ...]) -> None:

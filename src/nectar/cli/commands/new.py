@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nectar.cli.arguments import json_option
 from nectar.cli.session import Session
 from nectar.errors import UsageError
 from nectar.manage import dev, new
@@ -21,6 +22,7 @@ from nectar.settings import OLDEST
 @click.option("--python", metavar="V", help=f"The oldest Python that it runs on. [default: {OLDEST}]")
 @click.option("--description", metavar="TEXT", help="What it does, in one line.")
 @click.option("--no-dev", is_flag=True, help="Do not make the project's .venv now.")
+@json_option
 @click.pass_obj
 def command(
     session: Session,
@@ -33,24 +35,29 @@ def command(
     python: str | None,
     description: str | None,
     no_dev: bool,
+    as_json: bool,
 ) -> None:
     """Make a handler at PATH that can be tested and launched as it is: a project with a test, or a single file."""
     output = session.output
+    say = output.talk if as_json else output.data
+    environment = None
     wanted = new.Wanted(name=name, python=python, description=description, hooks=hooks, joins=not no_workspace)
     if script and hooks:
         raise UsageError("--script makes a single file, and --hooks a project: give one of them.")
     if script:
         made = new.new_script(path, wanted)
-        output.data(f"✅ Handler created: {made}")
-        output.talk(f"Next: nectar test {_shown(path.parent / made.name)}")
-        return
-    home = None if no_dev else session.home_to_make
-    made = new.new_project(path, wanted, report=output.talk)
-    output.data(f"✅ Handler project created: {made}")
-    if home is not None:
-        environment = dev.prepare(home, made, report=output.talk, relock=True)
-        output.data(f"✅ Ready for development: {environment}")
+        say(f"✅ Handler created: {made}")
+        path = path.parent / made.name
+    else:
+        home = None if no_dev else session.home_to_make
+        made = new.new_project(path, wanted, report=output.talk)
+        say(f"✅ Handler project created: {made}")
+        if home is not None:
+            environment = dev.prepare(home, made, report=output.talk, relock=True)
+            say(f"✅ Ready for development: {environment}")
     output.talk(f"Next: nectar test {_shown(path)}")
+    if as_json:
+        output.json({"path": str(made.absolute()), "environment": None if environment is None else str(environment)})
 
 
 def _shown(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names, names_argument
+from nectar.cli.arguments import choose_names, json_option, names_argument
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
 from nectar.manage.handlers import handlers, turns
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that are stopped; with --stop, all.")
 @click.option("--stop", is_flag=True, help="Stop those that run.")
+@json_option
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool) -> int:
+def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool, as_json: bool) -> int:
     """Remove stopped handlers: their records with the attachments, their variables, sockets and logs. Sources stay."""
     home = session.home
 
@@ -41,4 +42,4 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, stop: bool
     def remove(name: str, report: Callable[[str], None]) -> None:
         handlers.remove(home, name, stop_first=stop, report=report)
 
-    return act_on_each(session, chosen, remove, "removed", among=among if every else None)
+    return act_on_each(session, chosen, remove, "removed", among=among if every else None, as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import choose_names, names_argument, runs
+from nectar.cli.arguments import choose_names, json_option, names_argument, runs
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
 from nectar.manage import launch
@@ -14,8 +14,9 @@ from nectar.manage import launch
 @names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that run, or should.")
 @click.option("--upgrade", is_flag=True, help="Resolve anew the dependencies of what has no lock.")
+@json_option
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: bool) -> int:
+def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: bool, as_json: bool) -> int:
     """Run handlers with their code, lock, Python and settings as they are now.
 
     The new one is built and has loaded the handler before the old one is stopped; when that fails, the old one goes on. A
@@ -30,4 +31,5 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, upgrade: b
         "restarted",
         starts=True,
         among=runs if every else None,
+        as_json=as_json,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names, names_argument
+from nectar.cli.arguments import choose_names, json_option, names_argument
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
 from nectar.manage import launch
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @names_argument
 @click.option("--all", "every", is_flag=True, help="All handlers that do not run.")
+@json_option
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool) -> int:
+def command(session: Session, *, names: tuple[str, ...], every: bool, as_json: bool) -> int:
     """Start stopped handlers again, as they were launched, with their aliases.
 
     With --all, also those that were stopped on purpose, which `nectar up` leaves as they are.
@@ -33,6 +34,7 @@ def command(session: Session, *, names: tuple[str, ...], every: bool) -> int:
         "started",
         starts=True,
         among=_is_stopped if every else None,
+        as_json=as_json,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.arguments import choose_names, names_argument, runs
+from nectar.cli.arguments import choose_names, json_option, names_argument, runs
 from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
@@ -28,8 +28,9 @@ LONGEST = 86400
     metavar="S",
     help="Seconds for what runs to finish, 0 to 86,400. [default: its stop_timeout]",
 )
+@json_option
 @click.pass_obj
-def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None) -> int:
+def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: float | None, as_json: bool) -> int:
     """Stop handlers. What runs may finish, what waits stays waiting, and the attachments stay.
 
     Where another command is starting one, or launching it, that gives up.
@@ -42,4 +43,4 @@ def command(session: Session, *, names: tuple[str, ...], every: bool, timeout: f
     def stop(name: str, report: Callable[[str], None]) -> None:
         handlers.stop(home, name, timeout=timeout, report=report)
 
-    return act_on_each(session, chosen, stop, "stopped", among=runs if every else None)
+    return act_on_each(session, chosen, stop, "stopped", among=runs if every else None, as_json=as_json)
