@@ -61,7 +61,7 @@ def test_again_at_each_change_until_an_interrupt(world: World) -> None:
     world.file("watched.py", HANGS)
     wait_for("it hangs")
     world.file("watched.py", TWICE.replace("* 2", "* 11"))
-    wait_for("once more")
+    wait_for("watched.py has changed: once more.")
     wait_for("✅ Result: 462")
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130

@@ -33,7 +33,11 @@ Mark = tuple[int, int, int] | None
 
 
 class Changed(Exception):  # noqa: N818  (it is an answer)
-    """What is watched is no longer what it was."""
+    """What is watched is no longer what it was: this file, among others perhaps."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(str(file))
+        self.file = file
 
 
 class Watch:
@@ -67,31 +71,27 @@ class Watch:
         if begun < self._next:
             return
         try:
-            if _mark(self._files) != self._marks:
-                raise Changed
+            for file, mark in _mark(self._files).items():
+                if mark != self._marks[file]:
+                    raise Changed(file)
             places = _mark(self._places)
             if places != self._places:
                 self._places = places
-                if self._list() not in (None, self._files):
-                    raise Changed
+                for file in sorted(self._files.symmetric_difference(self._list() or self._files)):
+                    raise Changed(file)
         finally:
             now = time.monotonic()
             self._next = now + max(LEAST, SHARE * (now - begun))
 
-    def wait(self, *, wanted: Callable[[], bool]) -> bool:
-        """Wait until something has changed, and is still again.
+    def wait(self, *, wanted: Callable[[], bool]) -> None:
+        """Wait until something changes.
 
-        :param wanted: asked again and again.
-        :returns: whether it has, and it was not given up before.
+        :param wanted: asked again and again, until it is not.
+        :raises Changed: it has.
         """
         while wanted():
-            try:
-                self.look()
-            except Changed:
-                self.settle()
-                return True
+            self.look()
             time.sleep(max(0.0, self._next - time.monotonic()))
-        return False
 
     def settle(self) -> None:
         """Wait until nothing changes any more for a moment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,16 +138,15 @@ def _try_at_each_change(session: Session, handler: str, options: dict[str, Any])
     while output.is_read:
         watch.begin()
         try:
-            _try(session, handler, options, meanwhile=watch.look)
-        except Changed:
+            try:
+                _try(session, handler, options, meanwhile=watch.look)
+            except (NectarError, OSError) as error:
+                output.error(error if isinstance(error, NectarError) else from_system(error), as_json=options["as_json"])
+            output.talk(f"👀 Watching {handler}, until Ctrl-C.")
+            watch.wait(wanted=lambda: output.is_read)
+        except Changed as change:
             watch.settle()
-            output.talk("It has changed meanwhile: once more.")
-            continue
-        except (NectarError, OSError) as error:
-            output.error(error if isinstance(error, NectarError) else from_system(error), as_json=options["as_json"])
-        output.talk(f"👀 Watching {handler}, until Ctrl-C.")
-        if watch.wait(wanted=lambda: output.is_read):
-            output.talk("")
+            output.talk(f"\n{os.path.relpath(change.file, path if path.is_dir() else path.parent)} has changed: once more.")
 
 
 def _open(handler: str, options: dict[str, Any]) -> Source:
