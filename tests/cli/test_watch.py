@@ -63,6 +63,7 @@ def test_again_at_each_change_until_an_interrupt(world: World) -> None:
     world.file("watched.py", TWICE.replace("* 2", "* 11"))
     wait_for("watched.py has changed: once more.")
     wait_for("✅ Result: 462")
+    wait_for("👀")
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert len(list(world.home.trials.iterdir())) <= 1
