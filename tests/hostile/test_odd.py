@@ -92,7 +92,7 @@ NAMES = (
 
 def test_odd_contents(stage: Stage, row: Row) -> None:
     asker = stage.play()
-    worker = stage.status()["workers"]
+    worker = stage.status()["workers"][0]["pid"]
     for number, raw in enumerate(CONTENTS):
         (asker.directory / f"odd{number}.pending").write_bytes(raw)
     with open(asker.directory / "huge.pending", "wb") as file:
@@ -113,10 +113,10 @@ def test_odd_contents(stage: Stage, row: Row) -> None:
         contents=len(CONTENTS) + 1,
         answers_wrong=len(wrong),
         honest_ms=round(1000 * honest),
-        workers_lost=int(stage.status()["workers"] != worker),
+        workers_lost=int(stage.status()["workers"][0]["pid"] != worker),
     )
     assert not wrong, wrong
-    assert stage.status()["workers"] == worker
+    assert stage.status()["workers"][0]["pid"] == worker
     assert os.listdir(asker.directory) == [".nectar"]
     assert not (stage.world.directory / "escape").exists()
 

@@ -94,7 +94,7 @@ def test_a_daemon_without_end_of_failures_ends(ground: Ground, row: Row) -> None
     assert "exited with 70" in trace
     assert told
     assert record["desired"] == "running"
-    assert "stopped" in view
+    assert "dead" in view
 
 
 def test_too_little_memory_for_one_question(ground: Ground, row: Row) -> None:
