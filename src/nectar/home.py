@@ -6,6 +6,7 @@
     ├── {alias}/data/computation/    one node's, created by the node; .nectar/ in it is ours
     └── nectar/                      mode 0700
         ├── handlers.json            the registry; registry.lock guards its changes
+        ├── keeper.lock              held by `up --keep`
         ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
         │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log
@@ -128,6 +129,11 @@ class Home(NamedTuple):
     @property
     def registry_lock(self) -> Path:
         return self.nectar / "registry.lock"
+
+    @property
+    def keeper(self) -> Path:
+        """The lock of the one ``up --keep``."""
+        return self.nectar / "keeper.lock"
 
     @property
     def handlers(self) -> Path:

@@ -55,7 +55,7 @@ def check(home: Home) -> None:
         ) from None
     for place in (*home.directories, home.env_locks):
         _check_inside(place, "directory", stat.S_ISDIR)
-    for place in (home.registry, home.registry_lock):
+    for place in (home.registry, home.registry_lock, home.keeper):
         _check_inside(place, "file", stat.S_ISREG)
 
 

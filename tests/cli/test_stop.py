@@ -126,7 +126,7 @@ def test_several_of_which_one_fails(launched: World) -> None:
     launched.run("start", "h", "other")
     launched.run("stop", "absent", "h", code=3)
     assert launched.registry()["h"]["status"] == "running"
-    launched.file("h.py", TWICE.replace("def", "import nothing_like_it\n    def"))
+    launched.file("h.py", TWICE.replace("from", "import nothing_like_it\n    from"))
     pid = launched.registry()["other"]["pid"]
     launched.run("stop", "h")
     ended = launched.run("restart", "h", "other", code=1)

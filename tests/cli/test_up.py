@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
 
-BROKEN = TWICE.replace("def", "import nothing_like_it\n    def")
+BROKEN = TWICE.replace("from", "import nothing_like_it\n    from")
 
 
 def kill(world: World, *names: str) -> None:

@@ -33,6 +33,7 @@ ACTING = {
     "stop all": ["stop", "--all"],
     "start": ["start", "h"],
     "up": ["up"],
+    "up keep": ["up", "--keep"],
     "restart": ["restart", "h"],
     "remove": ["remove", "h"],
     "submit": ["submit", "alice", "q"],

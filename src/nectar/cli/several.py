@@ -40,7 +40,7 @@ class Tally:
 
     def report(self, name: str) -> Callable[[str], None]:
         """What a call for it is to tell of its progress."""
-        return (lambda text: self._output.talk(_named(name, text))) if self._several else self._output.talk
+        return (lambda text: self._output.talk(name_it(name, text))) if self._several else self._output.talk
 
     def done(self, name: str, launched: Launched | None, verb: str | None = None) -> None:
         self._done += 1
@@ -57,13 +57,13 @@ class Tally:
         self._left += 1
         if self._rows is not None:
             self._rows.append({"name": name, "outcome": "left", "error": None, "handler": None})
-        self._output.talk(_named(name, why))
+        self._output.talk(name_it(name, why))
 
     def failed(self, name: str, problem: NectarError, *, starts: bool) -> None:
         """:param starts: whether the verb is one that starts handlers, so that it is asked what runs now."""
         self._failed.append(name)
         self.code = problem.exit_code
-        problem.message = _named(name, problem.message)
+        problem.message = name_it(name, problem.message)
         if starts and self._several:
             problem.message += _tell_what_runs(self._home, name, problem.message)
         if self._rows is None:
@@ -138,7 +138,7 @@ def _is_settled(home: Home, name: str, among: Callable[[Record], bool]) -> bool:
     return record is None or not among(record)
 
 
-def _named(name: str, text: str) -> str:
+def name_it(name: str, text: str) -> str:
     return text if repr(name) in text else f"{name}: {text}"
 
 

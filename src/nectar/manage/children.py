@@ -43,7 +43,7 @@ class Ended(NamedTuple):
 
 
 class Children:
-    """The calls that are being carried out, by name.
+    """The calls that are being carried out, by name. There is one at a time: it waits for all children of this process.
 
     :param private: descriptors that are this process's alone.
     """

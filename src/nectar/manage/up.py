@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nectar import namelock
 from nectar.manage import launch
@@ -39,7 +40,7 @@ class Outcome(NamedTuple):
     overruled: bool = False
 
 
-Call = "Callable[[], dict[str, Any] | None]"
+Call: TypeAlias = "Callable[[], dict[str, Any] | None]"
 """Something to be done for one handler, as :class:`nectar.manage.children.Children` does it; it returns what :func:`tell` made."""
 
 
@@ -50,12 +51,12 @@ def find_down(home: Home) -> list[str]:
     ]
 
 
-def make_calls(home: Home, names: list[str], *, report: Callable[[str], None]) -> dict[str, Callable[[], dict[str, Any] | None]]:
+def make_calls(home: Home, names: list[str], *, report: Callable[[str], None]) -> dict[str, Call]:
     """What is to be done to have them run again."""
-    return {name: lambda name=name: _revive(home, name, report) for name in names}  # type: ignore[misc]
+    return {name: partial(_revive, home, name, report) for name in names}
 
 
-def carry_out(home: Home, calls: Mapping[str, Callable[[], dict[str, Any] | None]]) -> Iterator[Outcome]:
+def carry_out(home: Home, calls: Mapping[str, Call]) -> Iterator[Outcome]:
     """Do something for several handlers, several at a time, and tell of each when it is done."""
     children = Children()
     waiting = deque(calls)
