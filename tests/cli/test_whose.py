@@ -33,6 +33,7 @@ ACTING = {
     "stop all": ["stop", "--all"],
     "start": ["start", "h"],
     "up": ["up"],
+    "export": ["export"],
     "up keep": ["up", "--keep"],
     "restart": ["restart", "h"],
     "remove": ["remove", "h"],
