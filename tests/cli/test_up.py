@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nectar import namelock
-from tests.world import TWICE, until
+from tests.world import PATIENCE, TWICE, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -72,3 +73,29 @@ def test_launch_says_what_it_replaces_and_replaces_what_runs_only_when_told_to(w
     assert world.run("submit", "alice", "four").stdout == "12\n"
     world.run("stop", "h")
     assert "'h', which does not run: " in world.run("launch", "h.py").stderr
+
+
+def test_in_the_foreground_it_lives_as_long_as_the_command(world: World) -> None:
+    world.node("alice")
+    world.file("h.py", "print('hello')\n" + textwrap.dedent(TWICE).replace("return", "print('asked')\n    return"))
+    for code in (130, 0, 1):
+        process = world.begin("launch", "h.py", "--attach", "alice", "--foreground")
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert next(lines).startswith("✅ Handler launched: h (PID")
+        assert any(line.endswith(" PRINT   hello\n") for line in lines), "also what it printed before it served"
+        world.run("submit", "alice", "four")
+        assert any("asked" in line for line in lines)
+        if code == 130:
+            process.send_signal(signal.SIGINT)
+        elif code == 0:
+            world.run("stop", "h")
+        else:
+            kill(world, "h")
+        said, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == code, errors
+        assert said.endswith(" stopped\n") == (code == 0)
+        assert ("❌ The handler 'h' ended without a stop." in errors) == (code == 1)
+        assert not namelock.is_running(world.home, "h")
+        assert world.registry()["h"]["desired"] == "stopped"
+    assert "either --foreground or --json" in world.run("launch", "h.py", "--foreground", "--json", code=2).stdout

@@ -23,7 +23,7 @@ from nectar.cli.render import make_launched_fields, show_launched
 from nectar.cli.session import Session
 from nectar.errors import UsageError
 from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
-from nectar.manage import launch
+from nectar.manage import foreground, launch
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.source.source import open_source
 
@@ -49,6 +49,7 @@ from nectar.manage.source.source import open_source
 @click.option(
     "--replace", "replace_running", is_flag=True, help="Also one of that name that runs: it goes when this one is loaded."
 )
+@click.option("--foreground", is_flag=True, help="Show its log until Ctrl-C or SIGTERM, which stop it.")
 @json_option
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
@@ -58,6 +59,8 @@ def command(session: Session, /, **options: Any) -> None:
     returns when a worker has loaded the handler. Without NAME it is called as the project or the file is. One of
     that name is replaced, and leaves its aliases; its settings and variables are those that are given here.
     """
+    if options["foreground"] and options["as_json"]:
+        raise click.UsageError("Give either --foreground or --json.")
     home = session.home_to_make
     handler: str | None = options["handler"]
     name: str | None = options["name"]
@@ -81,13 +84,18 @@ def command(session: Session, /, **options: Any) -> None:
         given=read_given(options["pairs"], options["files"]),
         aliases=options["aliases"],
     )
-    started = launch.launch(
-        home, name or source.name, order, replace_running=options["replace_running"], report=session.output.talk
-    )
+    name = name or source.name
+    seen = foreground.count_lines(home, name)
+    started = launch.launch(home, name, order, replace_running=options["replace_running"], report=session.output.talk)
     if options["as_json"]:
         session.output.json({"handler": make_launched_fields(home, started)})
     else:
         show_launched(session.output, started, "launched")
+    if options["foreground"]:
+        output = session.output
+        with foreground.stop_after(home, name, report=output.talk):
+            for line in foreground.follow(home, name, seen=seen, wanted=lambda: output.is_read):
+                output.data(line)
 
 
 def _refuse_several(handler: str | None, name: str | None, more: tuple[str, ...]) -> None:
