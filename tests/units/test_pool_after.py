@@ -52,6 +52,15 @@ def test_an_answer_is_not_held_up_and_the_next_one_begins_when_the_worker_is_fre
     assert stage.outcomes["b"][0] == near(4)
 
 
+def test_the_deadline_is_that_of_the_answer() -> None:
+    stage = frees()
+    stage.run("a", deadline=1)
+    stage.answer_at_once("a")
+    stage.go(3)
+    stage.free(1)
+    assert (stage.machine.kills, warnings(stage)) == ([], [])
+
+
 def test_it_has_its_outcome_and_still_its_place() -> None:
     stage = answered("a")
     assert stage.pool.keys == set()

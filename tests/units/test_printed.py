@@ -220,6 +220,25 @@ def test_code_that_writes_marks_itself_costs_no_more_than_what_it_prints(marking
     assert sum(count for _, count in marking.dropped) > 5000
 
 
+def test_what_is_dropped_is_not_looked_at_piece_by_piece(marking: Printing, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[str] = []
+    feed = marking.printed._feed
+
+    def noted(whose: str, piece: bytes) -> None:
+        fed.append(whose)
+        feed(whose, piece)
+
+    monkeypatch.setattr(marking.printed, "_feed", noted)
+    lines = b"".join(marked(f"alice {number % 4}", f"{number}\n") for number in range(1000))
+    marking.prints(lines * 3, 0.5)
+    fed.clear()
+    marking.prints(lines, 0.5)
+    assert len(fed) < 5
+    assert marking.dropped == [(1, 2000)]
+    marking.prints(lines)
+    assert marking.lines[2000:] == [f"alice {number % 4}: {number}" for number in range(1000)]
+
+
 def test_the_last_of_what_was_dropped_are_told_with_whose_they_are(marking: Printing) -> None:
     marking.prints(marked("a", "x\n" * 2001 + "the last\n"))
     marking.printed.close()

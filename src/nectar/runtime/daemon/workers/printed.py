@@ -25,8 +25,6 @@ BYTES_A_SECOND = 1024 * 1024
 """Of what one worker prints; the rest is counted and dropped, so that it neither fills the log nor keeps the daemon busy."""
 UNFINISHED = 1.0
 """Seconds after which the beginning of a line is passed on as it is: it may be the last that is said for hours."""
-MOST_AT_ONCE = 1 << 16
-"""Bytes that are read at once: as many as a pipe holds."""
 MOST_UNFINISHED = 100
 """Jobs of which the beginning of a line is kept: more than there are, but code can write marks too."""
 LONGEST_MARK = 4 * MAX_NAME + 2
@@ -65,8 +63,6 @@ class Printed:
         """The beginning of a mark that has not come wholly."""
         self._rests: dict[str, tuple[bytes, Timer]] = {}
         """What has come of lines that are not whole, by whose they are, and what passes it on as it is."""
-        self._more = False
-        """Whether there may be more than was read the last time."""
         self._second = 0.0
         self._room = (LINES_A_SECOND, BYTES_A_SECOND)
         self._missing = 0
@@ -80,7 +76,7 @@ class Printed:
 
         :param wholly: whether to look in any case.
         """
-        if wholly or self._more or self._loop.was_ready(self._descriptor):
+        if wholly or self._loop.was_ready(self._descriptor):
             try:
                 self._take_all()
             except Exception as error:  # what it tells is no less true
@@ -115,9 +111,8 @@ class Printed:
 
     def _read(self) -> bool:
         """:returns: whether there may be more."""
-        self._more = False
         try:
-            piece = self._kernel.read(self._descriptor, MOST_AT_ONCE)
+            piece = self._kernel.read(self._descriptor, 1 << 16)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -129,7 +124,6 @@ class Printed:
         if not piece:
             self._end()
             return False
-        self._more = len(piece) == MOST_AT_ONCE
         for whose, part in self._split(piece) if self.is_marked else [(self._source(), piece)]:
             self._feed(whose, part)
         return True
