@@ -41,8 +41,9 @@ HELLO = """
         "Several at once."
 
     @fleet.command()
-    def names():
-        click.echo("a, b")
+    @click.option("-v", "how", default="neatly")
+    def names(how):
+        click.echo(f"a, b {how}")
 
     @hookimpl
     def nectar_commands():
@@ -131,8 +132,9 @@ def test_a_verb_of_a_plugin_is_one_like_any_other(world: World, beside: Beside) 
     greeted, refused, helped, usage, wrong, near, broken, explained, own = beside.run(
         "hello bee", "hello nobody", "--help", "hello --help", "hello b c", "hallo", "breaks", "-v breaks", "refuses"
     )
-    named, unnamed = beside.run("fleet names", "fleet")
-    assert named == (0, "a, b\n", "")
+    named, unnamed, elsewhere = beside.run("-v fleet -v names -v quickly", "fleet", "hello --data-dir /else -q")
+    assert named == (0, "a, b quickly\n", "")
+    assert elsewhere == (0, "hello you at /else\n", "")
     assert "\n  names\n" in unnamed.output + unnamed.errors
     assert greeted == (0, f"hello bee at {world.home.data_dir}\n", "")
     assert refused.code == 4

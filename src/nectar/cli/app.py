@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.globals import Context, dress, global_options
+from nectar.cli.globals import Context, add_global_options, dress, global_options
 from nectar.cli.verbs import EXIT_CODES, GROUPS, SYNONYMS, VARIABLES, VERBS, find_meant
 from nectar.errors import UsageError
 
@@ -53,6 +53,7 @@ class Verbs(click.Group):
             if name in plugin.verbs:
                 self.at_work = str(plugin)
                 found: click.Command = plugin.verbs[name]
+                add_global_options(found)
                 return found
         return None
 

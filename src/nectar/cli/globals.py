@@ -76,9 +76,14 @@ def dress(command: click.Command, verb: str) -> None:
     command.epilog = (
         f"\b\nExample:\n  {EXAMPLES[verb]}\n\nBefore or behind the verb: --data-dir, --color, -q, -v, --version (nectar --help)."
     )
-    known = {name for parameter in command.params for name in parameter.opts}
+    add_global_options(command)
+
+
+def add_global_options(command: click.Command) -> None:
+    """Let them stand behind a verb, a plugin's too, but for those that it has itself."""
+    known = {name for parameter in command.params for name in (*parameter.opts, parameter.name)}
     for option in global_options():
-        if known.isdisjoint(option.opts):
+        if known.isdisjoint((*option.opts, option.name)):
             option.hidden = True  # type: ignore[attr-defined]
             command.params.append(option)
 
