@@ -24,7 +24,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 class Terminal:
     """A command on a terminal of its own."""
 
-    def __init__(self, command: list[str], directory: str) -> None:
+    def __init__(self, command: list[str], directory: str, *, env: dict[str, str] | None = None) -> None:
         self._ours, theirs = os.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", LEADER, *command],
@@ -32,7 +32,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             cwd=directory,
-            env={**os.environ, "TERM": "dumb"},
+            env={**os.environ, "TERM": "dumb", **(env or {})},
         )
         self._theirs = theirs
         self.shown = ""

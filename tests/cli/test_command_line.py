@@ -183,8 +183,11 @@ def test_an_interrupt_ends_with_130(world: World) -> None:
     world.node("alice")
     process = world.begin("submit", "alice", "q", "--deadline", "600")
     until(lambda: list(world.node("alice").glob("*.pending")), "the question is there")
+    (pending,) = world.node("alice").glob("*.pending")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
+    assert process.stderr is not None
+    assert process.stderr.read().strip() == f"The question {pending.stem} was taken back."
     assert not list(world.node("alice").iterdir())
 
 

@@ -28,6 +28,9 @@ QUERIES = """
             raise ValueError("I cannot")
         if comp.query == "metadata":
             return int(comp.metadata["value"])
+        if comp.query == "sleep":
+            import time
+            time.sleep(60)
         if comp.query == "deadline":
             return int(comp.deadline)
         return eval(comp.query)
@@ -72,6 +75,14 @@ def test_what_is_no_question_gets_an_error_answer(answering: World) -> None:
     answer = answering.answer("bad")
     assert answer["status"] == "error"
     assert "JSON" in answer["error"]
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_a_timeout_of_the_handler_is_told_as_such(answering: World) -> None:
+    ended = answering.run("submit", "alice", "sleep", "--deadline", "1", code=1)
+    assert ended.stderr == "❌ The handler ran out of time: the answer is a timeout: The handler did not answer within 1 s.\n"
+    assert answering.json("submit", "alice", "sleep", "--deadline", "1", code=1)["error"]["kind"] == "timeout"
 
 
 def test_nobody_answers(world: World) -> None:

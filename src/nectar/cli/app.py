@@ -111,6 +111,9 @@ def app(context: click.Context) -> None:
     gc.enable()
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # from here on an interrupt takes back what was begun
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    from nectar.manage import waits  # the verb has imported what is below it
+
+    waits.show = context.obj.output.progress.wait
     if context.invoked_subcommand is None:
         raise UsageError("There is no command to carry out.", hint="nectar --help shows the commands.")
 

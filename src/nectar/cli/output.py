@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from nectar.cli import streams
+from nectar.cli.progress import Progress
 
 if TYPE_CHECKING:
     from nectar.errors import NectarError
@@ -32,12 +33,18 @@ class Output:
         self.verbose = False
         self.as_json: bool | None = None  # it is not known yet
         self._sink = streams.install()
+        self.progress = Progress(lambda line: self._shape(sys.stderr, line))
         self._talked: set[str] = set()
 
     @property
     def is_read(self) -> bool:
         """Whether there is still somebody for what goes to standard output: what prints for its own sake may end where there is not."""
         return self._sink.has_reader()
+
+    @property
+    def columns(self) -> int | None:
+        """How many standard output has, where that is a terminal."""
+        return streams.count_columns(1)
 
     @property
     def failure(self) -> OSError | None:
@@ -54,6 +61,7 @@ class Output:
         """
         self.color = color or self.color
         self.quiet = self.quiet if quiet is None else quiet
+        self.progress.wanted = not self.quiet
         self.verbose = self.verbose if verbose is None else verbose
 
     def data(self, text: str = "", *, style: str | None = None) -> None:
@@ -62,7 +70,8 @@ class Output:
 
     def json(self, fields: dict[str, Any]) -> None:
         """One object, with the schema's number, on standard output."""
-        print(json.dumps({"schema": SCHEMA, **fields}), file=sys.stdout, flush=True)
+        with self.progress.aside():
+            print(json.dumps({"schema": SCHEMA, **fields}), file=sys.stdout, flush=True)
 
     def talk(self, text: str, *, style: str | None = "dim") -> None:
         """What a person at a terminal likes to know."""
@@ -93,10 +102,18 @@ class Output:
             self._line(sys.stderr, f"   {error.hint}".rstrip().replace("\n", "\n   "), None)
 
     def _line(self, stream: TextIO, text: str, style: str | None) -> None:
-        shown = escape(text)
+        shown = self._shape(stream, text)
         if style is not None and self._colored(stream):
             shown = f"\x1b[{_CODES[style]}m{shown}\x1b[0m"
-        print(shown, file=stream, flush=True)
+        with self.progress.aside():
+            print(shown, file=stream, flush=True)
+
+    def _shape(self, stream: TextIO, text: str) -> str:
+        """The text as a stream can take it."""
+        shown = escape(text)
+        if shown.isascii() or not streams.is_ascii(stream):
+            return shown
+        return shown.translate(_IN_ASCII)
 
     def _colored(self, stream: TextIO) -> bool:
         if self.color == "auto":
@@ -120,6 +137,32 @@ def escape(text: str) -> str:
 def join_lines(text: str) -> str:
     return " ".join(text.split())
 
+
+_BLOCKS = " .:-=+*#%"
+# Where no more than ASCII can be shown. What stands for a picture is as wide as the words around it expect.
+_IN_ASCII = str.maketrans(
+    {
+        "✅": "[ok]",
+        "❌": "[error]",
+        "⚠": "[warning]",
+        "🟢": "+",
+        "🟡": "~",
+        "🔴": "!",
+        "⚫": "-",
+        "🧪": "*",
+        "📝": "*",
+        "🔄": "*",
+        "⏱": "*",
+        "👀": "*",
+        "⏳": "...",
+        "\ufe0f": "",
+        "…": "...",
+        "═": "=",
+        "║": "|",
+        **dict.fromkeys("╔╗╚╝", "+"),
+        **dict(zip(" ▁▂▃▄▅▆▇█", _BLOCKS, strict=True)),
+    }
+)
 
 # Not printable by Python's account, and part of how an emoji or a script is written.
 _JOINERS = "\u200c\u200d\ufe0f"

@@ -62,7 +62,7 @@ def show_line(output: Output, name: str, verb: str, handler: Launched | None) ->
 
 def show_table(output: Output, handlers: list[Seen]) -> None:
     """All handlers."""
-    output.data(_BANNER)
+    output.data(_BANNER if output.columns is None or output.columns >= _BANNER.index("\n") else _make_banner(output.columns))
     for seen in handlers:
         record, health = seen.record, seen.health
         runs = record.status == "running"
@@ -89,6 +89,12 @@ def describe(health: Health) -> str:
     since = None if health.since is None else f"since {format_moment(health.since)}"
     parts = (health.what and join_lines(health.what), since, health.cure)
     return "; ".join(filter(None, parts))
+
+
+def _make_banner(columns: int) -> str:
+    """The same for a narrow terminal."""
+    inner = max(columns - 2, 0)
+    return f"╔{'═' * inner}╗\n║{'Nectar Handlers'.center(inner)[:inner]}║\n╚{'═' * inner}╝\n"
 
 
 def _label(health: Health) -> str:

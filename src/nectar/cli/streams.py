@@ -9,6 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from _typeshed import ReadableBuffer
 
 
@@ -49,6 +51,27 @@ class Sink(io.RawIOBase):
         poll = select.poll()
         poll.register(self._descriptor, 0)
         return not any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
+def count_columns(descriptor: int) -> int | None:
+    """How many a terminal has; None where it is none, or does not know."""
+    try:
+        return os.get_terminal_size(descriptor).columns or None
+    except OSError:
+        return None
+
+
+def is_ascii(stream: TextIO) -> bool:
+    """Whether a stream shows no more than ASCII: its encoding has no more, or it is a terminal in the locale ``C``.
+
+    Python takes that locale for one of UTF-8, and says so in ``LC_CTYPE``; what is piped stays as it is everywhere.
+    """
+    try:
+        "✅═".encode(stream.encoding)
+    except UnicodeEncodeError:
+        return True
+    chosen = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE", "C.UTF-8").replace("C.UTF-8", "") or os.environ.get("LANG")
+    return chosen in ("C", "POSIX") and stream.isatty()
 
 
 def install() -> Sink:

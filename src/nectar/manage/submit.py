@@ -12,23 +12,29 @@ from typing import TYPE_CHECKING, Any
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import CLAIMS
+from nectar.manage.waits import wait
 from nectar.spool.approach import enter
 from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nectar.home import Home
     from nectar.spool.entries import Content
 
 _POLL = 0.01
+_GRACE = 2.0
+"""Seconds beyond its deadline for the answer to a question that somebody has taken."""
 
 
-def ask(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str, Any]) -> ComputationResult:
+def ask(
+    home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str, Any], report: Callable[[str], None]
+) -> ComputationResult:
     """Ask a question and wait for the answer, which is removed once it has been read.
 
     :param deadline: seconds.
+    :param report: is told what becomes of the question when the wait is interrupted.
     :raises NotFoundError: the alias does not exist.
     :raises ConflictError: its path leads through a link that is not to be followed.
     :raises UnresponsiveError: there was no answer in time. A question that nobody has begun to answer is taken back.
@@ -37,21 +43,16 @@ def ask(home: Home, alias: str, query: str, *, deadline: int, metadata: dict[str
     with _entered(path) as directory:
         comp_id = _put(directory, path, alias, query, deadline=deadline, metadata=metadata)
         complete = path / f"{comp_id}{COMPLETE}"
-        end = time.monotonic() + deadline
         try:
-            while (content := _look(complete.name, directory)) is None or isinstance(content, str):
-                if time.monotonic() > end:
-                    waits = "Nobody took the question: nectar view shows who answers for whom."
-                    taken = "It is being worked on." if content is None else f"What lies there is no answer: {content}."
-                    raise UnresponsiveError(
-                        f"There was no answer within {deadline} seconds.",
-                        where=str(complete),
-                        hint=waits if _exists(f"{comp_id}{PENDING}", directory) else taken,
-                    )
-                time.sleep(_POLL)
-        except BaseException:
+            with wait(f"Waiting for the answer to {comp_id}", seconds=deadline):
+                content = _await(complete, directory, comp_id, deadline=deadline)
+        except BaseException as why:
+            became = f"is being answered: what comes of it will be in {complete}"
             with suppress(FileNotFoundError):
                 os.unlink(f"{comp_id}{PENDING}", dir_fd=directory)
+                became = "was taken back"
+            if isinstance(why, KeyboardInterrupt):
+                report(f"The question {comp_id} {became}.")
             raise
         answer = _understood(content, complete, comp_id)
         with suppress(OSError):  # it has been read
@@ -109,6 +110,24 @@ def _put(directory: int, path: Path, alias: str, query: str, *, deadline: int, m
             os.unlink(aside, dir_fd=directory)
         raise NectarError(f"The question cannot be written: {error.strerror}.", where=str(path)) from None
     return comp_id
+
+
+def _await(complete: Path, directory: int, comp_id: str, *, deadline: int) -> Content:
+    """:raises UnresponsiveError: there was no answer in time."""
+    end = time.monotonic() + deadline
+    while (content := _look(complete.name, directory)) is None or isinstance(content, str):
+        late = time.monotonic() - end
+        # What runs has its deadline from when it was begun; that it is over it is an answer, too.
+        if late > _GRACE or (late > 0 and _exists(f"{comp_id}{PENDING}", directory)):
+            waits = "Nobody took the question: nectar view shows who answers for whom."
+            taken = "It is being worked on." if content is None else f"What lies there is no answer: {content}."
+            raise UnresponsiveError(
+                f"There was no answer within {deadline} seconds.",
+                where=str(complete),
+                hint=waits if _exists(f"{comp_id}{PENDING}", directory) else taken,
+            )
+        time.sleep(_POLL)
+    return content
 
 
 def _look(name: str, directory: int) -> Content | str | None:

@@ -35,7 +35,7 @@ def command(
         else:
             output.data(comp_id)
         return None
-    answer = submit.ask(home, alias, query, deadline=deadline, metadata=metadata)
+    answer = submit.ask(home, alias, query, deadline=deadline, metadata=metadata, report=output.talk)
     succeeded = answer.status == "success"
     if as_json:
         value = {"value": answer.value} if succeeded else None
@@ -43,7 +43,12 @@ def command(
         output.json({**fields, "error": _failure(answer.status, answer.error), "execution_time": answer.execution_time})
         return None if succeeded else NectarError.exit_code
     if not succeeded:
-        raise NectarError(f"The answer is {answer.status!r}: {answer.error or 'no reason was given'}")
+        what = (
+            "The handler ran out of time: the answer is a timeout"
+            if answer.status == "timeout"
+            else f"The answer is {answer.status!r}"
+        )
+        raise NectarError(f"{what}: {answer.error or 'no reason was given'}")
     output.data(str(answer.value))
     return None
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self
 from nectar import errors, processes
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.manage.daemon import variables
+from nectar.manage.waits import wait
 from nectar.protocol import MAX_LINE, decode, encode
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Starting:
         :param meanwhile: called a few times a second; it raises where the handler is not wanted any more.
         """
         seconds = self._prepared.settings.start_timeout + LOADING_MARGIN
-        return self._step(self._prepared.assignment.to_mapping(), "loaded", seconds, meanwhile)
+        with wait(f"Loading {self._prepared.assignment.name!r}", seconds=seconds):
+            return self._step(self._prepared.assignment.to_mapping(), "loaded", seconds, meanwhile)
 
     def take(self) -> dict[str, Any]:
         """Have the daemon take the name's lock and socket."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nectar import namelock, proc, processes
 from nectar.errors import UnresponsiveError
+from nectar.manage.waits import wait
 from nectar.processes import Process
 from nectar.protocol import ask
 
@@ -61,7 +62,9 @@ def clear(home: Home, name: str, *, timeout: float) -> None:
 def _end(home: Home, name: str, holder: Holder, *, timeout: float, begun: float) -> None:
     daemon = _Daemon(home, name, holder)
     try:
-        if not (daemon.end_by_asking(timeout=timeout, begun=begun) or daemon.end_by_signals(timeout=timeout, begun=begun)):
+        with wait(f"Stopping {name!r}", seconds=timeout + GRACE):
+            ended = daemon.end_by_asking(timeout=timeout, begun=begun) or daemon.end_by_signals(timeout=timeout, begun=begun)
+        if not ended:
             raise UnresponsiveError(
                 f"The daemon of {name!r} (PID {daemon.pid}) cannot be ended.", hint=f"ps -o pid,stat,wchan:30 -p {daemon.pid}"
             )

@@ -9,6 +9,7 @@ from nectar.errors import ConflictError, NectarError, NotFoundError, Unresponsiv
 from nectar.home import CLAIMS
 from nectar.locks import is_free
 from nectar.manage.handlers import handlers, registry, turns
+from nectar.manage.waits import wait
 from nectar.protocol import ask
 from nectar.spool.approach import look
 
@@ -154,7 +155,8 @@ def sync(home: Home, name: str) -> dict[str, Any]:
     :returns: what keeps it from answering for an alias, by alias.
     """
     timeout = registry.require(home, name).stop_timeout + SYNC_TIMEOUT
-    problems = ask(home.socket(name), {"do": "sync"}, timeout=timeout).get("problems")
+    with wait(f"Telling the daemon of {name!r}", seconds=timeout):
+        problems = ask(home.socket(name), {"do": "sync"}, timeout=timeout).get("problems")
     return problems if isinstance(problems, dict) else {}
 
 

@@ -12,6 +12,7 @@ from nectar.errors import NectarError
 from nectar.frozen import dataclass
 from nectar.manage.daemon import given
 from nectar.manage.handlers import handlers, health, registry, turns
+from nectar.manage.waits import wait
 from nectar.protocol import Asked, ask
 from nectar.settings import Settings
 
@@ -131,6 +132,7 @@ def _ask_all(home: Home, names: list[str]) -> dict[str, dict[str, Any] | str]:
     for first in range(0, len(names), AT_ONCE):
         with ExitStack() as stack:
             some = names[first : first + AT_ONCE]
+            stack.enter_context(wait(f"Asking {len(some)} daemon(s)", seconds=TABLE_TIMEOUT))
             asked = [stack.enter_context(Asked(home.socket(name), STATUS, timeout=TABLE_TIMEOUT)) for name in some]
             for name, each in zip(some, asked, strict=True):
                 try:
@@ -159,7 +161,8 @@ def _robbed(home: Home, name: str) -> bool:
 
 def _ask(home: Home, name: str) -> tuple[dict[str, Any] | None, str | None]:
     try:
-        reply = ask(home.socket(name), STATUS, timeout=STATUS_TIMEOUT)
+        with wait(f"Asking the daemon of {name!r}", seconds=STATUS_TIMEOUT):
+            reply = ask(home.socket(name), STATUS, timeout=STATUS_TIMEOUT)
     except NectarError as error:
         return None, error.message
     return {key: value for key, value in reply.items() if key not in ("ok", "schema")}, None

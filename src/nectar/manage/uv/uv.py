@@ -17,6 +17,7 @@ from nectar.home import find_user_home
 from nectar.manage.uv import passing
 from nectar.manage.uv.interpreters import make_search_path
 from nectar.manage.uv.logins import redact
+from nectar.manage.waits import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +83,8 @@ class Uv:
             umask=self.umask,
         )
         try:
-            return self._follow(process, quiet)
+            with wait(f"uv {arguments[0]}"):
+                return self._follow(process, quiet)
         except BaseException:
             processes.end_group(process, lambda: os.killpg(process.pid, signal.SIGTERM), seconds=_GRACE)
             with suppress(ProcessLookupError, PermissionError):  # the build backend, when it outlived uv
