@@ -85,7 +85,7 @@ def command(session: Session, /, **options: Any) -> None:
         aliases=options["aliases"],
     )
     name = name or source.name
-    seen = foreground.count_lines(home, name)
+    seen = foreground.count_lines(home, name) if options["foreground"] else 0
     started = launch.launch(home, name, order, replace_running=options["replace_running"], report=session.output.talk)
     if options["as_json"]:
         session.output.json({"handler": make_launched_fields(home, started)})
