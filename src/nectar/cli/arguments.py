@@ -164,11 +164,11 @@ def _find_all(
     import fnmatch
 
     records = handlers.refresh(session.home)
-    others = [] if also is None else [name for name in also(session.home) if name not in records]
-    fitting = {name for name in (*records, *others) if fnmatch.fnmatchcase(name, pattern)}
+    others = [] if also is None else also(session.home)
+    fitting = [name for name in dict.fromkeys((*records, *others)) if fnmatch.fnmatchcase(name, pattern)]
     if must_fit and not fitting:
         raise NotFoundError(f"No handler's name fits {pattern!r}.", hint="nectar view lists the handlers.")
-    return [name for name in (*records, *others) if name in fitting and (name in others or among(records[name]))]
+    return [name for name in fitting if name in others or among(records[name])]
 
 
 def runs(record: Record) -> bool:
