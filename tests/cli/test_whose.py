@@ -34,6 +34,8 @@ ACTING = {
     "start": ["start", "h"],
     "up": ["up"],
     "export": ["export"],
+    "enable": ["enable", "--print"],
+    "disable": ["disable", "--print"],
     "up keep": ["up", "--keep"],
     "restart": ["restart", "h"],
     "remove": ["remove", "h"],
