@@ -127,6 +127,11 @@ class Home(NamedTuple):
         return self.nectar / "handlers.json"
 
     @property
+    def registry_before(self) -> Path:
+        """The registry as it was before its last change, for whoever has damaged it by hand."""
+        return self.nectar / "handlers.json.1"
+
+    @property
     def registry_lock(self) -> Path:
         return self.nectar / "registry.lock"
 

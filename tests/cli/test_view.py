@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -94,3 +95,33 @@ def test_a_broken_registry(world: World, text: str) -> None:
     assert len(ended.stderr.splitlines()) == 3
     assert world.home.registry.read_text() == text
     assert world.json("view", code=1)["error"]["kind"] == "failed"
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_what_somebody_has_damaged_is_shown_as_far_as_it_can_be_read_and_how_it_is_mended(world: World) -> None:
+    world.node()
+    world.run("launch", world.file("one.py"), "--attach", "alice")
+    for name in ("two", "three"):
+        world.run("launch", "one.py", name)
+        world.run("stop", name)
+    whole = world.home.registry.read_text()
+    damaged = whole.replace('  "two": {\n', '  "two": {,\n')
+    line = damaged[: damaged.index("{,")].count("\n") + 1
+    world.home.registry.write_text(damaged)
+    ended = world.run("view", code=1)
+    assert "  🟢 running  one (PID" in ended.stdout and "  ⚫ stopped  three\n" in ended.stdout and "two" not in ended.stdout
+    assert f"line {line} column" in ended.stderr
+    cure = ended.stderr.splitlines()[-1].partition("last change: ")[2]
+    assert cure == f"cp {world.home.registry_before} {world.home.registry}"
+    assert cure in world.run("doctor", code=1).stdout and "one is running" in world.run("doctor", code=1).stdout
+    assert cure in world.run("stop", "one", code=1).stderr
+    assert world.home.registry.read_text() == damaged, "it is left as it is"
+    world.put("q")
+    assert world.answer("q")["status"] == "success"
+
+    subprocess.run(cure.split(), check=True)
+    assert [handler["name"] for handler in world.json("view")["handlers"]] == ["one", "two", "three"]
+    world.run("stop", "one")
+    world.home.registry.unlink()
+    assert f"cp {world.home.registry_before}" in world.run("doctor", code=1).stdout

@@ -112,8 +112,10 @@ with registry.change(Home(Path(sys.argv[4]))) as records:
     [
         pytest.param("fsync", 1, "before", False, id="aside, and not on the disk"),
         pytest.param("fsync", 1, "after", False, id="aside, and on the disk"),
-        pytest.param("replace", 1, "before", False, id="about to be replaced"),
-        pytest.param("replace", 1, "after", True, id="replaced"),
+        pytest.param("replace", 1, "before", False, id="the one before about to be kept"),
+        pytest.param("replace", 1, "after", False, id="the one before kept"),
+        pytest.param("replace", 2, "before", False, id="about to be replaced"),
+        pytest.param("replace", 2, "after", True, id="replaced"),
         pytest.param("fsync", 2, "before", True, id="its directory not on the disk"),
     ],
 )
@@ -126,7 +128,10 @@ def test_a_kill_leaves_what_there_was_or_what_was_to_be(home: Home, call: str, n
     assert (home.registry.read_bytes() == before) is not written
     add(home, "next")
     assert list(registry.read(home)) == (["old", "new", "next"] if written else ["old", "next"])
-    assert {path.name for path in home.nectar.iterdir() if path.is_file()} == {"handlers.json", "registry.lock"}
+    assert {path.name for path in home.nectar.iterdir() if path.is_file()} == {"handlers.json", "handlers.json.1", "registry.lock"}
+    kept = json.loads(home.registry_before.read_bytes())
+    assert list(kept) == (["old", "new"] if written else ["old"]), "what it was before the last change"
+    assert home.registry_before.stat().st_mode & 0o777 == 0o600
 
 
 def test_who_reads_while_it_is_replaced_has_it_whole(home: Home) -> None:

@@ -49,12 +49,18 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _disk(home)
     yield from _inotify()
     try:
-        records = handlers.refresh(home) if home.registry.exists() else {}
+        records, broken = handlers.see(home) if home.registry.exists() else ({}, None)
     except NectarError as error:
         yield Finding("problem", f"{error.message} ({error.where})", error.hint)
         return
+    if broken is not None:
+        yield Finding("problem", f"{broken.message} ({broken.where})", broken.hint)
+    elif not home.registry.exists() and home.registry_before.exists():
+        yield Finding("problem", f"There is no {home.registry} any more.", f"cp {home.registry_before} {home.registry}")
     for name, record in records.items():
         yield from _handler(home, name, record)
+    if broken is not None:
+        return
     yield from _unrecorded(home)
     if not records:
         yield Finding("fine", "No handlers yet.")
@@ -162,7 +168,7 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
 
 
 def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
-    found = inspection.look(home, name)
+    found = inspection.look(home, name, record)
     if found.silent is not None:
         cure = f"nectar restart {name}" if found.silent == inspection.ROBBED else f"nectar stop {name}"
         yield Finding("problem", f"{name}: {found.silent}", cure)

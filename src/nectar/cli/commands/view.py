@@ -46,13 +46,19 @@ def _show(session: Session, name: str | None, *, brief: bool, as_json: bool = Fa
         else:
             render.show_detail(output, found)
         return
-    seen = inspection.survey(home, handlers.refresh(home))
+    records, broken = handlers.see(home)
+    if broken is not None and (as_json or not records):
+        raise broken
+    seen = inspection.survey(home, records)
     if as_json:
         output.json({"handlers": [render.make_fields(home, each) for each in seen]})
     elif brief:
         render.show_brief(output, seen)
     else:
         render.show_table(output, seen)
+    if broken is not None:
+        output.warn("There may be more: these are those that can be read.")
+        raise broken
     if not seen and not as_json:
         output.talk("The first one: nectar launch my_handler.py my_handler")
 

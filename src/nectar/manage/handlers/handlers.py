@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nectar import namelock, processes
-from nectar.errors import ConflictError, NectarError
+from nectar.errors import ConflictError, NectarError, NewerError
 from nectar.manage.daemon import stopping
 from nectar.manage.handlers import keeping, registry, turns
 from nectar.protocol import ask
@@ -44,6 +44,18 @@ def refresh(home: Home) -> dict[str, Record]:
     except OSError:  # a full disk: what is true can be told all the same
         pass
     return corrected
+
+
+def see(home: Home) -> tuple[dict[str, Record], NectarError | None]:
+    """All handlers that can be seen, to show them, and why those are not all: somebody has damaged the registry by hand."""
+    try:
+        return refresh(home), None
+    except NewerError:
+        raise
+    except NectarError as error:
+        records = registry.salvage(home)
+        living = functools.cache(lambda: _find_living(home, records))
+        return {name: _corrected(home, name, record, living) for name, record in records.items()}, error
 
 
 def look(home: Home, name: str) -> Record:

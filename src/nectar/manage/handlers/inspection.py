@@ -76,11 +76,13 @@ class Detail:
     unknown: str | None = None
 
 
-def look(home: Home, name: str) -> Detail:
-    """:raises NotFoundError: there is no such handler."""
+def look(home: Home, name: str, record: Record | None = None) -> Detail:
+    """:param record: the handler's, where that is known.
+    :raises NotFoundError: there is no such handler.
+    """
     from nectar.manage.environment import drift, generations  # which a list of handlers does without
 
-    record = handlers.look(home, name)
+    record = record or handlers.look(home, name)
     unknown = _unknown(home, name, record)
     built = record.environment != "" and unknown is None
     marker = generations.read_marker(home, record.environment) if built else None

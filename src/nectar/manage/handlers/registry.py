@@ -8,7 +8,8 @@ record with a ``schema`` above ours is shown, and is a newer nectar's to change.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
+import re
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from nectar import ownership
@@ -140,6 +141,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
+_DECODER = json.JSONDecoder()
+_ENTRY = re.compile(r'^ {0,2}("(?:[^"\\\n]|\\.)*"):\s*(?=\{)', re.MULTILINE)
+"""Where an entry begins in the file as it is written here."""
+
+
 def read(home: Home) -> dict[str, Record]:
     """The records by name, in the order in which the handlers were first launched.
 
@@ -222,7 +228,24 @@ def change(home: Home) -> Iterator[dict[str, Record]]:
                 raise newer(home, name)
         kept = {name: value for name, value in raw.items() if name in records or name not in before}
         kept |= {name: record.to_mapping() for name, record in records.items() if record != before.get(name)}
+        if raw:
+            write_whole(home.registry_before, json.dumps(raw, indent=2).encode() + b"\n")
         write_whole(home.registry, json.dumps(kept, indent=2).encode() + b"\n", synced=True)
+
+
+def salvage(home: Home) -> dict[str, Record]:
+    """What can be read of a registry that is broken, as whoever damaged it by hand left it: each entry that is whole by itself."""
+    try:
+        text = ownership.read(home.registry).decode(errors="replace")
+    except FileNotFoundError:
+        return {}
+    found = {}
+    for entry in _ENTRY.finditer(text):
+        with suppress(ValueError, RecursionError):
+            name, (fields, _) = json.loads(entry[1]), _DECODER.raw_decode(text, entry.end())
+            if _ours(name, fields):
+                found[name] = Record.from_mapping(fields)
+    return found
 
 
 def _load(home: Home) -> dict[str, Any]:
@@ -244,10 +267,12 @@ def _load(home: Home) -> dict[str, Any]:
 
 
 def _broken(home: Home, why: str) -> NectarError:
+    kept = home.registry_before.exists()
+    cure = f"as it was before its last change: cp {home.registry_before} {home.registry}" if kept else "move it away"
     return NectarError(
         f"The registry of handlers is broken ({why}). It was left as it is.",
         where=str(home.registry),
-        hint="Mend it, or move it away; handlers that run go on running.",
+        hint=f"Handlers that run go on running. Mend it, or {cure}",
     )
 
 
