@@ -343,6 +343,6 @@ def test_it_warns_of_an_import_that_is_not_declared_and_of_one_that_takes_long(w
     """
     world.file("beside.py", "import _pytest.config, json\n")
     undeclared, slow = world.json("test", world.file("h.py", text))["warnings"]
-    assert undeclared.startswith("h.py imports iniconfig, which is there only because another dependency needs it.")
+    assert undeclared.startswith("h.py imports iniconfig: not declared, and there only because another dependency needs it.")
     assert undeclared.endswith(f"uv add --script {world.directory / 'h.py'} iniconfig")
     assert slow.startswith("Loading took 1.")

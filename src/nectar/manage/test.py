@@ -159,9 +159,14 @@ def _tell_undeclared(source: Source, built: Environment) -> Iterator[str]:
         return
     from nectar.manage import undeclared
 
-    where = "" if source.kind == "package" else f" --script {shlex.quote(str(source.path))}"
-    for module, name, distribution in undeclared.find(built):
-        yield f"{module} imports {name}, which is there only because another dependency needs it. To have it: uv add{where} {distribution}"
+    found = undeclared.find(built)
+    if not found:
+        return
+    where = "" if source.kind == "package" else f"--script {shlex.quote(str(source.path))} "
+    first, names = found[0].module, ", ".join(each.name for each in found)
+    what = f"{first} imports" if all(each.module == first for each in found) else f"{first} and others import"
+    comes = " ".join(dict.fromkeys(each.distribution for each in found))
+    yield f"{what} {names}: not declared, and there only because another dependency needs it. To declare it: uv add {where}{comes}"
 
 
 def _tell_slow(source: Source, prepared: Prepared, event: dict[str, Any]) -> Iterator[str]:

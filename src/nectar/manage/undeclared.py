@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
-_MOST = 3
+_MOST = 5
 """Imports that are told of at once."""
 _LONGEST = 256 * 1024
 """Bytes of a module that is looked into."""
