@@ -6,13 +6,16 @@ import importlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import nectar
 from nectar import __version__
 from nectar.cli.verbs import VERBS
 from tests.world import PATIENCE, until
@@ -226,3 +229,14 @@ def _on_terminal(world: World, *options: str, env: dict[str, str] | None = None)
     shown = os.read(outer, 65536).decode()
     os.close(outer)
     return shown
+
+
+def test_where_another_distribution_has_overwritten_the_package_it_says_so(tmp_path: Path) -> None:
+    shutil.copytree(Path(nectar.__file__).parent, tmp_path / "nectar", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "nectar" / "__init__.py").write_text("from nectar.controller import *\n__version__ = '3'\n")
+    (tmp_path / "nectar" / "controller.py").write_text("")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from nectar.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-I", "-c", program, "view"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert f"{tmp_path / 'nectar' / '__init__.py'} is not ours" in ended.stderr
+    assert "Traceback" not in ended.stderr and "pip uninstall --yes nectar bee-hive-nectar" in ended.stderr

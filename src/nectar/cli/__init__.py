@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
+_OVERWRITTEN = """\
+Another distribution was installed over nectar's files: {file} is not ours.
+   Another project has the name nectar on the index; this one is bee-hive-nectar.
+   {python} -m pip uninstall --yes nectar bee-hive-nectar, and install bee-hive-nectar again
+"""
 
 
 def main() -> NoReturn:
@@ -29,6 +34,7 @@ def main() -> NoReturn:
         from nectar import inherited
 
         inherited.open_streams()
+        _require_our_own()
         inherited.keep_owners_rights()
         # With SIGCHLD ignored no exit code is known. What else is ignored (by nohup, in the background) is somebody's wish.
         inherited.settle_signals({signal.SIGCHLD})
@@ -46,6 +52,15 @@ def main() -> NoReturn:
     import os
 
     os._exit(code)
+
+
+def _require_our_own() -> None:
+    """Say so where another distribution called nectar has replaced this package's first file, and end: nothing works then."""
+    import nectar
+
+    if "hookimpl" not in getattr(nectar, "_HOMES", ()):
+        sys.stderr.write(_OVERWRITTEN.format(file=nectar.__file__, python=sys.executable))
+        sys.exit(1)
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
