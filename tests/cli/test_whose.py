@@ -46,7 +46,7 @@ ACTING = {
     "doctor": ["doctor"],
 }
 EVERY = ACTING | MAKING
-WITHOUT = {"demo", "plugins"}
+WITHOUT = {"demo", "plugins", "completion"}
 """Verbs that have a data dir of their own, or need none."""
 
 

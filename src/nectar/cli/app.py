@@ -14,6 +14,8 @@ from nectar.cli.verbs import EXIT_CODES, GROUPS, SYNONYMS, VARIABLES, VERBS, fin
 from nectar.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from nectar.manage.plugins import Plugin
 
 
@@ -58,6 +60,8 @@ class Verbs(click.Group):
         return None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if ctx.resilient_parsing:  # a shell asks how a word could go on
+            return super().resolve_command(ctx, args)
         if args and args[0] not in VERBS and not args[0].startswith("-") and args[0] not in self._told_commands(ctx):
             raise _explain_verb(args[0], args[1:], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
@@ -75,6 +79,14 @@ class Verbs(click.Group):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
         with formatter.section("Variables"):
             formatter.write_dl(list(VARIABLES.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click has it, without an import of every verb for its text."""
+        from click.shell_completion import CompletionItem
+
+        texts = {verb: command.get_short_help_str() for plugin in self.plugins() for verb, command in plugin.verbs.items()} | VERBS
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(verb, help=text) for verb, text in texts.items() if verb.startswith(incomplete)), *options]
 
     def _told_commands(self, ctx: click.Context) -> list[str]:
         """All, after a word for each thing that is wrong with a plugin."""

@@ -46,12 +46,27 @@ def _is_pattern(word: str) -> bool:
     return any(each in word for each in "*?[")
 
 
+def complete(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What completes a word in a shell.
+
+    :param what: that :mod:`nectar.cli.completing` offers.
+    """
+
+    def offer(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from nectar.cli import completing  # which no command needs
+
+        offered: list[Any] = getattr(completing, f"offer_{what}")(context, incomplete)
+        return offered
+
+    return offer
+
+
 def name_argument(*, required: bool = True) -> Callable[[_Command], _Command]:
     """One handler; :func:`choose_name` says which."""
-    return click.argument("name", type=_check_one, required=required)
+    return click.argument("name", type=_check_one, required=required, shell_complete=complete("names"))
 
 
-names_argument = click.argument("names", type=_check_several, nargs=-1, metavar="NAME...")
+names_argument = click.argument("names", type=_check_several, nargs=-1, metavar="NAME...", shell_complete=complete("names"))
 """Any number of handlers; :func:`choose_names` says which."""
 
 

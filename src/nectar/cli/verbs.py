@@ -31,6 +31,7 @@ GROUPS = {
         "gc": "Remove environments that nothing uses.",
         "doctor": "What could go wrong on this machine.",
         "plugins": "What is installed beside nectar and adds verbs.",
+        "completion": "The script with which a shell completes names.",
         "demo": "The whole thing in a temporary data dir, in front of your eyes.",
     },
 }
@@ -58,6 +59,7 @@ EXAMPLES = {
     "gc": "nectar gc --dry-run",
     "doctor": "nectar doctor",
     "plugins": "nectar plugins --json",
+    "completion": "nectar completion bash",
     "demo": "nectar demo",
 }
 

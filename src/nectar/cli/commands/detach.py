@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import choose_name, json_option, name_argument
+from nectar.cli.arguments import choose_name, complete, json_option, name_argument
 from nectar.cli.session import Session
 from nectar.home import check_alias
 from nectar.manage.handlers import attachments
@@ -12,7 +12,7 @@ from nectar.manage.handlers import attachments
 
 @click.command()
 @name_argument()
-@click.argument("aliases", type=check_alias, nargs=-1, required=True, metavar="ALIAS...")
+@click.argument("aliases", type=check_alias, nargs=-1, required=True, metavar="ALIAS...", shell_complete=complete("aliases"))
 @json_option
 @click.pass_obj
 def command(session: Session, *, name: str, aliases: tuple[str, ...], as_json: bool) -> None:

@@ -6,14 +6,14 @@ import os
 
 import click
 
-from nectar.cli.arguments import answer_as_json, choose_name
+from nectar.cli.arguments import answer_as_json, choose_name, complete
 from nectar.cli.session import Session
 from nectar.home import check_name
 from nectar.manage.exec import execute, execute_in_source
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("handler", metavar="NAME|PATH")
+@click.argument("handler", metavar="NAME|PATH", shell_complete=complete("names_and_files"))
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
 @click.option(
     "--json", "as_json", is_flag=True, expose_value=False, callback=answer_as_json, help="Print an error as one JSON object."

@@ -10,6 +10,7 @@ import click
 
 from nectar.cli.arguments import (
     build_env_option,
+    complete,
     entry_option,
     env_file_option,
     env_option,
@@ -29,12 +30,18 @@ from nectar.manage.source.source import open_source
 
 
 @click.command()
-@click.argument("handler", required=False)
+@click.argument("handler", required=False, shell_complete=complete("files"))
 @click.argument("name", required=False)
 @click.argument("more", nargs=-1, metavar="")
 @click.option("--requirement", metavar="REQ", help="Something from the index instead of HANDLER, as 'my-handler==1.0'.")
 @click.option(
-    "--attach", "aliases", type=check_alias, multiple=True, metavar="ALIAS", help="Attach it to this node; may be repeated."
+    "--attach",
+    "aliases",
+    type=check_alias,
+    multiple=True,
+    metavar="ALIAS",
+    shell_complete=complete("aliases"),
+    help="Attach it to this node; may be repeated.",
 )
 @entry_option
 @extra_option

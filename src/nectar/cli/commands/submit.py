@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.arguments import json_option
+from nectar.cli.arguments import complete, json_option
 from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.errors import NectarError
@@ -13,7 +13,7 @@ from nectar.manage import submit
 
 
 @click.command()
-@click.argument("alias", type=check_alias)
+@click.argument("alias", type=check_alias, shell_complete=complete("aliases"))
 @click.argument("query")
 @click.option(
     "--deadline", type=Number(1, 10**9), default=30, metavar="S", help="Seconds to wait, 1 to 1,000,000,000. [default: 30]"

@@ -13,6 +13,7 @@ import click
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.cli.arguments import (
     build_env_option,
+    complete,
     entry_option,
     env_file_option,
     env_option,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("handler")
+@click.argument("handler", shell_complete=complete("files"))
 @click.option("--query", metavar="TEXT", help="The question of the mock computation.")
 @click.option("--computation", "file", metavar="FILE", help="A computation as a node writes it; - is standard input.")
 @click.option("--expect", type=int, metavar="N", help="Fail unless this is the answer.")
