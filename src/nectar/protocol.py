@@ -13,7 +13,7 @@ an :class:`Assignment` ``{"state": "loaded"}``      a worker has loaded the hand
 Instead of any of those it may answer ``{"state": "failed", "kind", "message", "hint", "detail"}`` and end. It also ends, with
 nothing left behind, when its standard input closes before ``serve``.
 
-After that a request on the socket is one line, ``{"schema": 1, "do": "status" | "sync" | "stop", …}``, and so is its reply,
+After that a request on the socket is one line, ``{"schema": 1, "do": …}``, and so is its reply,
 ``{"schema": 1, "ok": true, …}`` or ``{"schema": 1, "ok": false, "message": …}``:
 
 ``status``
@@ -21,7 +21,12 @@ After that a request on the socket is one line, ``{"schema": 1, "do": "status" |
     ``watching``. Since 0.1.0 also ``errors`` (``since``, Unix seconds, and how many ``answers`` were no success; null where there were
     others among them), ``silent`` (seconds, or null), ``last_failed`` (``time``, ``alias``, ``comp_id``, ``status``), ``last_answered``,
     ``deaths`` (Unix seconds), ``latency`` (seconds by quantile) and ``hour`` (answers in each of 60 minutes), and of each worker its
-    ``memory``, ``cpu`` and ``runs``.
+    ``memory``, ``cpu`` and ``runs``; of each alias ``oldest`` (seconds); ``deaths_in_all``; and since this daemon's start
+    ``workers_started`` and ``answers``: ``within``, pairs of a bound in seconds and how many answers took no longer than it and longer
+    than the one before (the last: or longer than all), and ``seconds``, how long all of them took together.
+``history``
+    since 0.1.0: the answers of the last six hours by the minute. ``minutes`` is a list of ``[Unix minutes, successes, errors, timeouts,
+    the most that waited, [[index into "bounds", answers], …]]``, at most 360 of them; ``bounds`` are seconds, as of ``within``.
 ``sync``
     read ``handlers.json`` again and attach and detach until it is so. ``attached`` is the list of aliases that are being served,
     ``problems`` says of each other one that should be why it is not.

@@ -44,6 +44,8 @@ ACTING = {
     "gc": ["gc"],
     "gc dry": ["gc", "--dry-run"],
     "doctor": ["doctor"],
+    "metrics": ["metrics"],
+    "dashboard": ["dashboard", "--no-open"],
 }
 EVERY = ACTING | MAKING
 WITHOUT = {"demo", "plugins", "completion"}

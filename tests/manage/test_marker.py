@@ -86,6 +86,7 @@ WRITTEN = """\
  "base_python": "/usr/bin/python3.12",
  "source": "/home/a/demo",
  "created": 1.5,
+ "took": 0.0,
  "nectar": "0.1.0",
  "noted": true,
  "rebuilt": {

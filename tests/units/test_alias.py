@@ -300,6 +300,8 @@ def test_one_that_came_while_it_was_served_is_late_by_when_it_came(nodes: Nodes,
     nodes.go(0)
     os.utime(nodes.home.computations("one") / "q.pending", (1, 1))
     nodes.go(waits)
+    assert nodes.aliases.status()["one"]["oldest"] == near(waits)
     taken = nodes.take()
     assert taken is not None
     assert taken.question.late is late
+    assert nodes.aliases.status()["one"]["oldest"] is None

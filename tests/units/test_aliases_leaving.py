@@ -89,7 +89,7 @@ def test_of_what_is_being_let_go_of_nothing_is_claimed_any_more(make_nodes: Make
     nodes.hint("two", "nothing")
     nodes.go(3)
     assert nodes.take_all() == []
-    assert nodes.aliases.status() == {"two": {"problem": None, "waiting": 0}}
+    assert nodes.aliases.status() == {"two": {"problem": None, "waiting": 0, "oldest": None}}
 
 
 def test_one_that_comes_back_is_served_again_when_it_was_let_go_of(make_nodes: MakeNodes) -> None:

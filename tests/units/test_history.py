@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.protocol import MAX_LINE, encode
 from nectar.runtime.daemon.history import BOUNDS, FEW, LATELY, MAX_BYTES, MAX_DEATHS, MINUTES, ROW, SAVED, Failing, History
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def test_a_minute_holds_its_answers_and_the_most_that_waited(kept: Kept) -> None
     assert (BOUNDS[0], BOUNDS[2], BOUNDS[-1]) == (0.001, 0.005, 500_000.0)
     assert kept.history.report()["minutes"] == kept.written()
     assert kept.history.answered == NOON + 60
+    assert (sum(kept.history.within), kept.history.within[0], kept.history.seconds) == (4, 2, 0.0009 + 0.004 + 10.0**9)
     assert os.stat(kept.path).st_mode & 0o777 == 0o600
 
 
@@ -63,7 +65,8 @@ def test_the_next_daemon_goes_on_with_it(kept: Kept) -> None:
     again = kept.open()
     again.answer("success", 0.01)
     assert again.hour()[-1] == 2
-    assert (again.deaths, again.died) == ([], False)
+    assert (again.deaths, again.deaths_in_all, again.died) == ([], 0, False)
+    assert sum(again.within) == 1, "these are its own"
 
 
 def test_an_end_without_a_stop_is_kept_with_the_last_time_at_which_it_lived(kept: Kept) -> None:
@@ -74,7 +77,7 @@ def test_an_end_without_a_stop_is_kept_with_the_last_time_at_which_it_lived(kept
     assert kept.history.deaths == [float(number) for number in range(5, MAX_DEATHS + 5)]
     kept.history.save(ended=True)
     assert not kept.open().died
-    assert len(kept.history.deaths) == MAX_DEATHS
+    assert (len(kept.history.deaths), kept.history.deaths_in_all) == (MAX_DEATHS, MAX_DEATHS + 5)
 
 
 def test_six_hours_of_all_that_there_can_be_are_kept_in_64_kib(kept: Kept) -> None:
@@ -89,6 +92,7 @@ def test_six_hours_of_all_that_there_can_be_are_kept_in_64_kib(kept: Kept) -> No
     assert len(kept.written()) > 200, "what is forgotten is what does not fit"
     assert kept.written()[-1][0] == (NOON + 60 * (MINUTES + 9)) // 60
     assert len(kept.history.report()["minutes"]) == MINUTES
+    assert len(encode(kept.history.report())) < MAX_LINE / 8
     assert len(kept.open().report()["minutes"]) == len(kept.written())
 
 

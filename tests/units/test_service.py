@@ -11,6 +11,7 @@ import pytest
 from nectar.errors import ConflictError
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.watcher import Watcher
+from nectar.runtime.daemon.history import BOUNDS
 from nectar.runtime.daemon.job import Failure, Outcome
 from nectar.runtime.daemon.loop import BEAT
 from nectar.runtime.daemon.service import AGAIN, ROUND, Service
@@ -373,6 +374,10 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
     assert status.pop("version")
     latency = status.pop("latency")
     assert latency["p50"] == latency["p99"] is not None
+    answers = status.pop("answers")
+    assert [count for bound, count in answers["within"] if count] == [1] and len(answers["within"]) == len(BOUNDS)
+    oldest = {name: alias.pop("oldest") for name, alias in status["aliases"].items()}
+    assert oldest == {"one": near(3, within=1), "two": None}
     assert status == {
         "ok": True,
         "pid": os.getpid(),
@@ -389,6 +394,8 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
         "last_answered": begun,
         "hour": [0] * 59 + [1],
         "deaths": [],
+        "deaths_in_all": 0,
+        "workers_started": 2,
         "warnings": [],
         "watching": "events",
     }
@@ -397,6 +404,10 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
     again = served.ask("status")
     assert again is not None
     assert again["watching"] == "rescans"
+    history = served.ask("history")
+    assert history is not None
+    (index,) = [at for at, (_, count) in enumerate(answers["within"]) if count]
+    assert history == {"ok": True, "bounds": BOUNDS, "minutes": [[int(begun) // 60, 0, 1, 0, 2, [[index, 1]]]]}
 
 
 def test_a_handler_that_cannot_be_loaded_is_told_with_what_to_do_and_logged_once_a_minute(make: Make) -> None:

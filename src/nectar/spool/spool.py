@@ -161,6 +161,14 @@ class Spool:
         if self._held[claim.comp_id] <= 0:
             del self._held[claim.comp_id]
 
+    def written(self, item: str | Claim) -> float:
+        """The time of a question's file, in Unix seconds; 0 where it cannot be looked at."""
+        name, directory = (item.name, self._claims) if isinstance(item, Claim) else (item + PENDING, self._directory)
+        try:
+            return os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
+        except OSError:
+            return 0.0
+
     def claim(self, comp_id: str, now: float) -> Question | Later | None:
         """Take the question of an id.
 

@@ -40,6 +40,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
     :returns: None where it has to be done again: the source has changed meanwhile, or a kept lock does not fit.
     :raises EnvironmentFailedError: it cannot be built.
     """
+    begun = time.monotonic()
     locked = locking.lock(home, found, shop, upgrade=upgrade)
     key = locked.key
     assert key is not None, "it has a lock"
@@ -68,7 +69,7 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
             # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.
             resolution.forget(home, locked.resolution)
             return None
-        marker.write(shop.venv)
+        marker._replace(took=round(time.monotonic() - begun, 3)).write(shop.venv)
         name = generations.choose_name(home, key)
         if trial:
             trials.mark(home, name, shop.source)

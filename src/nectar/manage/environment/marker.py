@@ -47,6 +47,7 @@ class Marker(NamedTuple):
     :ivar base_python: the interpreter that it was made with.
     :ivar source: what was built, as a person calls it.
     :ivar created: Unix seconds.
+    :ivar took: seconds that it took to lock, build and install; 0 where that is not known.
     :ivar nectar: the version that built it.
     :ivar noted: whether :mod:`nectar.manage.environment.notes` wrote down what was in it; 0.1.0 had no such notes.
     :ivar rebuilt: for which files it, and those before it, took the place of one in which they were changed; path to Unix seconds.
@@ -64,6 +65,7 @@ class Marker(NamedTuple):
     base_python: str = ""
     source: str = ""
     created: float = 0.0
+    took: float = 0.0
     nectar: str = ""
     noted: bool = False
     rebuilt: Mapping[str, float] = {}
@@ -166,6 +168,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "base_python": _is_path,
     "source": _is_path,
     "created": _is_moment,
+    "took": _is_moment,
     "nectar": _is_text,
     "noted": lambda value: isinstance(value, bool),
     "rebuilt": lambda value: isinstance(value, dict) and all(_is_path(path) and _is_moment(at) for path, at in value.items()),

@@ -29,7 +29,7 @@ _DEPS = "deps"
 _START = Path(API, "nectar", "runtime", "start.py")
 _DEPENDENCIES = ("watchdog", "pluggy")
 _LEFT_OUT = frozenset({"__pycache__", "_template"})
-_THE_COMMANDS = frozenset({"cli", "manage", "__main__.py"})
+_THE_COMMANDS = frozenset({"cli", "manage", "web", "__main__.py"})
 """Rooms that no process of a handler imports from: half of the files, which each start of a handler would read."""
 
 

@@ -76,6 +76,17 @@ class Detail:
     unknown: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Questions that nobody has taken.
+
+    :ivar oldest: Unix seconds of the oldest one's file; None where there is none.
+    """
+
+    count: int
+    oldest: float | None
+
+
 def look(home: Home, name: str, record: Record | None = None) -> Detail:
     """:param record: the handler's, where that is known.
     :raises NotFoundError: there is no such handler.
@@ -100,7 +111,7 @@ def look(home: Home, name: str, record: Record | None = None) -> Detail:
         daemon=daemon,
         health=_see(home, name, record, daemon or silent or "", time.time()).health,
         silent=silent,
-        waiting=_count_waiting(home, record) if daemon is None else None,
+        waiting=find_waiting(home, record).count if daemon is None else None,
         log=home.log(name),
         changed=drift.find_changes(home, record) if built else [],
         unknown=unknown,
@@ -114,6 +125,29 @@ def survey(home: Home, records: dict[str, Record]) -> list[Seen]:
     replies = _ask_all(home, asked)
     now = time.time()
     return [_see(home, name, record, replies.get(name, ROBBED), now) for name, record in records.items()]
+
+
+def find_waiting(home: Home, record: Record) -> Waiting:
+    """What waits in the directories of a handler's aliases: for one that does not run, whose daemon would tell."""
+    from nectar.spool.entries import PENDING  # which a list of handlers does without
+
+    times: list[float] = []
+    for alias in record.attached_aliases:
+        with suppress(OSError, NectarError), os.scandir(home.computations(alias)) as entries:
+            waiting = (entry for entry in entries if entry.name.endswith(PENDING) and not entry.name.startswith("."))
+            for entry in waiting:
+                with suppress(OSError):  # it has just been taken
+                    times.append(entry.stat(follow_symlinks=False).st_mtime)
+    return Waiting(count=len(times), oldest=min(times, default=None))
+
+
+def fetch_history(home: Home, name: str) -> dict[str, Any]:
+    """What a daemon replies to ``history``.
+
+    :raises UnresponsiveError: it does not answer, or is an older nectar's, which keeps none.
+    """
+    reply = ask(home.socket(name), {"do": "history"}, timeout=TABLE_TIMEOUT)
+    return {"bounds": reply["bounds"], "minutes": reply["minutes"]}
 
 
 def _see(home: Home, name: str, record: Record, reply: dict[str, Any] | str, now: float) -> Seen:
@@ -168,17 +202,6 @@ def _ask(home: Home, name: str) -> tuple[dict[str, Any] | None, str | None]:
     except NectarError as error:
         return None, error.message
     return {key: value for key, value in reply.items() if key not in ("ok", "schema")}, None
-
-
-def _count_waiting(home: Home, record: Record) -> int:
-    """Questions that nobody has taken."""
-    from nectar.spool.entries import PENDING  # which a list of handlers does without
-
-    count = 0
-    for alias in record.attached_aliases:
-        with suppress(OSError, NectarError), os.scandir(home.computations(alias)) as entries:
-            count += sum(entry.name.endswith(PENDING) and not entry.name.startswith(".") for entry in entries)
-    return count
 
 
 def _variables(home: Home, name: str) -> list[str]:

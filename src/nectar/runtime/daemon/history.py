@@ -1,7 +1,7 @@
 """What became of a handler's questions of late, minute by minute: for who looks at it, and for the daemon after this one.
 
 On disk it is one JSON object, which a daemon writes once a minute and at its end: ``schema``; ``ended``, whether that was in order;
-``deaths``, Unix seconds of ends that were not, each as the daemon after it could tell; and ``minutes``, of each in which something
+``deaths``, Unix seconds of the last ends that were not, each as the daemon after it could tell; ``died``, how many there were; and ``minutes``, of each in which something
 was answered or waited a list: Unix minutes; how many answers of each status in :data:`STATUSES`; the most that waited; and, as pairs
 of an index into :data:`BOUNDS` and a count, how many were answered within each of these.
 """
@@ -87,7 +87,10 @@ class History:
     :param clock: monotonic seconds.
     :param wall: Unix seconds.
 
-    :ivar deaths: Unix seconds of daemons' ends without a stop.
+    :ivar deaths: Unix seconds of the last of daemons' ends without a stop.
+    :ivar deaths_in_all: how many there were.
+    :ivar within: counts of this daemon's answers, by index into :data:`BOUNDS`.
+    :ivar seconds: from the arrival of each of their questions to the answer, all together.
     :ivar died: whether the daemon before this one had such an end.
     :ivar answered: Unix seconds of the last answer; None where there was none yet.
     """
@@ -95,6 +98,9 @@ class History:
     def __init__(self, path: Path, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self.answered: float | None = None
         self.deaths: list[float] = []
+        self.deaths_in_all = 0
+        self.within = [0] * len(BOUNDS)
+        self.seconds = 0.0
         self.died = False
         self._path = os.fspath(path)
         self._clock = clock
@@ -116,7 +122,10 @@ class History:
         now = self.answered = self._wall()
         minute = self._minute(now)
         minute.counts[status] += 1
-        minute.within[min(bisect_left(BOUNDS, seconds), len(BOUNDS) - 1)] += 1
+        bound = min(bisect_left(BOUNDS, seconds), len(BOUNDS) - 1)
+        minute.within[bound] += 1
+        self.within[bound] += 1
+        self.seconds += max(0.0, seconds)
         self._changed = True
         if status == "success":
             self._succeeded = self._clock()
@@ -199,7 +208,7 @@ class History:
         return self._minutes[-1]
 
     def _encode(self, minutes: list[list[Any]], ended: bool) -> bytes:
-        kept = {"schema": SCHEMA, "ended": ended, "deaths": self.deaths, "minutes": minutes}
+        kept = {"schema": SCHEMA, "ended": ended, "deaths": self.deaths, "died": self.deaths_in_all, "minutes": minutes}
         return json.dumps(kept, separators=(",", ":")).encode() + b"\n"
 
     def _load(self) -> None:
@@ -209,8 +218,10 @@ class History:
                 return
             self._minutes.extend(sorted(map(Minute.from_list, kept["minutes"]), key=lambda minute: minute.at))
             self.deaths = [float(when) for when in kept["deaths"]][-MAX_DEATHS:]
+            self.deaths_in_all = _count(kept.get("died", len(self.deaths)))
             self.died = kept["ended"] is not True
             if self.died:
+                self.deaths_in_all += 1
                 self.deaths = [*self.deaths, os.stat(self._path).st_mtime][-MAX_DEATHS:]
         except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             return

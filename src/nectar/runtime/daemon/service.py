@@ -19,7 +19,7 @@ from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import INOTIFY, Watcher
 from nectar.runtime.daemon.control import Control
-from nectar.runtime.daemon.history import History
+from nectar.runtime.daemon.history import BOUNDS, History
 from nectar.runtime.daemon.job import Failure, Job, Outcome
 from nectar.runtime.daemon.log import ERROR, PRINTED, WARNING, LogFile, Seldom, hear, visible
 from nectar.runtime.daemon.loop import BEAT
@@ -245,6 +245,8 @@ class Service:
         match request["do"]:
             case "status":
                 reply(self._status())
+            case "history":
+                reply({"ok": True, **self._history.report()})
             case "sync" if self._serving:
                 self._aliases.sync(lambda attachments: reply({"ok": True, **attachments}))
             case "stop":
@@ -278,6 +280,9 @@ class Service:
             "latency": self._history.latency(),
             "hour": self._history.hour(),
             "deaths": self._history.deaths,
+            "deaths_in_all": self._history.deaths_in_all,
+            "answers": {"within": list(zip(BOUNDS, self._history.within, strict=True)), "seconds": self._history.seconds},
+            "workers_started": self._pool.started,
             "warnings": self._pool.warnings,
             "watching": "events" if self._aliases.hear else "rescans",
         }

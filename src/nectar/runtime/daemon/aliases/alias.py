@@ -93,6 +93,11 @@ class Alias:
         return 0 if self._waiting is None else self._waiting.count
 
     @property
+    def oldest(self) -> float | None:
+        """For how many seconds the question whose turn is next has waited; None where none is."""
+        return None if self._waiting is None else self._waiting.oldest
+
+    @property
     def busy(self) -> bool:
         """Whether anything is claimed that has no published answer yet."""
         return any(spool.busy for spool in self._spools)

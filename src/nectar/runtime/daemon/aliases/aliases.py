@@ -171,7 +171,11 @@ class Aliases:
         return all(alias.hears for alias in self._attached.values())
 
     def status(self) -> dict[str, Any]:
-        return {name: {"problem": alias.problem, "waiting": alias.waiting} for name, alias in self._attached.items()}
+        """Of each ``problem``, how many are ``waiting``, and ``oldest``, for how many seconds the one that is next has; null where none is."""
+        return {
+            name: {"problem": alias.problem, "waiting": alias.waiting, "oldest": alias.oldest}
+            for name, alias in self._attached.items()
+        }
 
     def pause(self) -> None:
         """Claim nothing more."""

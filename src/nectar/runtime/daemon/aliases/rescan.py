@@ -128,3 +128,9 @@ class Arrivals:
             return self._monotonic() - arrived > seconds
         # A file from before there were such has no time, but a file system or an archive that keeps none.
         return written > 0 and self._age.now(seconds) - written > seconds
+
+    def seconds(self, arrived: float | None, written: float) -> float:
+        """For how long a question has waited, as far as can be told; the parameters are those of :meth:`waited`."""
+        if arrived is not None:
+            return self._monotonic() - arrived
+        return max(0.0, self._age.now(0) - written) if written > 0 else 0.0

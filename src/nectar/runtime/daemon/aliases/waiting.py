@@ -67,6 +67,14 @@ class Waiting:
         """Questions that wait, those included that are not kept in mind, as the last listing counted them."""
         return len(self._queue) + len(self._deferred) + self._beyond
 
+    @property
+    def oldest(self) -> float | None:
+        """For how many seconds the question whose turn is next has waited; None where none is."""
+        if not self._queue:
+            return None
+        item, arrived = next(iter(self._queue.items()))
+        return self._arrivals.seconds(arrived, self._spool.written(item) if arrived is None else 0.0)
+
     def begin(self, *, served: bool) -> None:
         """Look for all that is there; to be called when events tell of what comes, so that nothing falls between.
 

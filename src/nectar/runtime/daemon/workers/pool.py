@@ -41,7 +41,7 @@ class Pool:
     :param owner: what marks the processes of this handler, see :mod:`nectar.processes`.
     :param limits: what workers get of limits that this process has raised for itself, see :mod:`nectar.inherited`.
 
-    :ivar warnings: what the worker that was ready last said of how it runs.
+    :ivar warnings: what the worker that was ready last said of how it runs; ``started`` is how many workers there were.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Pool:
         limits: Mapping[str, int] | None = None,
     ) -> None:
         self.warnings: list[str] = []
+        self.started = 0
         self._loop = loop
         self._loading = loading
         self._settings = settings
@@ -193,6 +194,7 @@ class Pool:
         worker.beside, worker.early = beside, beside is not None
         worker.runs.nears = lambda: self._foresee(worker)
         self._workers[worker.pid] = worker
+        self.started += 1
         worker.timer = self._loop.later(self._settings.start_timeout, lambda: worker.kill(Cause.SLOW))
         bounds = {"slots": self._settings.concurrency, "memory": self._memory.limit, "limits": self._limits}
         worker.channel.send({**order_to_load(self._loading, self._script), **bounds})
