@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NOXFILE = (ROOT / "noxfile.py").read_text(encoding="utf-8")
 SESSIONS = {*re.findall(r"^(?:@nox\.session.*\n(?:@.*\n)*def )?(\w+)\(", NOXFILE, re.MULTILINE)}
 PLACEHOLDERS = ("…", "{")
-OPERATORS = {"|", "&&", "&"}
-"""Of the shell: what stands behind them is another command."""
+OPERATORS = {"|", "&&", "&", ">"}
+"""Of the shell: what stands behind them is another command, or a file."""
 
 
 def check(words: list[str]) -> None:

@@ -63,7 +63,7 @@ EXAMPLES = {
     "gc": "nectar gc --dry-run",
     "doctor": "nectar doctor",
     "plugins": "nectar plugins --json",
-    "completion": "nectar completion bash",
+    "completion": 'eval "$(nectar completion bash)"',
     "demo": "nectar demo",
 }
 

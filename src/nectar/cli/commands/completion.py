@@ -19,8 +19,8 @@ _MORE = {"bash": "COMP_WORDBREAKS=${COMP_WORDBREAKS//@}\n"}
 def command(session: Session, *, shell: str) -> None:
     """Print the script that has SHELL complete verbs, options, and the names of handlers and nodes.
 
-    bash, in ~/.bashrc, and zsh, in ~/.zshrc: eval "$(nectar completion bash)", or zsh. fish: nectar completion fish >
-    ~/.config/fish/completions/nectar.fish
+    In ~/.bashrc or ~/.zshrc the line below, with the shell's name, has it read at each start; fish reads what it finds in
+    ~/.config/fish/completions/nectar.fish.
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -11,7 +11,7 @@ from nectar.manage import hive
 @click.command()
 @click.pass_obj
 def command(session: Session) -> None:
-    """Write what should run as a hive.toml, from which `nectar up -f` brings it up: here, where it changes nothing, or elsewhere.
+    """Write what should run as a hive.toml, from which `nectar up -f hive.toml` brings it up: here, where it changes nothing, or elsewhere.
 
     Variables that --env gave are named in it, and not told, because they may be secret.
     """
