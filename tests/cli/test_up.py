@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import namelock
-from tests.world import PATIENCE, TWICE, until
+from tests.world import PATIENCE, TWICE, processes, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -55,6 +55,24 @@ def test_what_was_killed_comes_back_and_what_was_stopped_does_not(world: World) 
     world.run("stop", "broken")
     again = world.run("up")
     assert (again.stdout, again.stderr) == ("", "All handlers that should run do.\n")
+
+
+def test_who_interrupts_it_has_all_taken_back(world: World) -> None:
+    """The processes that start them, and what these have begun, end with it, also where it alone is told to end."""
+    slow = "import os, pathlib, time\npathlib.Path(f'loading-{os.getpid()}').touch()\ntime.sleep(600 if os.path.exists('slow') else 0)\n"
+    world.file("h.py", slow + textwrap.dedent(TWICE))
+    for name in ("h", "other"):
+        world.run("launch", "h.py", name)
+    kill(world, "h", "other")
+    world.file("slow", "")
+    before = len(list(world.directory.glob("loading-*")))
+    process = world.fork("up")
+    until(lambda: len(list(world.directory.glob("loading-*"))) == before + 2, "both are loaded")
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert not processes(world.home.handlers.parent), "neither a daemon nor a worker is left"
+    assert {record["desired"] for record in world.registry().values()} == {"running"}
+    assert world.run("up", "--dry-run").stdout.count("would be started") == 2
 
 
 def test_launch_says_what_it_replaces_and_replaces_what_runs_only_when_told_to(world: World) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import FrameType
 
-KILLED_AFTER = 5.0
-"""Seconds for a call to take back what it has begun."""
+KILLED_AFTER = 30.0
+"""Seconds for a call to take back what it has begun; who puts one daemon in another's place does not break off in between."""
 _LOOK = 0.05
 
 

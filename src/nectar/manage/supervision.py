@@ -153,6 +153,7 @@ class Supervision:
                 if (key := f"stop:{name}") not in self._children.names:  # beside the process that may be starting it
                     self._children.begin(key, partial(_stop, self._home, name, records[name].stop_timeout))
             if time.monotonic() >= end:
+                self._children.end(seconds=0)
                 raise UnresponsiveError(f"These did not end within {longest + MARGIN:g} s: {', '.join(running)}.")
             self._children.collect(ROUND)
             records |= registry.read(self._home)  # one may have been launched meanwhile
