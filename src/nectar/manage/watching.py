@@ -1,6 +1,6 @@
 """Waiting until what is tried has changed: the files that its environment is made of, and others that a person named.
 
-They are looked at, a few times a second. That takes 2 ms for 1,000 files, needs nothing that runs out, and sees what no event tells
+They are looked at, a few times a second. That takes 4 ms for 1,000 files, needs nothing that runs out, and sees what no event tells
 of: what comes from another machine or from outside of a container, a directory in another's place, an editor that saves by renaming.
 """
 
