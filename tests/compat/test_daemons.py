@@ -60,6 +60,12 @@ def test_it_is_seen(running: Running) -> None:
     detail = left.json("view", "twofold")
     assert detail["daemon"]["state"] == "serving" and set(detail["daemon"]["aliases"]) == {"carol", "dave"}
     assert "1 running" in left.run("view").stdout and "🟢 running" in left.run("view", "twofold").stdout
+    numbers = left.run("metrics").stdout
+    assert (
+        'nectar_handler_up{handler="twofold"} 1.0' in numbers
+        and 'nectar_questions_total{handler="twofold",outcome="error"}' in numbers
+    )
+    assert 'nectar_workers_started_total{handler="twofold"}' not in numbers, "of which it does not tell"
     told = left.run("doctor", code=None).stdout
     assert "twofold should run" not in told and "does not answer" not in told and "has no worker" not in told
     record = left.registry()["twofold"]
