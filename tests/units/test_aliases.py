@@ -251,3 +251,22 @@ def test_strays_are_what_is_claimed_and_neither_runs_nor_waits(make_nodes: MakeN
     assert [taken.name for taken in again if taken is not None] == ["one/b", "two/a"]
     assert again[1] is not None
     assert again[1].question.claim == second.question.claim
+
+
+def test_one_who_cannot_be_told_keeps_no_other_from_hearing(make_nodes: MakeNodes) -> None:
+    nodes = make_nodes("one")
+    faults: list[Exception] = []
+    nodes.loop.faulted = faults.append
+    nodes.put("one", "a")
+    nodes.begin()
+
+    def gone(_reply: object) -> None:
+        raise MemoryError
+
+    assert nodes.take() is not None
+    nodes.attach()
+    nodes.aliases.sync(gone)
+    nodes.sync()
+    nodes.go(20)
+    assert [reply for _, reply in nodes.replies] == [{"attached": [], "problems": {}}]
+    assert [type(fault) for fault in faults] == [MemoryError], "once"

@@ -270,9 +270,9 @@ class Aliases:
         self._soon = self._loop.later(SOON, self._let_go) if self._leaving else None
         if self._leaving:
             return
-        for done in self._when_done:
-            done(self.attachments())
-        self._when_done.clear()
+        heard, self._when_done = self._when_done, []
+        for done in heard:  # one that cannot be told, because who asked is gone, keeps no other from it
+            self._loop.guarded(done)(self.attachments())
 
     def _wanted(self) -> list[str] | None:
         """The aliases that the registry gives this handler; None where it cannot be read, or has no record of it."""
