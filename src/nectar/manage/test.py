@@ -20,6 +20,7 @@ from nectar.protocol import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from subprocess import Popen
     from typing import IO
 
     from nectar.home import Home
@@ -113,44 +114,60 @@ def try_questions(
     :raises NectarError: it could not be loaded.
     :raises KeyboardInterrupt: it was interrupted at its terminal.
     """
-    assignment, lent, shown = prepared.assignment.to_mapping(), None, None
+    assignment, shown, lent = prepared.assignment.to_mapping(), None, None
     if terminal is not None:
-        lent, shown = terminal.streams, terminal.to_mapping()
         assignment["loading"]["variables"] |= variables.of_terminal(os.environ)
+        shown, lent = terminal.to_mapping(), terminal.streams
     request = {"assignment": assignment, "computations": list(questions), "terminal": shown}
     with tempfile.TemporaryFile() as errors:
         once = starting.spawn(prepared, "once", errors=errors, lent=lent)
         left = len(questions)
-        assert once.stdin is not None and once.stdout is not None
         try:
-            once.stdin.write(encode(request))
-            once.stdin.flush()
-            for line in _read_lines(once.stdout, meanwhile):
-                event = decode(line)
+            for event in _talk(once, request, meanwhile):
                 if terminal is not None and terminal.interrupted and _tells_of_interrupt(event):
                     raise KeyboardInterrupt
-                if event["event"] == "failed":
-                    raise prepared.explain(starting.read_failure(event))
-                if event["event"] == "answered":
-                    left -= 1
-                    error = event["result"]["error"]
-                    event["hint"] = None if error is None else prepared.find_hint(error, event["traceback"] or "")
-                    event["where"] = f"{prepared.entry.value} in {prepared.order.source.shown}"
-                yield event
-                if terminal is not None and event["event"] in ("loaded", "answered"):
-                    once.stdin.write(b"\n")  # what there is to show of that is shown
-                    once.stdin.flush()
-        except BrokenPipeError:
-            pass
+                left -= event["event"] == "answered"
+                yield _complete(event, prepared)
         finally:
-            once.stdout.close()  # else it would wait for somebody to read what the handler prints
+            if once.stdout is not None:
+                once.stdout.close()  # else it would wait for somebody to read what the handler prints
             starting.end(once, prepared.assignment)
-        if left and terminal is not None and terminal.interrupted:
-            raise KeyboardInterrupt
-        if left:
+        if left and not (terminal is not None and terminal.interrupted):
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
             raise UnresponsiveError("The process that tries the handler ended without a word.", detail=said or None)
+        if left:
+            raise KeyboardInterrupt
+
+
+def _talk(once: Popen[bytes], request: dict[str, Any], meanwhile: Callable[[], None] | None) -> Iterator[dict[str, Any]]:
+    """Ask it, and say what it tells. One that shares a terminal goes on when what there is to show of an event is shown."""
+    assert once.stdin is not None and once.stdout is not None
+    try:
+        once.stdin.write(encode(request))
+        once.stdin.flush()
+        for line in _read_lines(once.stdout, meanwhile):
+            event = decode(line)
+            yield event
+            if request["terminal"] is not None and event["event"] in ("loaded", "answered"):
+                once.stdin.write(b"\n")
+                once.stdin.flush()
+    except BrokenPipeError:
+        pass
+
+
+def _complete(event: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """An event, with what is known here.
+
+    :raises NectarError: it tells of a failure.
+    """
+    if event["event"] == "failed":
+        raise prepared.explain(starting.read_failure(event))
+    if event["event"] == "answered":
+        error = event["result"]["error"]
+        event["hint"] = None if error is None else prepared.find_hint(error, event["traceback"] or "")
+        event["where"] = f"{prepared.entry.value} in {prepared.order.source.shown}"
+    return event
 
 
 def _tell_undeclared(source: Source, built: Environment) -> Iterator[str]:

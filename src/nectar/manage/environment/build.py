@@ -61,20 +61,24 @@ def build(home: Home, found: Survey, shop: Workshop, *, upgrade: bool, last: boo
             return None  # it is no longer what the key was made of
         try:
             with _naming_ignored(locked.plan, shop):
-                made = _install(locked.plan, shop)
-                marker = _inspect(locked.plan, shop, made)._replace(key=key, digests=dict(locked.digests), rebuilt=rebuilt)
+                marker = _inspect(locked.plan, shop, _install(locked.plan, shop))
         except locking.LockMismatchError:
             if found.has_own_lock or last:
                 raise
             # A kept lock is ours to mend: a newer uv, or what a build says of itself, may ask for another.
             resolution.forget(home, locked.resolution)
             return None
-        marker._replace(took=round(time.monotonic() - begun, 3)).write(shop.venv)
-        name = generations.choose_name(home, key)
-        if trial:
-            trials.mark(home, name, shop.source)
-        shop.venv.rename(home.envs / name)
+        took = round(time.monotonic() - begun, 3)
+        marker._replace(key=key, digests=dict(locked.digests), rebuilt=rebuilt, took=took).write(shop.venv)
+        _put_in_place(home, key, shop, trial=trial)
         return generations.find_whole(home, key)
+
+
+def _put_in_place(home: Home, key: str, shop: Workshop, *, trial: bool) -> None:
+    name = generations.choose_name(home, key)
+    if trial:
+        trials.mark(home, name, shop.source)  # before anybody can find it, who may take the mark away
+    shop.venv.rename(home.envs / name)
 
 
 @contextmanager
