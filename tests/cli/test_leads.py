@@ -118,6 +118,7 @@ def test_each_verb_has_an_example_that_can_be_typed_and_bounds_in_plain_words() 
 def test_a_name_that_there_is_not(populated: World, line: str, first: str, last: str) -> None:
     found = said(populated, line, 3)
     assert found[0] == first
+    assert "is not a directory" not in populated.run(*line.split(), code=3).stderr or first.endswith("'.")
     assert found[1].startswith(last)
 
 
@@ -162,6 +163,7 @@ def test_launch_takes_one_handler(world: World) -> None:
         "'b.py' is what to run, and 'h' a name: the handler comes first.",
         "nectar launch b.py h",
     )
+    assert "another one" in said(world, "launch nowhere.py b.py", 2)[0]
     assert "--attach ALIAS" in said(world, "launch a.py h alice", 2)[1]
     assert not world.home.registry.exists()
 

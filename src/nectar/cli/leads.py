@@ -33,7 +33,9 @@ def explain(error: UnknownNameError, home: Home, words: Sequence[str]) -> None:
     except (NectarError, OSError):
         return
     about = _about_handler if error.what == "handler" else _about_node
-    error.message, error.hint = about(error, home, list(words), records, aliases)
+    message, error.hint = about(error, home, list(words), records, aliases)
+    if message != error.message:
+        error.message, error.where = message, None  # it is not about what is missing there
 
 
 def find_near(word: str, known: Iterable[str]) -> str | None:

@@ -12,6 +12,7 @@ from nectar.manage import launch
 from nectar.manage.children import Children
 from nectar.manage.handlers import registry
 from nectar.manage.handlers.takeover import Launched
+from nectar.manage.waits import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +66,9 @@ def carry_out(home: Home, calls: Mapping[str, Call]) -> Iterator[Outcome]:
             while waiting and len(children.names) < AT_ONCE:
                 name = waiting.popleft()
                 children.begin(name, calls[name])
-            for ended in children.collect():
+            with wait(f"Bringing up {len(waiting) + len(children.names)} handler(s)"):
+                done = children.collect()
+            for ended in done:
                 yield read(home, ended)
     finally:
         children.end()

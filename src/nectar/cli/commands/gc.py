@@ -8,6 +8,7 @@ from nectar.cli.arguments import json_option
 from nectar.cli.render import format_size
 from nectar.cli.session import Session
 from nectar.manage import gc
+from nectar.manage.waits import wait
 
 
 @click.command()
@@ -16,7 +17,8 @@ from nectar.manage import gc
 @click.pass_obj
 def command(session: Session, *, dry_run: bool, as_json: bool) -> None:
     """Remove environments, runtimes and old resolutions that no handler uses, and what killed builds have left."""
-    found = gc.find_unused(session.home) if dry_run else gc.collect(session.home)
+    with wait("Looking for what nothing uses"):
+        found = gc.find_unused(session.home) if dry_run else gc.collect(session.home)
     if as_json:
         listed = [{"kind": each.kind, "path": str(each.path), "size": each.size} for each in found]
         session.output.json({"dry_run": dry_run, "unused": listed})

@@ -109,7 +109,7 @@ def _refuse_several(handler: str | None, name: str | None, more: tuple[str, ...]
     """:raises UsageError: where the name should be is another handler, or these two are swapped, or there is more."""
     words = [word for word in (handler, name, *more) if word is not None]
     if name is not None and handler is not None and _is_handler(name) and make_absolute(name) != make_absolute(handler):
-        if not more and not os.path.exists(handler) and NAME_PATTERN.fullmatch(handler):
+        if not more and not os.path.exists(handler) and not _is_handler(handler) and NAME_PATTERN.fullmatch(handler):
             raise UsageError(
                 f"{name!r} is what to run, and {handler!r} a name: the handler comes first.", hint=f"nectar launch {name} {handler}"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from nectar.manage.files import authored
 from nectar.manage.source.extras import part_path
 from nectar.manage.source.source import open_source
 from nectar.manage.test import Case
+from nectar.manage.waits import wait
 from nectar.manage.watching import Changed, Watch
 from nectar.testing.cases import read_cases
 from nectar.testing.sample import sample
@@ -101,7 +102,10 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
     problem = None
     answers: list[ComputationResult] = []
     questions = [case.question for case in cases]
-    with closing(test.ask(home, order, questions, report=output.talk, meanwhile=meanwhile, debug=options["debug"])) as events:
+    with (
+        nullcontext() if options["debug"] else wait("Trying the handler"),
+        closing(test.ask(home, order, questions, report=output.talk, meanwhile=meanwhile, debug=options["debug"])) as events,
+    ):
         for event in events:
             match event["event"]:
                 case "loaded":
