@@ -13,6 +13,7 @@ from nectar.runtime.daemon.workers.kernel import BREATH, LAST_WORDS, SHORTAGES, 
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
+from nectar.runtime.daemon.workers.successors import Successors
 from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
 from nectar.runtime.frames import FAREWELL_FAILED
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 STOPPING_TIME = 1.0
 """Seconds for a worker's farewell (``nectar_worker_stopping``)."""
-DOUBT = 0.1
-"""Seconds in which what a worker left becomes our child, whatever stood between."""
 
 
 class Pool:
@@ -71,6 +70,7 @@ class Pool:
         self._given = 0
         self._pauses = Pauses(loop, listener, self.start)
         self._left = Leftovers(loop, self._kernel, listener, self._go_on)
+        self._successors = Successors(loop, self._kernel, self._workers, self._start_one, self._dismiss)
         self._ended = False
         loop.at_beat(self._look)
         self._memory = Memory(loop, settings.memory_bytes, lambda: None if self._ended else self.workers, self._dismiss)
@@ -200,20 +200,8 @@ class Pool:
         worker.channel.send({**order_to_load(self._loading, self._script), **bounds})
 
     def _foresee(self, worker: Worker) -> None:
-        """What a worker does is about to overstay: have the one that is to succeed it load meanwhile, if it can."""
-        if self._stopped is None and not self._pauses and None not in self._left and not any(one.spare for one in self.workers):
-            try:
-                self._start_one(beside=worker)
-            except OSError:  # it is tried again when the other one has ended
-                pass
-
-    def _release_successor(self, worker: Worker) -> None:
-        """It did not overstay."""
-        for one in self.workers:
-            if one.beside is worker and one.state is State.LOADING:
-                one.kill(Cause.STOPPED)
-            elif one.beside is worker and one.state is State.IDLE:
-                self._dismiss(one)
+        if self._stopped is None and not self._pauses and None not in self._left:
+            self._successors.foresee(worker)
 
     def _received(self, worker: Worker, header: dict[str, Any]) -> None:
         worker.printed.catch_up()  # what was printed before it
@@ -250,7 +238,7 @@ class Pool:
         if worker.cancels and run.overdue and outcome.status == "error":
             outcome = ends.explain_no_answer(run.job, Cause.OVERDUE, 0, self._settings, self._loop.now() - run.started)
         self._pauses.reset()
-        self._release_successor(worker)
+        self._successors.release(worker)
         if worker.frees:
             worker.runs.keep(run, AFTERWARDS)
         else:
@@ -317,24 +305,10 @@ class Pool:
         if not self._workers:
             # With no other worker there, whatever has become a child of this process is of this one, marked or not.
             self._left.clear(None)
-        self._distrust_successor(worker)
-        self._loop.later(DOUBT, lambda: self._distrust_successor(worker, last=True))
+        self._successors.distrust(worker)
         self._loop.guarded(worker.bury)()  # whoever is told of its last lines may fail
         self._account_for(worker, status)
         self._go_on()
-
-    def _distrust_successor(self, worker: Worker, *, last: bool = False) -> None:
-        """Have the next one end, too, where something without a token is there that either may have left.
-
-        :param last: whether there is no further look; until then it is known whom it succeeded.
-        """
-        for one in self.workers:
-            if one.beside is not worker:
-                continue
-            if len(self._workers) == 1 and self._kernel.has_unmarked(self._workers.keys()):
-                one.kill(Cause.STOPPED)
-            if last:
-                one.beside = None
 
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
