@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar import namelock
+from nectar import locks, namelock
+from nectar.manage import launch
+from nectar.manage.handlers import registry
 from tests.world import PATIENCE, TWICE, processes, until
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.world import World
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
@@ -57,7 +61,7 @@ def test_what_was_killed_comes_back_and_what_was_stopped_does_not(world: World) 
     assert (again.stdout, again.stderr) == ("", "All handlers that should run do.\n")
 
 
-def test_who_interrupts_it_has_all_taken_back(world: World) -> None:
+def test_who_interrupts_it_has_all_taken_back_and_a_later_stop_counts(world: World) -> None:
     """The processes that start them, and what these have begun, end with it, also where it alone is told to end."""
     slow = "import os, pathlib, time\npathlib.Path(f'loading-{os.getpid()}').touch()\ntime.sleep(600 if os.path.exists('slow') else 0)\n"
     world.file("h.py", slow + textwrap.dedent(TWICE))
@@ -65,14 +69,36 @@ def test_who_interrupts_it_has_all_taken_back(world: World) -> None:
         world.run("launch", "h.py", name)
     kill(world, "h", "other")
     world.file("slow", "")
-    before = len(list(world.directory.glob("loading-*")))
-    process = world.fork("up")
-    until(lambda: len(list(world.directory.glob("loading-*"))) == before + 2, "both are loaded")
-    os.kill(process.pid, signal.SIGTERM)
+
+    def begin(*words: str) -> subprocess.Popen[str]:
+        before = len(list(world.directory.glob("loading-*")))
+        process = world.begin("up", *words)
+        until(lambda: len(list(world.directory.glob("loading-*"))) == before + 2, "both are loaded")
+        return process
+
+    process = begin()
+    process.terminate()
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
     assert not processes(world.home.handlers.parent), "neither a daemon nor a worker is left"
     assert {record["desired"] for record in world.registry().values()} == {"running"}
-    assert world.run("up", "--dry-run").stdout.count("would be started") == 2
+
+    process = begin("--keep")
+    process.kill()
+    process.wait()
+    assert not locks.is_free(world.home.start("h")), "what it has begun goes on"
+    assert locks.is_free(world.home.keeper), "and keeps nobody else from keeping them"
+    world.run("stop", "h", "other")
+    until(lambda: not processes(world.home.handlers.parent), "they give up")
+
+    with registry.change(world.home) as records:
+        for name, record in records.items():
+            records[name] = record.but(desired="running")
+    process = begin()
+    world.run("stop", "h", "other")
+    said, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (0, "0 started, 2 left to another command\n")
+    assert errors.count("was stopped meanwhile, by another command") == 2
+    assert launch.revive(world.home, "h", report=print) is None, "one that was stopped before it was its turn"
 
 
 def test_launch_says_what_it_replaces_and_replaces_what_runs_only_when_told_to(world: World) -> None:
