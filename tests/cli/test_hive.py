@@ -55,6 +55,11 @@ def test_there_and_back(world: World) -> None:
     assert world.run("submit", "bob", "q").stdout == "4\n", "its variables are kept"
     assert world.registry()["unnamed"]["status"] == "running"
 
+    (world.directory / "copy.py").write_bytes((world.directory / "h.py").read_bytes())
+    world.file("hive.toml", text.replace("h.py", "copy.py"))
+    moved = f"h: would be replaced: source: {world.directory / 'h.py'} → {world.directory / 'copy.py'}\n"
+    assert world.run("up", "-f", file, "--dry-run").stdout == moved
+    world.file("hive.toml", text)
     world.run("detach", "h", "bob")
     before = world.registry()
     assert world.run("up", "-f", file, "--dry-run").stdout == "h: would be attached: aliases: bob\n"

@@ -86,8 +86,11 @@ def test_what_ends_comes_back_what_is_stopped_does_not_and_all_end_in_order(worl
     with keeping(world) as keeper:
         until(lambda: told(world).count("✅ Handler started: h (PID") == 3, "as after a reboot")
         assert world.run("logs", "h", "--no-follow").stdout.count("ended without a stop") == 2, "two were killed, and one was not"
+        world.run("stop", "h")
+        world.run("start", "h")
         world.home.keeper.unlink()
         assert keeper.wait(PATIENCE) == 4, "another could keep them by now"
+    assert told(world).count("h ended without a stop") == 1, "a stop by hand is none"
     assert namelock.is_running(world.home, "h")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.world import World
 
-ODD = 'o %h $HOME "d" \\n ü'
+ODD = 'o %h ${HOME} "d" \\n ü'
 STOP_TIMEOUT = 100
 MANAGER = r"""
 mount -t tmpfs tmpfs /run/systemd && mkdir -p /run/systemd/system || exit 77
