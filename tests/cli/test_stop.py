@@ -132,8 +132,8 @@ def test_several_of_which_one_fails(launched: World) -> None:
     ended = launched.run("restart", "h", "other", code=1)
     assert ended.stdout == "0 restarted, 2 failed: h, other\n"
     first, second = (line for line in ended.stderr.splitlines() if line.startswith("❌"))
-    assert first.startswith("❌ h: The handler could not be loaded: ") and first.endswith(" It does not run.")
-    assert second.startswith("❌ other: ") and second.endswith(f" The one that ran before goes on (PID {pid}).")
+    assert first.startswith("❌ h: The handler could not be loaded: ") and first.endswith(". It does not run.")
+    assert second.startswith("❌ other: ") and second.endswith(f". The one that ran before goes on (PID {pid}).")
 
 
 @pytest.mark.anywhere

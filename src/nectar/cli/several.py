@@ -65,7 +65,7 @@ class Tally:
         self.code = problem.exit_code
         problem.message = name_it(name, problem.message)
         if starts and self._several:
-            problem.message += _tell_what_runs(self._home, name, problem.message)
+            problem.message = add(problem.message, _tell_what_runs(self._home, name, problem.message))
         if self._rows is None:
             self._output.error(problem)
         else:
@@ -89,7 +89,7 @@ class Tally:
         elif self._several:
             parts = [f"{self._done} {self._verb}"]
             parts += [f"{self._left} left to another command"] if self._left else []
-            parts += [f"{len(self._failed)} failed: {', '.join(self._failed)}"] if self._failed else []
+            parts += [f"{len(self._failed)} failed: {', '.join(sorted(self._failed))}"] if self._failed else []
             self._output.data(", ".join(parts))
 
 
@@ -138,6 +138,11 @@ def _is_settled(home: Home, name: str, among: Callable[[Record], bool]) -> bool:
     return record is None or not among(record)
 
 
+def add(message: str, sentence: str) -> str:
+    """A message, which may be somebody else's words, and a sentence behind it."""
+    return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {sentence}" if sentence else message
+
+
 def name_it(name: str, text: str) -> str:
     return text if repr(name) in text else f"{name}: {text}"
 
@@ -146,4 +151,4 @@ def _tell_what_runs(home: Home, name: str, message: str) -> str:
     if "does not run" in message or "is running" in message or "runs again" in message:
         return ""
     holder = namelock.find_holder(home, name)
-    return " It does not run." if holder is None else f" The one that ran before goes on (PID {holder.pid})."
+    return "It does not run." if holder is None else f"The one that ran before goes on (PID {holder.pid})."

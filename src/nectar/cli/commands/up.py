@@ -12,7 +12,7 @@ import click
 from nectar.cli import INTERRUPTED
 from nectar.cli.render import show_line
 from nectar.cli.session import Session
-from nectar.cli.several import Tally, name_it
+from nectar.cli.several import Tally, add, name_it
 from nectar.manage import hive, supervision, up
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Told(supervision.Teller):
         elif pause is None:
             self._output.talk(name_it(outcome.name, outcome.problem.message))
         else:
-            outcome.problem.message = name_it(outcome.name, outcome.problem.message) + f" It is tried again in {pause:g} s."
+            outcome.problem.message = add(name_it(outcome.name, outcome.problem.message), f"It is tried again in {pause:g} s.")
             self._output.error(outcome.problem)
 
     def ending(self, count: int) -> None:
