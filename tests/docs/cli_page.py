@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from nectar.cli.app import app
-from nectar.cli.globals import global_options
 from nectar.cli.verbs import EXAMPLES, EXIT_CODES, GROUPS, VARIABLES
 from tests.docs.blocks import ROOT
 
@@ -37,7 +36,7 @@ def make_page() -> str:
 def _lines() -> Iterator[str]:
     yield INTRODUCTION
     yield "## Before or behind each verb\n"
-    yield from _table(("option", "meaning"), map(_tell, (each for each in global_options() if isinstance(each, click.Option))))
+    yield from _table(("option", "meaning"), map(_tell, (each for each in app.params if isinstance(each, click.Option))))
     yield "`exec` takes them before the handler only: what comes behind it is the command's.\n"
     yield "## Exit codes\n"
     yield from _table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items()))
@@ -58,7 +57,7 @@ def _describe(verb: str) -> Iterator[str]:
     arguments = " ".join(filter(None, (_place(each) for each in command.params if isinstance(each, click.Argument))))
     yield f"`{' '.join(filter(None, (verb, '[OPTIONS]', arguments)))}`\n"
     yield f"{inspect.cleandoc(command.help)}\n"
-    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden and "--help" not in each.opts]
     if options:
         yield from _table(("option", "meaning"), map(_tell, options))
     yield f"```bash\n{EXAMPLES[verb]}\n```\n"

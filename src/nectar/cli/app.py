@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nectar.cli.globals import Context, add_global_options, dress, global_options
+from nectar.cli.globals import Context, add_global_options, dress, global_options, set_help_option
 from nectar.cli.verbs import EXIT_CODES, GROUPS, SYNONYMS, VARIABLES, VERBS, find_meant
 from nectar.errors import UsageError
 
@@ -123,11 +123,10 @@ def app(context: click.Context) -> None:
     gc.enable()
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # from here on an interrupt takes back what was begun
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    from nectar.manage import waits  # the verb has imported what is below it
-
-    waits.show = context.obj.output.progress.wait
+    context.obj.output.show_waits()
     if context.invoked_subcommand is None:
         raise UsageError("There is no command to carry out.", hint="nectar --help shows the commands.")
 
 
 app.params[:0] = global_options()
+set_help_option(app)

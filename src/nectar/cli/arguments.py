@@ -29,6 +29,21 @@ def _check_extra(name: str) -> str:
     return extras.check(name)
 
 
+def complete(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What completes a word in a shell.
+
+    :param what: that :mod:`nectar.cli.completing` offers.
+    """
+
+    def offer(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from nectar.cli import completing  # which no command needs
+
+        offered: list[Any] = getattr(completing, f"offer_{what}")(context, incomplete)
+        return offered
+
+    return offer
+
+
 def _check_one(word: str) -> str:
     """A handler as a person names it: by its name, or as ``@ALIAS`` by the node that it answers for."""
     if word.startswith("@"):
@@ -44,21 +59,6 @@ def _check_several(word: str) -> str:
 
 def _is_pattern(word: str) -> bool:
     return any(each in word for each in "*?[")
-
-
-def complete(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
-    """What completes a word in a shell.
-
-    :param what: that :mod:`nectar.cli.completing` offers.
-    """
-
-    def offer(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[Any]:
-        from nectar.cli import completing  # which no command needs
-
-        offered: list[Any] = getattr(completing, f"offer_{what}")(context, incomplete)
-        return offered
-
-    return offer
 
 
 def name_argument(*, required: bool = True) -> Callable[[_Command], _Command]:
@@ -105,7 +105,8 @@ env_file_option = click.option(
     "--env-file",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=Path,  # click's own looks for a translation of its name when it is made, which all verbs would pay for
+    shell_complete=complete("files"),
     metavar="F",
     help="A file of such, read at each start.",
 )

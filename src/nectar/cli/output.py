@@ -12,9 +12,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from nectar.cli import streams
-from nectar.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from nectar.cli.progress import Progress
     from nectar.errors import NectarError
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ class Output:
         self.verbose = False
         self.as_json: bool | None = None  # it is not known yet
         self._sink = streams.install()
-        self.progress = Progress(lambda line: self._shape(sys.stderr, line))
+        self._progress: Progress | None = None
         self._talked: set[str] = set()
 
     @property
@@ -61,8 +61,20 @@ class Output:
         """
         self.color = color or self.color
         self.quiet = self.quiet if quiet is None else quiet
-        self.progress.wanted = not self.quiet
         self.verbose = self.verbose if verbose is None else verbose
+        if self._progress is not None:
+            self._progress.wanted = not self.quiet
+
+    def show_waits(self, *, shown: bool = True) -> None:
+        """Whether a terminal is to show what is waited for; at first it does not."""
+        if self._progress is not None:
+            self._progress.wanted = shown
+        elif shown and not self.quiet and sys.stderr.isatty():
+            from nectar.cli.progress import Progress
+            from nectar.manage import waits
+
+            self._progress = Progress(lambda line: self._shape(sys.stderr, line))
+            waits.show = self._progress.wait
 
     def data(self, text: str = "", *, style: str | None = None) -> None:
         """What was asked for: one line or more on standard output."""
@@ -70,8 +82,7 @@ class Output:
 
     def json(self, fields: dict[str, Any]) -> None:
         """One object, with the schema's number, on standard output."""
-        with self.progress.aside():
-            print(json.dumps({"schema": SCHEMA, **fields}), file=sys.stdout, flush=True)
+        self._print(sys.stdout, json.dumps({"schema": SCHEMA, **fields}))
 
     def talk(self, text: str, *, style: str | None = "dim") -> None:
         """What a person at a terminal likes to know."""
@@ -105,8 +116,14 @@ class Output:
         shown = self._shape(stream, text)
         if style is not None and self._colored(stream):
             shown = f"\x1b[{_CODES[style]}m{shown}\x1b[0m"
-        with self.progress.aside():
-            print(shown, file=stream, flush=True)
+        self._print(stream, shown)
+
+    def _print(self, stream: TextIO, line: str) -> None:
+        if self._progress is None:
+            print(line, file=stream, flush=True)
+            return
+        with self._progress.aside():
+            print(line, file=stream, flush=True)
 
     def _shape(self, stream: TextIO, text: str) -> str:
         """The text as a stream can take it."""

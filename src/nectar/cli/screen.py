@@ -33,7 +33,7 @@ def redraw(output: Output, show: Callable[[], None]) -> None:
     terminal = sys.stdout
     if not terminal.isatty():
         raise UsageError("--watch needs a terminal.", hint="Leave it out, or use --json for a program.")
-    output.progress.wanted = False
+    output.show_waits(shown=False)
     with _another_screen(terminal):
         while output.is_read:
             shown = _Shown()

@@ -6,12 +6,9 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nectar import ownership
-from nectar.errors import NotFoundError
-from nectar.home import Home
-
 if TYPE_CHECKING:
     from nectar.cli.output import Output
+    from nectar.home import Home
 
 
 class Session:
@@ -32,6 +29,8 @@ class Session:
         """
         home = self.home_to_make
         if self.data_dir and not home.data_dir.exists():
+            from nectar.errors import NotFoundError
+
             raise NotFoundError("There is no such data dir.", where=str(home.data_dir), hint="A launch makes one.")
         return home
 
@@ -42,6 +41,9 @@ class Session:
         :raises UsageError: there is none, which not every command needs.
         :raises NectarError: it may not be used, as :func:`nectar.ownership.check` says.
         """
+        from nectar import ownership  # which --help does without
+        from nectar.home import Home
+
         home = Home.at(self.data_dir)
         ownership.check(home)
         return home

@@ -74,7 +74,7 @@ def attach(home: Home, name: str, aliases: tuple[str, ...], *, report: Callable[
     except BaseException as error:
         if new:
             _remove(home, name, new)
-            if not isinstance(error, UnresponsiveError):
+            if not isinstance(error, UnresponsiveError | KeyboardInterrupt):  # who interrupts waits for no daemon
                 _sync_quietly(home, name)
         raise
 
