@@ -91,6 +91,12 @@ def test_a_key_that_is_near_none_names_all() -> None:
     assert "stop_timeout" in (raised.value.hint or "")
 
 
+@pytest.mark.parametrize(("given", "each"), [({}, False), ({"log_each": True}, True), ({"log_answers": True}, True)])
+def test_answers_in_the_log_are_a_line_each(given: dict[str, bool], each: bool) -> None:
+    assert Settings.from_mapping(given).logs_each is each
+    assert Settings.from_mapping(given).to_mapping() == given
+
+
 @pytest.mark.parametrize("key", sorted(NOT_BUILT))
 def test_a_key_without_effect_yet_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match="not supported yet"):

@@ -9,7 +9,7 @@
         ├── keeper.lock              held by `up --keep`
         ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
         │                            {name}.start and {name}.turn, held by commands (see manage.turns)
-        ├── logs/{name}.log          the handler's log
+        ├── logs/{name}.log          the handler's log, and {name}.jsonl, which holds the same for programs
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content; {key}.2 where somebody changed the first
         ├── trials/{key}            a mark for each of those that `nectar test` has built and `launch` has not used
@@ -209,7 +209,12 @@ class Home(NamedTuple):
         return self.handlers / f"{check_name(name)}.history"
 
     def log(self, name: str) -> Path:
+        """For who reads it."""
         return self.logs / f"{check_name(name)}.log"
+
+    def events(self, name: str) -> Path:
+        """The same log for programs: a line of JSON for each event."""
+        return self.logs / f"{check_name(name)}.jsonl"
 
     def computations(self, alias: str) -> Path:
         """Where a node and its handler meet; the alias exists when this is a directory."""

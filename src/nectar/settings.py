@@ -17,7 +17,7 @@ OLDEST = "3.11"
 FLOOR = f">={OLDEST}"
 """The same as ``requires-python``."""
 MEBIBYTE = 1024 * 1024
-NOT_BUILT = frozenset({"executor", "dask", "log_answers"})
+NOT_BUILT = frozenset({"executor", "dask"})
 """Keys that are part of the design and have no effect yet: refused, rather than ignored."""
 
 
@@ -37,6 +37,8 @@ class Settings:
         is replaced, and a run that takes more is ended (Linux); None sets no limit.
     :ivar max_question_bytes: a larger question gets an error answer.
     :ivar keep_answers: seconds that an answer which nobody reads stays.
+    :ivar log_each: whether each success has a line in the log, with alias, id and seconds; else they are counted by the minute.
+    :ivar log_answers: whether queries and values, which are private, are in the log; it implies ``log_each``.
     :ivar extras: names of the project's optional dependencies that its environment has too.
     :ivar env: variables to set in the handler's process.
     :ivar pass_env: names of variables to let through from the launching shell.
@@ -53,6 +55,8 @@ class Settings:
     memory_limit: int | str | None = None
     max_question_bytes: int = 2 * MEBIBYTE
     keep_answers: float = 24 * 3600
+    log_each: bool = False
+    log_answers: bool = False
     extras: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     pass_env: list[str] = field(default_factory=list)
@@ -80,6 +84,11 @@ class Settings:
     def memory_bytes(self) -> int | None:
         """``memory_limit`` in bytes."""
         return None if self.memory_limit is None else to_bytes(self.memory_limit)
+
+    @property
+    def logs_each(self) -> bool:
+        """Whether each success has a line in the log."""
+        return self.log_each or self.log_answers
 
     def to_mapping(self) -> dict[str, Any]:
         """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
@@ -178,6 +187,8 @@ _CHECKS = {
     "memory_limit": _memory,
     "max_question_bytes": _count(1024, 1024 * MEBIBYTE),
     "keep_answers": _seconds(1, 10 * 365 * _DAY),
+    "log_each": _truth,
+    "log_answers": _truth,
     "extras": _extras,
     "env": _variables,
     "pass_env": _names,

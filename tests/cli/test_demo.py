@@ -39,7 +39,7 @@ def test_it_shows_each_step_and_leaves_nothing(world: World, temporary: Path) ->
         "$ nectar view",
         "running  my_handler_v1",
         "$ nectar logs ",
-        "success",
+        "alice -: attached",
         "$ nectar stop ",
         "$ rm -r ",
     ]

@@ -127,7 +127,7 @@ def test_in_the_foreground_it_lives_as_long_as_the_command(world: World) -> None
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
         assert next(lines).startswith("✅ Handler launched: h (PID")
-        assert any(line.endswith(" PRINT   hello\n") for line in lines), "also what it printed before it served"
+        assert any(line.endswith(" PRINT   - -: hello\n") for line in lines), "also what it printed before it served"
         world.run("submit", "alice", "four")
         assert any("asked" in line for line in lines)
         if code == 130:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DONE, FAILED = "---8<---", "---failed---"
 CHANGES = [
     (r"PID \d+", "PID N"),
-    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3}[+-]\d{4})?", "TIME"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3}[+-]\d\d:\d\d)?", "TIME"),
     (r"\d+\.\d+ ?s\b", "SECONDS"),
     (r"nectar \d+\.\S+, Python 3\.\d+\.\d+", "VERSIONS"),
     (r"\b[0-9a-f]{8}\b", "ID"),

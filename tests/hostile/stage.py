@@ -17,9 +17,11 @@ from tests.world import PATIENCE, processes, until
 if TYPE_CHECKING:
     from tests.world import World
 
-LOG_CAP = 2 * (5 * 1024 * 1024) + 64 * 1024
-"""Bytes of a log and the part that was rotated away."""
-_EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4} (INFO   |WARNING|ERROR  |PRINT  ) ")
+LOG_CAP = 4 * (5 * 1024 * 1024 + 64 * 1024)
+"""Bytes of a log's two files and the parts that were rotated away."""
+_EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (INFO   |WARNING|ERROR  |PRINT  ) \S+ \S+: ")
+
+_OBJECT = re.compile(r'\{"time": [\d.]+, "level": "(INFO|WARNING|ERROR|PRINT)", "alias": .*, "computation": .*, "text": ".*"\}')
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,16 @@ class Stage(Ground):
 
     def forged(self) -> list[str]:
         """Lines of the log that are none of nectar's."""
-        logs = [path for path in self.home.logs.glob(f"{self.name}.log*") if path.is_file()]
-        return [line[:200] for path in logs for line in path.read_text().splitlines() if not _EVENT.match(line)]
+        logs = [path for path in self.home.logs.glob(f"{self.name}.*") if path.is_file()]
+        return [
+            line[:200]
+            for path in logs
+            for line in path.read_text().splitlines()
+            if not (_OBJECT if ".jsonl" in path.name else _EVENT).match(line)
+        ]
 
     def log_size(self) -> int:
-        return sum(path.stat().st_size for path in self.home.logs.glob(f"{self.name}.log*"))
+        return sum(path.stat().st_size for path in self.home.logs.glob(f"{self.name}.*"))
 
 
 def resident(pid: int) -> int:

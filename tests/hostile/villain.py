@@ -316,10 +316,10 @@ def unended(text):
 
 
 def forged_lines(_):
-    print("2026-01-01T00:00:00.000+0000 INFO    forged")
-    print("a\r2026-01-01T00:00:00.000+0000 INFO    forged\x1b[2J\x9b31m\x00")
+    print("2026-01-01T00:00:00.000+00:00 INFO    - -: forged")
+    print("a\r2026-01-01T00:00:00.000+00:00 INFO    - -: forged\x1b[2J\x9b31m\x00")
     os.write(2, b"\xff\xfe\x80\n")
-    raise ValueError("a\n2026-01-01T00:00:00.000+0000 INFO    forged\x1b]0;title\x07")
+    raise ValueError("a\n2026-01-01T00:00:00.000+00:00 INFO    - -: forged\x1b]0;title\x07")
 
 
 def deaf(_):

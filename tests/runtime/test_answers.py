@@ -173,8 +173,10 @@ def test_a_directory_that_is_replaced_is_served_again(chameleon: Running) -> Non
 def test_neither_query_nor_value_is_in_the_log(chameleon: Running) -> None:
     node = chameleon.attached()
     node.ask("number 918273645")
-    chameleon.until_logged(f"{node.alias} {node.alias}-1: success")
+    node.ask("speak hello")
+    chameleon.until_logged(f"{node.alias} {node.alias}-2: hello")
     assert "918273645" not in chameleon.log()
+    assert "918273645" not in chameleon.home.events(chameleon.name).read_text()
 
 
 def test_what_code_prints_is_in_the_log_and_speaks_to_no_terminal(chameleon: Running) -> None:

@@ -17,9 +17,9 @@ def test_hooks_of_a_module(tmp_path: Path) -> None:
     with launched(tmp_path, "hooked.py") as running:
         node = running.attached()
         assert node.ask("abc")["result"] == {"value": 1003}
-        assert "PRINT   started; pluggy False" in running.log()
+        assert "PRINT   - -: started; pluggy False" in running.log()
         running.world.run("stop", "hooked")
-        assert "PRINT   stopping now" in running.log()
+        assert "PRINT   - -: stopping now" in running.log()
 
 
 def test_a_worker_whose_start_raises_is_not_used(world: World) -> None:
@@ -72,8 +72,8 @@ def test_what_is_raised_at_the_end_of_a_worker_is_in_the_log(tmp_path: Path) -> 
         running.world.run("launch", running.world.file("stops_badly.py", STOPS_BADLY))
         running.world.run("stop", "stops_badly")
         log = running.world.home.log("stops_badly").read_text()
-    assert "PRINT   nectar_worker_stopping: RuntimeError: no hold" in log
-    assert "WARNING nectar_worker_stopping failed" in log
+    assert "PRINT   - -: nectar_worker_stopping: RuntimeError: no hold" in log
+    assert "WARNING - -: nectar_worker_stopping failed" in log
 
 
 def test_a_traceback_of_a_hook_begins_at_the_authors_line(world: World) -> None:

@@ -33,7 +33,7 @@ def test_each_line_is_whole_and_its_own_computations(world: World, function: str
     assert world.answer("last")["status"] == "error"
     log = world.home.log("saying")
     until(lambda: log.read_text().count("does not end") == len(names) + 1, "all is in the log")
-    printed = Counter(re.findall(r" PRINT   (.*)\n", log.read_text()))
+    printed = Counter(re.findall(r" PRINT   (?:- -: )?(.*)\n", log.read_text()))
     times = LINES * (2 if function == "tasks" else 1)
     for name in (*names, "last"):
         mine = f"alice {name}: {name}"

@@ -260,10 +260,11 @@ def test_the_log_is_made_anew(victim: Running, how: str) -> None:
     else:
         MISSING[how](path)
     victim.until_logged("made anew")
-    before = victim.log().count("success")
-    node.ask("number 1")
-    until(lambda: victim.log().count("success") == before + 1, "the log goes on")
-    assert "success" in victim.world.run("logs", victim.name, "--no-follow").stdout
+    before = victim.log().count("here again")
+    node.ask("speak here again")
+    until(lambda: victim.log().count("here again") == before + 3, "the log goes on")
+    assert "here again" in victim.world.run("logs", victim.name, "--no-follow").stdout
+    assert "here again" in victim.world.run("logs", victim.name, "--no-follow", "--json").stdout
     assert how == "replaced" or not path.stat().st_mode & 0o077
     assert not path.parent.stat().st_mode & 0o077
 
@@ -271,8 +272,8 @@ def test_the_log_is_made_anew(victim: Running, how: str) -> None:
 def test_a_log_that_is_emptied_in_place_goes_on(victim: Running) -> None:
     node = node1(victim.home)
     os.truncate(victim.home.log(victim.name), 0)
-    node.ask("number 1")
-    victim.until_logged("success")
+    node.ask("speak here again")
+    victim.until_logged("here again")
     assert "\0" not in victim.log()
     assert "made anew" not in victim.log()
 

@@ -77,7 +77,7 @@ def test_an_answer_is_counted_when_it_is_published(chameleon: Running) -> None:
     before = counts(chameleon)
     (node.directory / "kept.complete").mkdir()
     node.put("kept", "number 5")
-    chameleon.until_logged(f"{node.alias}: an answer cannot be published yet")
+    chameleon.until_logged(f"{node.alias} -: an answer cannot be published yet")
     assert after(chameleon, before) == {}
     (node.directory / "kept.complete").rmdir()
     assert node.answer("kept")["result"] == {"value": 5}

@@ -33,7 +33,7 @@ def test_a_name_that_begins_with_a_dot_and_stays_is_told_once(chameleon: Running
     for name in (".stays", "._stays"):
         put(node.directory, name, "number 1")
     for name in (".stays", "._stays"):
-        chameleon.until_logged(f"{node.alias}: {name}.pending is no question and is left alone: its name begins with a dot")
+        chameleon.until_logged(f"{node.alias} -: {name}.pending is no question and is left alone: its name begins with a dot")
     assert node.ask("number 2")["result"] == {"value": 2}
     before = chameleon.log().count("begins with a dot")
     (node.directory / "touched").touch()  # so that all is listed again
@@ -48,8 +48,8 @@ def test_what_is_delivered_by_a_link_is_answered_soon_after_its_other_name_is_go
     aside = node.directory / "tmp" / "m1"
     aside.write_bytes(node.question("m1", "number 7"))
     os.link(aside, node.directory / "m1.pending")
-    chameleon.until_logged(f"{node.alias}: m1.pending is no question and is left alone: it has more than one link")
+    chameleon.until_logged(f"{node.alias} -: m1.pending is no question and is left alone: it has more than one link")
     time.sleep(3)  # beyond what is listed again because it changed a moment ago
     aside.unlink()
     assert node.answer("m1", seconds=15)["result"] == {"value": 7}  # the next time that all is listed may be 30 s away
-    assert chameleon.log().count(f"{node.alias}: m1.pending is no question") == 1
+    assert chameleon.log().count(f"{node.alias} -: m1.pending is no question") == 1

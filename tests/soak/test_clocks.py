@@ -213,7 +213,7 @@ def test_time_zones(ground: Ground, row: Row) -> None:
 
 def test_times_of_questions(ground: Ground, row: Row) -> None:
     """Files from 1970 and from 2100, and time stamps of a proposer whose clock is off."""
-    ground.launch(noted=False)
+    ground.launch(noted=False, settings={"log_each": True})
     node = ground.node()
     chance = random.Random(42)
     count = portion(2000)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nectar.events import INFO
 from nectar.home import Home
 from nectar.runtime.daemon.aliases.aliases import SOON, Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import Watcher
 from nectar.runtime.daemon.job import Outcome
-from nectar.runtime.daemon.log import INFO, Seldom
+from nectar.runtime.daemon.log import Seldom
 from nectar.settings import Settings
 from nectar.testing.sample import sample
 from tests.soak.service_model import CALLS, Events, by_way_of
@@ -104,8 +105,9 @@ class Said:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def log(self, text: str, kind: str = INFO) -> None:
-        self.lines.append(text)
+    def log(self, text: str, kind: str = INFO, alias: str = "", computation: str = "") -> None:
+        whose = " ".join(filter(None, (alias, computation)))
+        self.lines.append(f"{whose}: {text}" if whose else text)
 
 
 @dataclass

@@ -78,7 +78,7 @@ def test_what_its_writer_is_to_rename_is_left_alone_until_then(nodes: Nodes) -> 
     path = nodes.write("one", ".q", WHOLE)
     nodes.hint("one", ".q")
     nodes.go(0.5)
-    assert nodes.said.lines == ["attached to one"]
+    assert nodes.said.lines == ["one: attached"]
     nodes.go(99.5)
     assert nodes.taken == []
     path.rename(path.with_name("q.pending"))
@@ -283,7 +283,7 @@ def test_one_whose_other_name_stays_is_told_once_and_costs_nothing_more(nodes: N
 def test_a_directory_with_a_questions_name_is_told_when_it_was_seen_twice_and_once(nodes: Nodes) -> None:
     (nodes.home.computations("one") / "d.pending").mkdir()
     nodes.go(0.9)
-    assert nodes.said.lines == ["attached to one"]
+    assert nodes.said.lines == ["one: attached"]
     nodes.go(300)
     assert nodes.said.lines[1:] == ["one: d.pending is no question and is left alone: it is not a regular file"]
     assert nodes.taken == []

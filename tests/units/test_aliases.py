@@ -105,7 +105,7 @@ def test_it_is_as_the_registry_says_within_a_second(make_nodes: MakeNodes) -> No
     assert nodes.attached == ["one"]
     nodes.go(0.1)
     assert nodes.attached == ["three", "two"]
-    assert nodes.said.lines == ["attached to one", "detached from one", "attached to three", "attached to two"]
+    assert nodes.said.lines == ["one: attached", "one: detached", "three: attached", "two: attached"]
 
 
 def test_a_request_has_it_looked_at_at_once(make_nodes: MakeNodes) -> None:
@@ -146,7 +146,7 @@ def test_a_registry_that_says_nothing_changes_nothing_and_is_read_again(make_nod
     nodes.attach("two")
     nodes.go(1)
     assert nodes.attached == ["two"]
-    assert nodes.said.lines[-1] == "detached from one"
+    assert nodes.said.lines[-1] == "one: detached"
     assert nodes.faults == []
 
 
@@ -201,7 +201,7 @@ def test_one_that_is_not_there_yet_is_a_problem_until_it_is(make_nodes: MakeNode
     assert nodes.faults == []
     assert nodes.said.lines == [
         f"late: it cannot be served: {problem}",
-        f"attached to late, which cannot be served yet: {problem}",
+        f"late: attached; it cannot be served yet: {problem}",
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nectar.runtime.daemon.job import LONGEST, Failure, Outcome, read_failure, read_outcome
+from nectar.runtime.daemon.job import LONGEST, MAX_QUERY, Failure, Job, Outcome, read_failure, read_outcome, tell_outcome
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
 GOOD = {"status": "success", "value": 7, "error": None, "traceback": None, "seconds": 0.5}
@@ -74,3 +74,54 @@ def test_a_reason_without_a_part_is_none(missing: str) -> None:
     del header[missing]
     with pytest.raises(KeyError):
         read_failure(header)
+
+
+# --- what the log says
+
+
+def test_a_job_is_called_by_two_words() -> None:
+    job = Job("my node", "a b\n", b"", 0.0, 1.0, lambda _: None)
+    assert job.name == "my\\x20node a\\x20b\\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Outcome("success", value=7, seconds=0.25), "success (0.250 s)"),
+        (Outcome("error", error="no"), "error (not run): no"),
+        (Outcome("timeout", error="late", seconds=2), "timeout (2.000 s): late"),
+        (Outcome("error", error="no", traceback="here\nthere\n", seconds=1), "error (1.000 s): no\nhere\nthere"),
+    ],
+)
+def test_an_outcome_is_told_without_what_is_private(outcome: Outcome, told: str) -> None:
+    assert tell_outcome(outcome) == told
+
+
+def test_it_is_told_with_that_where_it_is_wanted_within_bounds() -> None:
+    assert tell_outcome(Outcome("success", value=7, seconds=0.25), "what's\nup") == 'success (0.250 s): 7 to query "what\'s\\nup"'
+    assert tell_outcome(Outcome("error", error="no", traceback="here"), "why") == "error (not run): no\nquery 'why'\nhere"
+    assert tell_outcome(Outcome("success", value=7, seconds=0), "a" * (MAX_QUERY + 1)).endswith(f"'{'a' * MAX_QUERY}'…")
+
+
+ERROR = "MyError: first\nsecond"
+HEAD = "Traceback (most recent call last):\n  File \"h.py\", line 1, in h\n    raise MyError('first\\nsecond')\n"
+GROUP = '  + Exception Group Traceback (most recent call last):\n  |   File "h.py", line 1, in h\n'
+
+
+@pytest.mark.parametrize(
+    ("traceback", "left"),
+    [
+        (f"{HEAD}{ERROR}", HEAD),
+        (f"{HEAD}{ERROR}\n", HEAD),
+        (f"{HEAD}my.module.{ERROR}", HEAD),
+        (f"{HEAD}h.<locals>.{ERROR}\na note", f"{HEAD}a note"),
+        (f"{HEAD}{ERROR}\n\nDuring:\n\n{HEAD}{ERROR}", f"{HEAD}{ERROR}\n\nDuring:\n\n{HEAD}"),
+        (f"{GROUP}  | {ERROR}\n  +-+---\n", f"{GROUP}  +-+---"),
+        (f"{HEAD}Other{ERROR} and more", f"{HEAD}Other{ERROR} and more"),
+        (f"{HEAD}see {ERROR}", f"{HEAD}see {ERROR}"),
+        (HEAD, HEAD),
+    ],
+)
+def test_the_text_of_an_exception_is_told_once(traceback: str, left: str) -> None:
+    told = tell_outcome(Outcome("error", error=ERROR, traceback=traceback))
+    assert told == f"error (not run): {ERROR}\n{left.rstrip()}"

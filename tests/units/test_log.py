@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from nectar.runtime.daemon.log import INFO, MAX_REMEMBERED, WARNING, Say, Seldom, visible
+from nectar.events import INFO, WARNING, as_word, visible
+from nectar.runtime.daemon.log import MAX_REMEMBERED, Say, Seldom, Tally
 from tests.units.machines import Clock
 
 
 class Kept:
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
+        self.whose: list[tuple[str, str]] = []
 
-    def say(self, text: str, kind: str = INFO) -> None:
+    def say(self, text: str, kind: str = INFO, alias: str = "", computation: str = "") -> None:
         self.said.append((kind, text))
+        self.whose.append((alias, computation))
 
 
 @pytest.fixture
@@ -108,3 +111,47 @@ def test_of_too_much_that_is_said_once_no_more_is_said_but_that_a_minute_apart(s
 )
 def test_what_would_move_a_terminal_is_shown_as_its_escape(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(("name", "word"), [("alice", "alice"), ("my node", "my\\x20node"), ("a\tb\n", "a\\tb\\n")])
+def test_an_alias_or_an_id_is_one_word(name: str, word: str) -> None:
+    assert as_word(name) == word
+
+
+def test_whose_it_is_is_said_too(say: Say, kept: Kept, clock: Clock) -> None:
+    seldom = Seldom(say, clock)
+    seldom.warn("a", "x", alias="one", computation="b")
+    seldom.once("a", "x", alias="two")
+    assert kept.whose == [("one", "b"), ("two", "")]
+
+
+# --- successes
+
+
+def test_successes_are_told_when_a_minute_has_gone_since_the_first(say: Say, kept: Kept, clock: Clock) -> None:
+    tally = Tally(say, clock)
+    clock.now += 1000
+    for second, alias, took in ((0, "one", 0.5), (1, "two", 2.0), (59, "one", 0.25)):
+        clock.now = 5000 + second
+        tally.add(alias, took)
+        tally.tell()
+    assert kept.said == []
+    clock.now = 5060.4
+    tally.tell()
+    tally.tell()
+    assert kept.said == [
+        (INFO, "success: 2 in 60 s (0.375 s on average, 0.500 s at most)"),
+        (INFO, "success: 1 in 60 s (2.000 s on average, 2.000 s at most)"),
+    ]
+    assert kept.whose == [("one", ""), ("two", "")]
+    clock.now += 1000
+    tally.tell(last=True)
+    assert len(kept.said) == 2
+
+
+def test_what_has_been_counted_is_told_at_the_end(say: Say, kept: Kept, clock: Clock) -> None:
+    tally = Tally(say, clock)
+    tally.add("one", 0.001)
+    clock.now += 2
+    tally.tell(last=True)
+    assert kept.said == [(INFO, "success: 1 in 2 s (0.001 s on average, 0.001 s at most)")]

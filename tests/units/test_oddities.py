@@ -7,7 +7,7 @@ from nectar.runtime.daemon.log import Seldom
 
 
 def test_links_are_looked_at_again_for_a_while_and_not_without_bound() -> None:
-    oddities = Oddities("alice", Seldom(lambda _text, _kind="": None, lambda: 0.0))
+    oddities = Oddities("alice", Seldom(lambda _text, _kind="", _alias="", _computation="": None, lambda: 0.0))
     assert all(oddities.delivered(f"q{number}", 0.0) for number in range(MOST))
     assert not oddities.delivered("one more", 0.0)
     assert oddities.delivered("q1", DELIVERY - 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,8 +78,13 @@ class Served(Directories):
             del self.loop.turn
 
     def log(self) -> list[str]:
-        """Its lines, without their time."""
-        return [line.split(" ", 1)[1] for line in self.home.log("h").read_text().splitlines()]
+        """Its lines, without their time, and without the dashes that stand for no alias and no computation."""
+        lines = [line.split(" ", 1)[1] for line in self.home.log("h").read_text().splitlines()]
+        return [re.sub(r"^(\S+ +)(?:- -: |(\S+) -(?=:))", r"\1\2", line) for line in lines]
+
+    def events(self) -> list[dict[str, Any]]:
+        """The same, as programs read it."""
+        return [json.loads(line) for line in self.home.events("h").read_text().splitlines()]
 
     def ask(self, do: str, **more: Any) -> dict[str, Any] | None:
         """What comes back of a request, where that is at once."""
@@ -141,7 +148,7 @@ def test_a_hundred_questions_that_nobody_can_run_are_answered_before_others_have
 def test_no_more_is_claimed_than_there_are_workers_and_one_where_they_answer_at_once(
     make: Make, seconds: float, soon: set[str]
 ) -> None:
-    served = make("one", workers=2)
+    served = make("one", workers=2, log_each=True)
     served.put("one", "a", "b", "c", "d", "e")
     served.begin()
     assert served.claimed("one") == {"a", "b"}
@@ -166,11 +173,11 @@ def test_an_error_is_told_with_its_traceback_and_kept_as_the_last(make: Make) ->
     served.stage.work = fail
     served.begin()
     told = "The question cannot be answered: it has no field 'query'."
-    assert served.log()[-1] == f"WARNING one a: error (not run): {told}"
+    assert served.log()[-1] == f"ERROR   one a: error (not run): {told}"
     served.put("one", "b")
     served.hint("one", "b")
     served.go(0)
-    assert served.log()[-3:] == ["WARNING one b: error (0.250 s): no", "WARNING | here", "WARNING | there"]
+    assert served.log()[-3:] == ["ERROR   one b: error (0.250 s): no", "ERROR   one b: | here", "ERROR   one b: | there"]
     status = served.ask("status")
     assert status is not None
     assert status["last_error"] == "no"
@@ -178,7 +185,7 @@ def test_an_error_is_told_with_its_traceback_and_kept_as_the_last(make: Make) ->
 
 
 def test_an_answer_that_the_network_changes_is_told_once_a_minute_and_without_it(make: Make) -> None:
-    served = make("one")
+    served = make("one", log_each=True)
     values = iter([2**32 - 1, 4242424242420, -7, 2**32])
 
     def work(process: Process) -> None:
@@ -201,6 +208,63 @@ def test_an_answer_that_the_network_changes_is_told_once_a_minute_and_without_it
         assert "42424" not in "".join(said)
 
 
+def test_successes_are_counted_by_the_minute_and_at_the_end(make: Make) -> None:
+    served = make("one", "two")
+    served.begin()
+    before = len(served.log())
+    for comp_id, alias in (("a", "one"), ("b", "two"), ("c", "one")):
+        served.put(alias, comp_id)
+        served.hint(alias, comp_id)
+        served.go(0)
+        served.answer(comp_id)
+    served.go(58)
+    assert served.log()[before:] == []
+    served.go(4)
+    line = "INFO    {}: success: {} in 60 s (0.500 s on average, 0.500 s at most)"
+    assert sorted(served.log()[before:]) == [line.format("one", 2), line.format("two", 1)]
+    told = [(event["alias"], event["computation"]) for event in served.events()[before:]]
+    assert sorted(told) == [("one", None), ("two", None)]
+    served.put("one", "d")
+    served.hint("one", "d")
+    served.go(0)
+    served.answer("d")
+    served.service.pause()
+    served.stage.stop(0)
+    served.go(2)
+    served.service.close()
+    assert served.log()[-2:] == ["INFO    one: success: 1 in 2 s (0.500 s on average, 0.500 s at most)", "INFO    stopped"]
+
+
+def test_the_events_say_whose_each_is(make: Make) -> None:
+    served = make("one", log_each=True)
+    served.put("one", "a")
+    served.begin()
+    served.service.printed(["half a thought"], "one a")
+    served.service.warn("a hook failed", whose="one a")
+    served.answer("a")
+    ours = [event for event in served.events() if event["computation"] == "a"]
+    assert [(event["level"], event["alias"], event["text"]) for event in ours] == [
+        ("PRINT", "one", "half a thought"),
+        ("WARNING", "one", "a hook failed"),
+        ("INFO", "one", "success (0.500 s)"),
+    ]
+
+
+@pytest.mark.parametrize("settings", [{}, {"log_each": True}, {"log_answers": True}])
+def test_query_and_value_are_private_unless_they_are_asked_for(make: Make, settings: dict[str, bool]) -> None:
+    served = make("one", **settings)
+    served.put("one", "a", query="a secret", metadata={"key": "hush"})
+    served.stage.work = lambda process: served.machine.send(
+        process, f'{{"do": "answer", "job": {process.jobs.popitem()[1]}, "status": "success", "value": 424242, "seconds": 0.25}}'
+    )
+    served.begin().go(61)
+    for path in (served.home.log("h"), served.home.events("h")):
+        text = path.read_text()
+        assert "hush" not in text
+        assert ("one a: success (0.250 s)" in text or '"computation": "a"' in text) == bool(settings)
+        assert ("424242" in text) == ("a secret" in text) == ("log_answers" in settings)
+
+
 @pytest.mark.parametrize(("expired", "runs"), [("run", True), ("skip", False)])
 def test_a_question_that_is_too_old_is_skipped_where_that_is_wanted(make: Make, expired: str, runs: bool) -> None:
     served = make("one", expired=expired)
@@ -210,7 +274,7 @@ def test_a_question_that_is_too_old_is_skipped_where_that_is_wanted(make: Make, 
     assert served.answered("one") == ({"busy"} if runs else {"busy", "old"})
     if not runs:
         assert served.log()[-1] == (
-            "WARNING one old: timeout (not run): The question was older than its deadline of 30 s when it was picked up."
+            "ERROR   one old: timeout (not run): The question was older than its deadline of 30 s when it was picked up."
         )
 
 
@@ -427,9 +491,9 @@ def test_a_handler_that_cannot_be_loaded_is_told_with_what_to_do_and_logged_once
     for _ in range(3):
         served.service.failed(Failure("It fails.", "x.py:3", "Mend it.", "Traceback"))
         served.go(29)
-    assert served.log()[before:] == ["WARNING It fails.", "WARNING | x.py:3", "WARNING | Mend it.", "WARNING | Traceback"]
+    assert served.log()[before:] == ["ERROR   It fails.", "ERROR   | x.py:3", "ERROR   | Mend it.", "ERROR   | Traceback"]
     served.service.failed(Failure("It fails."))
-    assert served.log()[before + 4 :] == ["WARNING It fails."]
+    assert served.log()[before + 4 :] == ["ERROR   It fails."]
 
 
 @pytest.mark.parametrize("timeout", [0, 0.5, 10, 86400])
@@ -482,7 +546,7 @@ def test_a_sync_is_answered_when_all_that_is_detached_has_been_let_go_of(make: M
 
 
 def test_who_pauses_takes_nothing_more_and_answers_what_runs(make: Make) -> None:
-    served = make("one")
+    served = make("one", log_each=True)
     served.put("one", "a", "b")
     served.begin()
     served.service.pause()

@@ -168,6 +168,23 @@ def choose_names(
     return list(dict.fromkeys(chosen))
 
 
+def list_named(session: Session, names: tuple[str, ...]) -> list[str]:
+    """The handlers for a verb that only looks at what names, ``@ALIAS`` and patterns say; whether there are some of these is its to know.
+
+    :raises click.UsageError: it was given none.
+    :raises NotFoundError: there is none that a pattern fits.
+    """
+    if not names:
+        raise click.UsageError("Give the names of handlers.")
+    chosen: list[str] = []
+    for word in names:
+        fitting = (
+            _find_all(session, word, lambda _: True, None, must_fit=True) if _is_pattern(word) else [choose_name(session, word)]
+        )
+        chosen += fitting
+    return list(dict.fromkeys(chosen))
+
+
 def _find_all(
     session: Session,
     pattern: str,

@@ -55,7 +55,7 @@ EXAMPLES = {
     "restart": "nectar restart h01 @bob",
     "remove": "nectar remove h01 --stop",
     "view": "nectar view h01",
-    "logs": "nectar logs h01 -n 100 --no-follow",
+    "logs": "nectar logs 'h0*' --since 10m --level error",
     "submit": "nectar submit alice 'How many?'",
     "metrics": "nectar metrics --listen 127.0.0.1:9464",
     "dashboard": "nectar dashboard",

@@ -48,7 +48,8 @@ def follow(home: Home, name: str, *, seen: int, wanted: Callable[[], bool]) -> G
         return wanted() and before  # its last lines are read once it has ended
 
     now = count_lines(home, name)
-    yield from logs.read_lines(home, name, last=now - seen if now >= seen else now, follow=True, wanted=goes_on)
+    lines = logs.read_lines(home, [name], last=now - seen if now >= seen else now, follow=True, wanted=goes_on)
+    yield from (line for _, line in lines)
     record = registry.read(home).get(name)
     if not lives and record is not None and record.desired == "running":
         raise NectarError(f"The handler {name!r} ended without a stop.", where=str(home.log(name)))

@@ -120,7 +120,7 @@ class Dashboard:
         except FileNotFoundError:
             return {"seen": "", "lines": []}
         now = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
-        lines = None if seen == now else [*logs.read_lines(self._home, name, last=LINES, follow=False)]
+        lines = None if seen == now else [line for _, line in logs.read_lines(self._home, [name], last=LINES, follow=False)]
         return {"seen": now, "lines": lines}
 
 

@@ -170,8 +170,8 @@ def _forget(home: Home, name: str) -> None:
             raise ConflictError(f"The handler {name!r} has just been started.", hint="nectar view shows it.")
         with keeping.forget(home, name), registry.change(home) as current:
             current.pop(name, None)
-        log = home.log(name)
-        left = (home.socket(name), log, log.with_name(f"{log.name}.1"), home.history(name), home.start(name), home.turn(name))
+        logs = [path.with_name(f"{path.name}{end}") for path in (home.log(name), home.events(name)) for end in ("", ".1")]
+        left = (home.socket(name), *logs, home.history(name), home.start(name), home.turn(name))
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
         for path in (*left, home.lock(name)):
             path.unlink(missing_ok=True)

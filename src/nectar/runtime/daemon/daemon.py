@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from nectar import inherited, processes
 from nectar.errors import NectarError
+from nectar.events import ERROR, WARNING
 from nectar.home import Home
 from nectar.runtime.daemon.job import Failure
 from nectar.runtime.daemon.loop import Loop
@@ -212,12 +213,14 @@ class Daemon:
             self._early.extend(lines)
 
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
-        said = what if job is None else f"{job.name}: {what}"
-        self.warn("\n".join(filter(None, (said, (detail or "").rstrip()))))
+        self._tell("\n".join(filter(None, (what, (detail or "").rstrip()))), WARNING, "" if job is None else job.name)
 
     def warn(self, text: str) -> None:
+        self._tell(text, WARNING)
+
+    def _tell(self, text: str, kind: str, whose: str = "") -> None:
         if self._serving is not None:
-            self._serving.warn(text)
+            self._serving.warn(text, kind, whose)
         else:
             self._early.append(text)
 
@@ -238,7 +241,7 @@ class Daemon:
             if self.code:  # it could not even stop in order
                 os._exit(self.code)
             self.code = EX_SOFTWARE
-            self.warn(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s")
+            self._tell(f"stopping after more than {MAX_FAULTS} such failures within {FAULTY:g} s", ERROR)
             self._stop(self._settings.stop_timeout)
 
     def fell(self, error: BaseException) -> None:
@@ -248,6 +251,6 @@ class Daemon:
         try:
             text = "".join(traceback.format_exception(error))
             sys.stderr.write(text)
-            self.warn(text.rstrip())
+            self._tell(text.rstrip(), ERROR)
         except Exception:  # the same may be too little for this, too
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nectar.events import as_word
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 MAX_WARNINGS = 20
 MAX_NAME = 500
 """Characters of what a job is called."""
+MAX_QUERY = 1000
+"""Characters of a query in the log."""
 LONGEST = 1e12
 """Seconds of a run, beyond which somebody has made them up."""
 
@@ -53,10 +57,8 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the log calls it."""
-        from nectar.runtime.daemon.log import visible  # it is imported later
-
-        return visible(f"{self.alias} {self.comp_id}")[:MAX_NAME]
+        """As the log calls it: two words."""
+        return f"{as_word(self.alias)} {as_word(self.comp_id)}"[:MAX_NAME]
 
 
 class Failure(NamedTuple):
@@ -82,6 +84,29 @@ def read_outcome(header: dict[str, Any]) -> Outcome:
     if header["status"] == "error" and isinstance(error, str) and (traceback is None or isinstance(traceback, str)):
         return Outcome("error", None, error[:MAX_ERROR], seconds, traceback and traceback[-MAX_DETAIL:])
     raise ValueError("it is no answer")
+
+
+def tell_outcome(outcome: Outcome, query: str | None = None) -> str:
+    """What the log says of a run.
+
+    :param query: None where neither that nor the value, which are private, is to be told.
+    """
+    took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
+    head = f"{outcome.status} ({took})"
+    asked = "" if query is None else f"query {query[:MAX_QUERY]!r}" + ("…" if len(query) > MAX_QUERY else "")
+    if outcome.status == "success":
+        return f"{head}: {outcome.value} to {asked}" if asked else head
+    error = outcome.error or ""
+    return "\n".join(filter(None, (f"{head}: {error}", asked, _without_text((outcome.traceback or "").rstrip(), error))))
+
+
+def _without_text(traceback: str, error: str) -> str:
+    """A traceback without the exception's text, which has been told; it may have its module before it, or a group's bar."""
+    at = traceback.rfind(error)
+    begin, end = traceback.rfind("\n", 0, max(at, 0)) + 1, at + len(error)
+    if at < 0 or traceback[end : end + 1] not in ("", "\n") or not re.fullmatch(r"[\s|+]*[\w.<>]*", traceback[begin:at]):
+        return traceback
+    return (traceback[:begin] + traceback[end:].removeprefix("\n")).rstrip()
 
 
 def read_warnings(header: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The handler's log: one line an event, time-stamped when written, rotated, and safe to show on a terminal."""
+"""The handler's log: time-stamped when written, rotated, and safe to show on a terminal; as text, and the same events as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from nectar.events import INFO, WARNING, split_time, write_json, write_text
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -18,89 +20,112 @@ MAX_OWED = 1 << 16
 """Bytes that are kept in mind of lines which cannot be written now."""
 MAX_REMEMBERED = 10_000
 """Things that are remembered as said; of what is to be said once, nothing more is said when there are so many."""
-INFO, PRINTED, WARNING, ERROR = "INFO", "PRINT", "WARNING", "ERROR"
-"""Of which kind an event is; what the handler's own code printed is one."""
+MINUTE = 60.0
 
 
 class Say(Protocol):
     """What tells of events."""
 
-    def __call__(self, text: str, kind: str = INFO) -> None: ...
-
-
-def visible(text: str) -> str:
-    """The text with each character that is not printable as its escape, tabs aside."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    def __call__(self, text: str, kind: str = INFO, alias: str = "", computation: str = "") -> None:
+        """:param alias: whose it is, as a word; and so is the computation."""
 
 
 class LogFile:
-    """The file that a handler's log is written to, mode 0600, and its one predecessor.
+    """The files that a handler's log is written to, mode 0600, each with its one predecessor; they are rotated together.
 
-    A line is one system call. The library's ``logging`` would take four or more, and its import 3 ms and 0.4 MB of each daemon.
+    An event is one system call for each of them, and several at once are no more. The library's ``logging`` would take four or more,
+    and its import 3 ms and 0.4 MB of each daemon.
 
+    :param path: of the text.
+    :param events: of the JSON.
     :ivar most: bytes of a file that is not rotated.
     :raises OSError: there cannot be one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, events: Path) -> None:
         self.most = _most()
-        self._path = os.fspath(path)
-        self._descriptor, self._size = self._open()
-        self._owed = b""
+        self._text = _File(os.fspath(path))
+        self._json = _File(os.fspath(events))
         self._second = -1
         self._written = ("", "")
         self._lock = threading.RLock()  # a library may complain in a thread of its own
 
-    def say(self, text: str, kind: str = INFO) -> None:
+    def say(self, text: str, kind: str = INFO, alias: str = "", computation: str = "") -> None:
         """Write an event. What cannot be written as a line, or not now, ends nobody."""
+        self.say_all((text,), kind, alias, computation)
+
+    def say_all(self, texts: Iterable[str], kind: str = INFO, alias: str = "", computation: str = "") -> None:
+        """Write several of the same kind."""
         with self._lock, contextlib.suppress(Exception):
-            line = f"{self.format(text, kind, time.time())}\n".encode(errors="backslashreplace")
-            # Something may have the predecessor's name: a log that is too long is better than one that ends.
+            when, seconds = self.stamp(time.time())
+            lines, objects = [], []
+            for each in texts:
+                lines.append(write_text(when, kind, alias, computation, each))
+                objects.append(write_json(seconds, kind, alias, computation, each))
+            text = "".join(lines).encode(errors="backslashreplace")
+            json = "".join(objects).encode()
+            # Something may have a predecessor's name: a log that is too long is better than one that ends.
             with contextlib.suppress(OSError):
-                self._make_room(len(line))
-            self._write(line)
+                self._make_room(len(text), len(json))
+            self._text.write(text)
+            self._json.write(json)
 
-    def format(self, text: str, kind: str, now: float) -> str:
-        """``2026-11-25T10:12:47.123+0000 INFO    text``, with control characters shown and not sent.
-
-        A further line of the same event has ``| `` before its text, so that no text that came from outside can look like an event.
+    def stamp(self, now: float) -> tuple[str, str]:
+        """When an event was, as the text has it, and as the JSON does.
 
         :param now: Unix seconds.
         """
         if self._second != int(now):  # many lines are of the same second
             self._second = int(now)
-            local = time.localtime(self._second)
-            self._written = time.strftime("%Y-%m-%dT%H:%M:%S", local), time.strftime("%z", local)
-        begin = f"{self._written[0]}.{int((now - self._second) * 1000):03}{self._written[1]} {kind:<7} "
-        return begin + f"\n{begin}| ".join(map(visible, text.split("\n")))
+            self._written = split_time(self._second)
+        milliseconds = f"{int((now - self._second) * 1000):03}"
+        return f"{self._written[0]}.{milliseconds}{self._written[1]}", f"{self._second}.{milliseconds}"
 
     def keep(self) -> bool:
-        """Where somebody moved the file away, or removed it, go on in the one that has its name, which is made if need be.
+        """Where somebody moved a file away, or removed it, go on in the one that has its name, which is made if need be.
 
         :returns: whether that was so.
         :raises OSError: there cannot be one; what comes is written where it was until then.
         """
         with self._lock:
-            if self._has_its_name():
-                return False
-            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-            self._open_anew()
-            return True
+            try:
+                json = self._json.keep()
+            finally:
+                text = self._text.keep()
+            return json or text
 
     def close(self) -> None:
         with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+            self._text.close()
+            self._json.close()
 
-    def _write(self, line: bytes) -> None:
-        left = self._owed + line
+    def _make_room(self, text: int, json: int) -> None:
+        """Rotate the files before one of them has too many bytes by so many more."""
+        if self._text.size + text < self.most and self._json.size + json < self.most:
+            return
+        # Both or none: they tell of the same events.
+        if all(file.can_be_rotated() for file in (self._text, self._json)):
+            self._json.rotate()
+            self._text.rotate()
+
+
+class _File:
+    """One of them.
+
+    :ivar size: in bytes.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor, self.size = self._open()
+        self._owed = b""
+
+    def write(self, lines: bytes) -> None:
+        left = self._owed + lines
         try:
             while left:
                 written = os.write(self._descriptor, left)
-                self._size += written
+                self.size += written
                 left = left[written:]
         except OSError:
             # The disk is full, and may have taken half of a line: at least the other half comes first when there is room.
@@ -108,16 +133,29 @@ class LogFile:
         else:
             self._owed = b""
 
-    def _make_room(self, size: int) -> None:
-        """Rotate the file before it has too many bytes by a line of so many."""
-        if self._size + size < self.most or not self._has_its_name():
-            return
+    def can_be_rotated(self) -> bool:
+        """Whether it has its name, and nothing is in the way that cannot be replaced."""
+        return self._has_its_name() and not os.path.isdir(f"{self._path}.1")
+
+    def rotate(self) -> None:
         os.replace(self._path, f"{self._path}.1")
         self._open_anew()
 
+    def keep(self) -> bool:
+        if self._has_its_name():
+            return False
+        os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+        self._open_anew()
+        return True
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def _open_anew(self) -> None:
         left = self._descriptor
-        self._descriptor, self._size = self._open()
+        self._descriptor, self.size = self._open()
         os.close(left)
 
     def _has_its_name(self) -> bool:
@@ -167,7 +205,7 @@ class Seldom:
         self._said: dict[str, float] = {}
         self._once: set[str] = set()
 
-    def warn(self, key: str, text: str) -> None:
+    def warn(self, key: str, text: str, kind: str = WARNING, alias: str = "", computation: str = "") -> None:
         """:param key: what counts as the same."""
         now = self._clock()
         if key in self._said and now - self._said[key] < self._seconds:
@@ -175,9 +213,9 @@ class Seldom:
         if len(self._said) >= MAX_REMEMBERED:
             self._said.clear()
         self._said[key] = now
-        self._say(text, WARNING)
+        self._say(text, kind, alias, computation)
 
-    def once(self, key: str, text: str, kind: str = WARNING) -> None:
+    def once(self, key: str, text: str, kind: str = WARNING, alias: str = "", computation: str = "") -> None:
         """:param key: what counts as the same."""
         if key in self._once:
             return
@@ -185,4 +223,37 @@ class Seldom:
             self.warn("", "there is more of what is told once than can be remembered: it is not told any more")
             return
         self._once.add(key)
-        self._say(text, kind)
+        self._say(text, kind, alias, computation)
+
+
+class Tally:
+    """Counts successes, and tells of them by the minute: at a hundred a second, a line for each would fill the log within half an hour.
+
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(self, say: Say, clock: Callable[[], float]) -> None:
+        self._say = say
+        self._clock = clock
+        self._begun = 0.0
+        self._counts: dict[str, tuple[int, float, float]] = {}
+        """By alias how many there were, how many seconds they ran, and the longest."""
+
+    def add(self, alias: str, seconds: float) -> None:
+        if not self._counts:
+            self._begun = self._clock()
+        count, total, longest = self._counts.get(alias, (0, 0.0, 0.0))
+        self._counts[alias] = count + 1, total + seconds, max(longest, seconds)
+
+    def tell(self, *, last: bool = False) -> None:
+        """Tell of a minute, when it is over.
+
+        :param last: tell in any case.
+        """
+        lasted = self._clock() - self._begun
+        if not self._counts or (lasted < MINUTE and not last):
+            return
+        counts, self._counts = self._counts, {}
+        for alias, (count, total, longest) in counts.items():
+            took = f"{total / count:.3f} s on average, {longest:.3f} s at most"
+            self._say(f"success: {count} in {lasted:.0f} s ({took})", INFO, alias)

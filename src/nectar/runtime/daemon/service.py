@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import nectar
 from nectar.api.computation import SHARE_MODULUS
 from nectar.errors import NectarError
+from nectar.events import ERROR, INFO, PRINTED, WARNING, as_word, visible
 from nectar.namelock import NameLock
 from nectar.runtime.daemon.aliases.aliases import Aliases
 from nectar.runtime.daemon.aliases.rescan import Age
 from nectar.runtime.daemon.aliases.watcher import INOTIFY, Watcher
 from nectar.runtime.daemon.control import Control
 from nectar.runtime.daemon.history import BOUNDS, History
-from nectar.runtime.daemon.job import Failure, Job, Outcome
-from nectar.runtime.daemon.log import ERROR, PRINTED, WARNING, LogFile, Seldom, hear, visible
+from nectar.runtime.daemon.job import Failure, Job, Outcome, tell_outcome
+from nectar.runtime.daemon.log import LogFile, Seldom, Tally, hear
 from nectar.runtime.daemon.loop import BEAT
 
 if TYPE_CHECKING:
@@ -84,13 +85,14 @@ class Service:
         self._history = History(home.history(name), loop.now, wall)
         try:
             self._lock = NameLock(home.lock(name), self.started)
-            self._log = LogFile(home.log(name))
+            self._log = LogFile(home.log(name), home.events(name))
             self._control = Control(loop, home.socket(name), self._handle)
         except OSError as error:
             raise NectarError(f"The daemon cannot start: {error.strerror}.", where=error.filename) from None
         if not INOTIFY:
             hear("watchdog", self._log.say)
         self._seldom = Seldom(self._log.say, loop.now)
+        self._tally = Tally(self._log.say, loop.now)
         age = Age(loop.now, wall)
         self._aliases = Aliases(
             name, home, settings, loop, watcher or Watcher(loop), self._log.say, self._seldom, pool.interrupt, self._counts, age
@@ -137,19 +139,22 @@ class Service:
         self._aliases.close()
         self._control.close()
         self._history.save(ended=True)
+        self._tally.tell(last=True)
         self._log.say("stopped")
 
     def printed(self, lines: Iterable[str], whose: str = "") -> None:
-        for line in lines:
-            self._log.say(f"{whose}: {line}" if whose else line, PRINTED)
+        alias, _, computation = whose.partition(" ")
+        self._log.say_all(lines, PRINTED, alias, computation)
 
-    def warn(self, text: str) -> None:
-        self._log.say(text, WARNING)
+    def warn(self, text: str, kind: str = WARNING, whose: str = "") -> None:
+        """:param whose: as :attr:`nectar.runtime.daemon.job.Job.name`."""
+        alias, _, computation = whose.partition(" ")
+        self._log.say(text, kind, alias, computation)
 
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
         self._last_error = failure.message
-        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, failure)))
+        self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, failure)), ERROR)
 
     def _run(self, alias: Alias, question: Question) -> None:
         computation = question.computation
@@ -179,16 +184,21 @@ class Service:
         since = now if question.arrived is not None else self._wall()
         came = question.written or since if question.arrived is None else question.arrived
         self._history.answer(outcome.status, since - came)
-        took = "not run" if outcome.seconds is None else f"{outcome.seconds:.3f} s"
         if outcome.status == "success":
-            self._log.say(f"{alias.name} {visible(comp_id)}: success ({took})")
+            if self._settings.logs_each:
+                self._log.say(self._told(question, outcome), INFO, as_word(alias.name), as_word(comp_id))
+            else:
+                self._tally.add(as_word(alias.name), outcome.seconds or 0.0)
             if not 0 <= (outcome.value or 0) < SHARE_MODULUS:
                 self._seldom.warn("range", OUT_OF_RANGE)
         else:
             self._last_error = outcome.error
             self._failed = {"time": self._wall(), "alias": alias.name, "comp_id": comp_id, "status": outcome.status}
-            text = "\n".join(filter(None, (outcome.error, (outcome.traceback or "").rstrip())))
-            self._log.say(f"{alias.name} {visible(comp_id)}: {outcome.status} ({took}): {text}", WARNING)
+            self._log.say(self._told(question, outcome), ERROR, as_word(alias.name), as_word(comp_id))
+
+    def _told(self, question: Question, outcome: Outcome) -> str:
+        computation = question.computation
+        return tell_outcome(outcome, computation.query if computation is not None and self._settings.log_answers else None)
 
     def _tick(self) -> None:
         if not self._serving:
@@ -206,8 +216,8 @@ class Service:
     def _find_strays(self) -> None:
         """See that each question which was claimed is run, or waits to be; where one does not, nectar has a bug that costs no answer."""
         for alias, claim in [*self._aliases.strays(self._pool.keys)]:
-            text = f"{alias.name} {visible(claim.comp_id)}: it was claimed and not run, by a bug of nectar's; it waits again"
-            self._seldom.once(f"stray {claim.name}", text, ERROR)
+            text = "it was claimed and not run, by a bug of nectar's; it waits again"
+            self._seldom.once(f"stray {claim.name}", text, ERROR, as_word(alias.name), as_word(claim.comp_id))
             alias.requeue(claim)
 
     def _keep(self) -> None:
@@ -217,6 +227,7 @@ class Service:
             loss = self._lock.loss()
             self._missed = loss is not None
             if loss is None:
+                self._tally.tell()
                 self._restore("log", self._log.keep)
                 self._restore("socket", self._control.keep)
             elif missed:

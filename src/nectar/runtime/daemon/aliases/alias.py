@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nectar.events import as_word, visible
 from nectar.runtime.daemon.aliases.failures import OF_ALL, Failures
 from nectar.runtime.daemon.aliases.oddities import Oddities
 from nectar.runtime.daemon.aliases.rescan import Arrivals
 from nectar.runtime.daemon.aliases.room import require_room
 from nectar.runtime.daemon.aliases.waiting import Waiting
-from nectar.runtime.daemon.log import visible
 from nectar.spool.listing import expire
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError
 from nectar.spool.spool import Spool
@@ -153,7 +153,7 @@ class Alias:
         now = self._loop.now()
         if self.spool is not None and not self.spool.place.is_at(self._path):
             if self.spool.rehome():
-                self._seldom.warn(f"{self.name} rehomed", f"{self.name}: .nectar was removed, and has been made anew")
+                self._warn("rehomed", ".nectar was removed, and has been made anew")
             else:
                 self._leave(self.spool)
         if self.spool is None:
@@ -182,7 +182,7 @@ class Alias:
             twin = self._twin(self._path) if isinstance(error, SpoolBusyError) else None
             same = f"{twin} and {self.name} are the same directory, which is answered for as {twin}"
             self._unserved = str(error) if twin is None else same
-            self._seldom.warn(f"{self.name} open", f"{self.name}: it cannot be served: {visible(self._unserved)}")
+            self._warn("open", f"it cannot be served: {visible(self._unserved)}")
             return
         self._unserved = None
         self._wait_at(self.spool)
@@ -233,8 +233,7 @@ class Alias:
 
     def _lose(self, claim: Claim, reason: str) -> None:
         self._counts["lost"] += 1
-        text = f"{self.name} {visible(claim.comp_id)}: lost, nobody will see its answer: {visible(reason)}"
-        self._seldom.warn(f"{self.name} lost {claim.name}", text)
+        self._warn(f"lost {claim.name}", f"lost, nobody will see its answer: {visible(reason)}", as_word(claim.comp_id))
 
     def pause(self) -> None:
         """Claim nothing more: forget what waits. What is claimed can still be answered."""
@@ -264,15 +263,18 @@ class Alias:
         finally:
             error = spool.close()
         if error is not None:
-            text = f"{self.name}: what was let go of will count as tried, because it cannot be noted: {error.strerror}"
-            self._seldom.warn(f"{self.name} released {error.errno}", text)
+            text = f"what was let go of will count as tried, because it cannot be noted: {error.strerror}"
+            self._warn(f"released {error.errno}", text)
 
     def _leave(self, spool: Spool) -> None:
         """The directory is another by now, or none: answers that are to come may still be published in the old one."""
-        self._seldom.warn(f"{self.name} left", f"{self.name}: the directory is not there any more, or is another one")
+        self._warn("left", "the directory is not there any more, or is another one")
         self.pause()
         self._left.append(spool)
         self.spool = None
+
+    def _warn(self, key: str, text: str, computation: str = "") -> None:
+        self._seldom.warn(f"{self.name} {key}", text, alias=as_word(self.name), computation=computation)
 
     def _back(self) -> Spool | None:
         """The spool of a directory that was moved away, still holds a run, and is at its place again."""

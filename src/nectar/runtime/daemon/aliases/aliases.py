@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
+from nectar.events import as_word
 from nectar.runtime.daemon.aliases.alias import Alias
 from nectar.runtime.daemon.aliases.scans import Scans
 
@@ -214,7 +215,8 @@ class Aliases:
                 alias.open()
         except Exception as error:
             self.mend(alias, error)
-        self._say(f"attached to {name}" + (f", which cannot be served yet: {alias.problem}" if alias.problem else ""))
+        problem = f"; it cannot be served yet: {alias.problem}" if alias.problem else ""
+        self._say(f"attached{problem}", alias=as_word(name))
 
     def _twin(self, path: Path) -> str | None:
         held = (*self._attached.values(), *(alias for alias, _ in self._leaving.values()))
@@ -223,7 +225,7 @@ class Aliases:
     def _detach(self, name: str) -> None:
         self._leave(self._attached[name], self._settings.stop_timeout)
         self._mended.pop(name, None)
-        self._say(f"detached from {name}")
+        self._say("detached", alias=as_word(name))
 
     def _leave(self, alias: Alias, seconds: float) -> None:
         """:param seconds: for what runs to be answered."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from nectar.events import as_word
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -33,7 +35,7 @@ class Failures:
         """:param told: to a person, where that is not that the directory cannot be ``what`` now."""
         text = f"{told or f'the directory cannot be {what} now'}: {error.strerror}"
         self._failed[what] = (self._failed.get(what, (0, ""))[0] + 1, text)
-        self._seldom.warn(f"{self._alias} {what} {error.errno}", f"{self._alias}: {text}")
+        self._seldom.warn(f"{self._alias} {what} {error.errno}", text, alias=as_word(self._alias))
 
     def worked(self, what: str) -> None:
         self._failed.pop(what, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nectar.runtime.daemon.log import visible
+from nectar.events import as_word, visible
 from nectar.spool.entries import LINKED, PENDING
 
 if TYPE_CHECKING:
@@ -57,5 +57,5 @@ class Oddities:
         return waited < DELIVERY
 
     def tell(self, name: str, reason: str) -> None:
-        text = f"{self._alias}: {visible(name)} is no question and is left alone: {reason}"
-        self._seldom.once(f"{self._alias}/{name}", text)
+        text = f"{visible(name)} is no question and is left alone: {reason}"
+        self._seldom.once(f"{self._alias}/{name}", text, alias=as_word(self._alias))
