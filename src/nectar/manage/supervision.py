@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nectar import namelock
 from nectar.errors import ConflictError, NectarError, UnresponsiveError, from_system
+from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold, is_at
 from nectar.manage import up
 from nectar.manage.children import Children
 from nectar.manage.daemon import stopping
 from nectar.manage.handlers import handlers, registry, turns
+from nectar.manage.handlers.registry import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.children import Ended
-    from nectar.manage.handlers.registry import Record
     from nectar.manage.up import Call, Outcome
 
 ROUND = 0.25
@@ -140,28 +141,40 @@ class Supervision:
 
         :raises UnresponsiveError: some have not ended in time.
         """
-        records = registry.read(self._home)
-        longest = max([record.stop_timeout for record in records.values()], default=0.0)
+        records = self._read()
+        longest = max([record.stop_timeout for record in records.values()], default=Record().stop_timeout)
         end = time.monotonic() + longest + MARGIN
         self._children.interrupt()
         told = False
-        while (running := [name for name in records if namelock.is_running(self._home, name)]) or self._children.names:
+        while (running := self._find_running()) or self._children.names:
             if not told and running:
                 told = True
                 self._teller.ending(len(running))
             for name in running:
                 if (key := f"stop:{name}") not in self._children.names:  # beside the process that may be starting it
-                    self._children.begin(key, partial(_stop, self._home, name, records[name].stop_timeout))
+                    self._children.begin(key, partial(_stop, self._home, name, records.get(name, Record()).stop_timeout))
             if time.monotonic() >= end:
                 self._children.end(seconds=0)
                 raise UnresponsiveError(f"These did not end within {longest + MARGIN:g} s: {', '.join(running)}.")
             self._children.collect(ROUND)
-            records |= registry.read(self._home)  # one may have been launched meanwhile
-        handlers.refresh(self._home)
+            records |= self._read()  # one may have been launched meanwhile
+        with suppress(NectarError):
+            handlers.refresh(self._home)
 
     def close(self) -> None:
         """Leave the handlers as they are, and end what is at them."""
         self._children.end()
+
+    def _read(self) -> dict[str, Record]:
+        """The records; none where they cannot be read, which is told elsewhere."""
+        with suppress(NectarError, OSError):
+            return registry.read(self._home)
+        return {}
+
+    def _find_running(self) -> list[str]:
+        """The handlers that run, by their locks alone."""
+        names = [path.stem for path in sorted(self._home.handlers.glob("*.lock"))]
+        return [name for name in names if NAME_PATTERN.fullmatch(name) and namelock.is_running(self._home, name)]
 
     def _see(self, name: str, record: Record) -> None:
         pace = self._paces.setdefault(name, Pace())
