@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar.errors import NectarError
+from nectar.manage.new import Wanted, new_project
 from nectar.manage.uv.uv import find_uv, select_variables
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ def test_another_name_than_the_directorys(world: World) -> None:
         ["x", "--name", "../evil"],
         ["x", "--python", "3.10"],
         ["x", "--description", "\udcff"],
+        ["x", "--description", "one\ntwo"],
+        [""],
         ["x.py", "--script", "--python", "2.7"],
         ["~nobody-of-this-name/x"],
     ],
@@ -92,6 +97,25 @@ def test_what_is_there_stays(world: World) -> None:
     world.file("script.py", "mine")
     world.run("new", "script.py", "--script", code=4)
     assert (world.directory / "script.py").read_text() == "mine"
+
+
+def test_what_is_to_be_typed_next_can_be_typed(world: World) -> None:
+    assert "Next: nectar test './two words'" in world.run("new", "two words", "--no-dev").stderr
+    (world.directory / "a b").mkdir()
+    assert f"nectar new '{world.directory}/a b/my_handler' makes one" in world.run("test", "a b", code=3).stderr
+    assert "nectar test 'a b.py'." in world.run("a b.py", code=2).stderr
+    assert "Say what to run" in world.run("launch", "", code=2).stderr, "a variable of the shell that is not set, say"
+
+
+def test_where_a_project_cannot_be_written_that_is_said(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(NectarError, match="The project cannot be written: File too large"):
+            new_project(tmp_path / "here", Wanted())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.uv

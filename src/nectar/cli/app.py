@@ -109,7 +109,9 @@ def _explain_verb(word: str, rest: list[str], known: list[str]) -> UsageError:
     elif near is not None:
         hint = f"Did you mean {near!r}?"
     elif word.endswith((".py", ".whl", ".tar.gz")) or "/" in word:
-        hint = f"To try it: nectar test {word}. To run it: nectar launch {word}"
+        import shlex
+
+        hint = f"To try it: nectar test {shlex.quote(word)}. To run it: nectar launch {shlex.quote(word)}"
     return UsageError(f"There is no command {word!r}.", hint=hint)
 
 

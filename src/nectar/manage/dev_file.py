@@ -7,6 +7,7 @@ the file itself.
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def _require_own(venv: Path, file: Path) -> None:
         raise ConflictError(
             "The file lies in a project, whose .venv is the one beside it.",
             where=str(file.parent),
-            hint=f"For the project: nectar dev {file.parent}. Or move the file to a directory of its own.",
+            hint=f"For the project: nectar dev {shlex.quote(str(file.parent))}. Or move the file to a directory of its own.",
         )
     if not os.path.lexists(venv):
         return

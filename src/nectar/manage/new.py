@@ -5,7 +5,6 @@ from __future__ import annotations
 import keyword
 import os
 import re
-import shutil
 import sys
 import tempfile
 from contextlib import contextmanager, nullcontext
@@ -60,23 +59,21 @@ def new_project(path: Path, wanted: Wanted, *, report: Callable[[str], None] = l
     path = make_absolute(path)
     names = _names(wanted.name or path.name)
     requires = _requires(wanted.python)
-    _encoded(wanted.description or "")
+    if len(_encoded(wanted.description or "").splitlines()) > 1:
+        raise UsageError("The description is more than one line.")
     if (path.exists() or path.is_symlink()) and not path.is_dir():
         raise ConflictError("Something is there already.", where=str(path), hint="Give another path.")
     try:
         place = path if path.is_dir() else path.parent
         place.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=place))
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=place, ignore_cleanup_errors=True) as aside:
+            copy = Path(aside, "project")
+            template.make(copy, names, hooks=wanted.hooks, requires=requires, description=wanted.description)
+            _refuse_to_overwrite(copy, path)
+            with _joining(path, names[0], report=report) if wanted.joins else nullcontext():
+                _place(copy, path)
     except OSError as error:
-        raise NectarError(f"The project cannot be written: {error.strerror}.", where=str(error.filename)) from None
-    try:
-        copy = aside / "project"
-        template.make(copy, names, hooks=wanted.hooks, requires=requires, description=wanted.description)
-        _refuse_to_overwrite(copy, path)
-        with _joining(path, names[0], report=report) if wanted.joins else nullcontext():
-            _place(copy, path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        raise NectarError(f"The project cannot be written: {error.strerror}.", where=str(error.filename or path)) from None
     return path
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +74,18 @@ def make(copy: Path, names: tuple[str, str], *, hooks: bool, requires: str | Non
     :param hooks: whether the handler is an object with hooks.
     :param requires: ``requires-python``; None is the template's, as for ``description``.
     """
-    shutil.copytree(_template(), copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    texts = _read(_template())
     if hooks:
-        (copy / "src" / MODULE / "__init__.py").write_text(_HOOKS, encoding="utf-8")
-        (copy / "tests" / f"test_{MODULE}.py").write_text(_HOOKS_TEST, encoding="utf-8")
-        for file, old, new in (
+        texts |= {f"src/{MODULE}/__init__.py": _HOOKS, f"tests/test_{MODULE}.py": _HOOKS_TEST}
+        for name, old, new in (
             ("pyproject.toml", f"{MODULE}:answer", f"{MODULE}:Answers"),
             ("README.md", "the function that answers", "the class whose hooks answer"),
         ):
-            text = (copy / file).read_text(encoding="utf-8")
-            (copy / file).write_text(text.replace(old, new), encoding="utf-8")
-    _rename(copy, dict(zip((DISTRIBUTION, MODULE), names, strict=True)))
+            texts[name] = texts[name].replace(old, new)
+    for name, text in texts.items():
+        file = copy / _renamed(name, names)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_renamed(text, names), encoding="utf-8")
     _settle(copy / "pyproject.toml", requires, description)
 
 
@@ -98,19 +99,16 @@ def _template() -> Path:
     raise NectarError("This nectar has come without its template.", where=str(candidates[0]), hint="Install it again.")
 
 
-def _rename(tree: Path, names: dict[str, str]) -> None:
-    """Put names instead of the template's, in files' names and in files."""
-    for path in sorted(tree.rglob("*"), key=lambda found: len(found.parts), reverse=True):
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            path.write_text(_replaced(text, names), encoding="utf-8")
-        renamed = _replaced(path.name, names)
-        if renamed != path.name:
-            path.rename(path.with_name(renamed))
+def _read(template: Path) -> dict[str, str]:
+    """The template's files, by their names in it."""
+    files = [path.relative_to(template) for path in template.rglob("*") if path.is_file()]
+    kept = [file for file in files if not any(fnmatch(part, pattern) for part in file.parts for pattern in _LEFT_OUT)]
+    return {str(file): (template / file).read_text(encoding="utf-8") for file in kept}
 
 
-def _replaced(text: str, names: dict[str, str]) -> str:
-    for old, new in names.items():
+def _renamed(text: str, names: tuple[str, str]) -> str:
+    """A text with names in the place of the template's."""
+    for old, new in zip((DISTRIBUTION, MODULE), names, strict=True):
         text = text.replace(old, new)
     return text
 

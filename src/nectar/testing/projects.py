@@ -93,12 +93,14 @@ def choose_entry(project: Project, name: str | None) -> EntryPoint:
     try:
         entries = distribution(project.name).entry_points.select(group=GROUP)
     except PackageNotFoundError:
+        import shlex
         import sys
 
+        place = shlex.quote(str(project.directory))
         raise EnvironmentFailedError(
             f"{project.name} is not installed where its tests run.",
             where=sys.prefix,
-            hint=f"nectar dev {project.directory} makes an environment for them: uv run --directory {project.directory} pytest",
+            hint=f"nectar dev {place} makes an environment for them: uv run --directory {place} pytest",
         ) from None
     return choose(
         [EntryPoint(entry.name, entry.value) for entry in entries],

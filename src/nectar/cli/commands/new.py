@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from nectar.settings import OLDEST
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("written", metavar="PATH")
 @click.option("--script", is_flag=True, help="A single file with its dependencies in it, instead of a project.")
 @click.option("--hooks", is_flag=True, help="The project's handler is an object with hooks, which loads something once.")
 @click.option("--no-workspace", is_flag=True, help="Do not put the project into the workspace above it.")
@@ -27,7 +28,7 @@ from nectar.settings import OLDEST
 def command(
     session: Session,
     *,
-    path: Path,
+    written: str,
     script: bool,
     hooks: bool,
     no_workspace: bool,
@@ -42,6 +43,9 @@ def command(
     say = output.talk if as_json else output.data
     environment = None
     wanted = new.Wanted(name=name, python=python, description=description, hooks=hooks, joins=not no_workspace)
+    if not written:
+        raise UsageError("PATH is empty.", hint="nectar new . makes one in the current directory.")
+    path = Path(written)
     if script and hooks:
         raise UsageError("--script makes a single file, and --hooks a project: give one of them.")
     if script:
@@ -61,4 +65,4 @@ def command(
 
 
 def _shown(path: Path) -> str:
-    return str(path) if path.is_absolute() or path == Path() else f"./{path}"
+    return shlex.quote(str(path) if path.is_absolute() or path == Path() else f"./{path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +98,7 @@ def open_project(directory: Path) -> Project:
             where=str(directory),
             hint=f"What {' and '.join(older)} says of it is not read. {_lines(Project(directory, {}), 'Write a pyproject.toml with')}"
             if older
-            else f"nectar new {directory / 'my_handler'} makes one; a single .py file works too.",
+            else f"nectar new {shlex.quote(str(directory / 'my_handler'))} makes one; a single .py file works too.",
         )
     found = Project(directory, read_toml(file))
     name = found.section("project").get("name")

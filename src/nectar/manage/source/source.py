@@ -127,7 +127,7 @@ def open_source(
         name = artifact.requirement_name(requirement)
         requirement, login = logins.part(extras.add(requirement, chosen), os.environ)
         return Source(kind="requirement", path=Path(f"/{name}"), name=name, requirement=requirement, login=login, **options)
-    if handler is None:
+    if not handler:
         raise UsageError("Say what to run: a directory, a .py file, a wheel or an sdist, or --requirement.")
     written, behind = extras.part_path(make_absolute(handler))
     path = _absolute(written)
