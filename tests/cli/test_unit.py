@@ -96,7 +96,10 @@ def test_systemd_has_handlers_run_and_disable_stops_nothing(world: World, odd: H
     script = f"""
         {MANAGER}
         kill -9 {world.registry()["h"]["pid"]}
+        {nectar} up --keep > /dev/null 2>&1 & other=$!
+        for i in $(seq 200); do [ -s '{world.home.keeper}' ] && break; sleep 0.05; done
         {nectar} enable
+        kill $other; wait $other; echo "other: $?"
         for i in $(seq 300); do {nectar} view h | grep running && break; sleep 0.1; done
         {world.command()[0]} -m nectar --data-dir '{odd.data_dir}' enable > /dev/null
         for i in $(seq 200); do [ -e '{odd.keeper}' ] && echo odd && break; sleep 0.05; done
@@ -122,8 +125,10 @@ def test_systemd_has_handlers_run_and_disable_stops_nothing(world: World, odd: H
         pytest.skip("no systemd can be started here")
     assert f"✅ Enabled: {name} ({world.directory}/config/systemd/user/{name})\n" in ended.stdout, ended.stderr
     assert "loginctl enable-linger" in ended.stderr
+    assert "Another nectar up --keep (PID" in ended.stderr
+    assert "other: 0\n" in ended.stdout
     enabled, _, disabled = ended.stdout.partition(f"✅ Disabled: {name}\n")
-    assert "🟢 running" in enabled, "it was killed, and runs again"
+    assert "🟢 running" in enabled, "it was ended with who kept it, and runs again"
     assert enabled.endswith("odd\n"), "whatever the data dir's path holds"
     stopped = f"   Nothing was stopped: handlers that run go on.\n   So does nectar up --keep; to end it, and all handlers with it: systemctl --user stop {name}\n"
     assert disabled.startswith(f"{stopped}disabled\nactive\n\n")

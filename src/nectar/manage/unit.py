@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nectar.command import find_command
 from nectar.errors import NectarError, NotFoundError
 from nectar.home import NECTAR, Home
+from nectar.locks import is_free
 from nectar.manage.files.writing import write_whole
-from nectar.manage.handlers import registry
+from nectar.manage.handlers import registry, turns
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class Enabled(NamedTuple):
     """:ivar unit: its name.
     :ivar path: where it lies.
     :ivar changed: whether it runs, and did so before as another one.
+    :ivar other: who keeps the handlers already, as it stands in a sentence; None where that is nobody, or this unit.
     :ivar linger: what to type so that it runs without a login, and so from the boot on; None where it does.
     """
 
     unit: str
     path: Path
     changed: bool
+    other: str | None
     linger: str | None
 
 
@@ -101,6 +104,7 @@ def enable(home: Home) -> Enabled:
     text = compose(home).encode()
     before = path.read_bytes() if path.exists() else None
     running = before is not None and _ask("is-active", "--quiet", unit).returncode == 0
+    other = None if running or is_free(home.keeper) else f"Another nectar up --keep{turns.name_holder(home.keeper)}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
     try:
@@ -113,7 +117,7 @@ def enable(home: Home) -> Enabled:
             write_whole(path, before)
         _ask("daemon-reload")
         raise
-    return Enabled(unit, path, running and before != text, _find_linger())
+    return Enabled(unit, path, running and before != text, other, _find_linger())
 
 
 def disable(home: Home) -> tuple[str, bool]:

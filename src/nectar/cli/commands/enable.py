@@ -22,5 +22,7 @@ def command(session: Session, *, only_print: bool) -> None:
     output.data(f"   Its words: journalctl --user -u {enabled.unit}")
     if enabled.changed:
         output.warn(f"It runs as it was before until it is started anew: systemctl --user restart {enabled.unit}")
+    if enabled.other:
+        output.warn(f"{enabled.other} keeps the handlers already; the unit does so within seconds of its end.")
     if enabled.linger:
         output.warn(f"It runs only while you are logged in. To have it run from the boot on: {enabled.linger}")
