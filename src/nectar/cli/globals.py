@@ -10,6 +10,7 @@ import click
 
 from nectar import __version__
 from nectar.cli.session import Session
+from nectar.cli.streams import count_columns
 from nectar.cli.verbs import EXAMPLES, VERBS
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Formatter(click.HelpFormatter):
         if width is None:
             import shutil
 
-            columns = shutil.get_terminal_size().columns
+            # The terminal's also where a pager stands in between, which has the output.
+            beside = next(filter(None, map(count_columns, (1, 2))), 80)
+            columns = shutil.get_terminal_size((beside, 24)).columns
             if columns < _NARROW:
                 width = max(columns, 20) - 1
         super().__init__(indent_increment, width, max_width)
