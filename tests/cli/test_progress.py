@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,19 +61,32 @@ def test_what_is_waited_for_is_told_on_a_terminal_with_its_limit(world: World, o
         attaching.wait_for("⏳ Telling the daemon of 'h': ")
         attaching.wait_for(" of 25 s at most")
         attaching.type("\x03")
-        until(lambda: attaching.process.poll() is not None, "an interrupt ends it")
+        until(lambda: attaching.process.poll() is not None, "an interrupt ends it, and waits for no daemon", seconds=20)
         assert attaching.process.returncode == 130
         once = on_terminal("view", "h", TERM="dumb")
-        once.wait_for("⏳ Asking the daemon of 'h': 1 s of 5 s at most\r\n")
+        once.wait_for("⏳ Asking the daemon of 'h': ")
+        once.wait_for(" s of 5 s at most\r\n")
         assert "⏳" not in once.wait_for("Status:")
+        stopping = on_terminal("stop", "h", "--timeout", "2")
+        stopping.wait_for("⏳ Stopping 'h': ")
+        stopping.wait_for(" of 4 s at most")
+        stopping.wait_for("stopped: h")
     finally:
-        os.kill(daemon, signal.SIGCONT)
-    gate.unlink()
-    quiet = on_terminal("restart", "h", "-q")
-    piped = world.begin("restart", "h")
-    until(world.home.start("h").exists, "one is being loaded")
-    gate.touch()
-    assert "⏳" not in quiet.wait_for("restarted: h")
+        with suppress(ProcessLookupError):
+            os.kill(daemon, signal.SIGCONT)
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_nobody_is_told_who_does_not_want_it_or_is_no_terminal(world: World, on_terminal: Callable[..., Terminal]) -> None:
+    world.node()
+    quiet = on_terminal("launch", world.file("h.py", GATED), "-q")
+    piped = world.begin("test", "h.py")
+    until(lambda: world.home.start("h").exists(), "it is being launched")
+    beside = on_terminal("submit", "alice", "q", "--deadline", "600")
+    beside.wait_for("⏳ Waiting for the answer to ")  # so long they have waited, too
+    (world.directory / "open").touch()
+    assert "⏳" not in quiet.wait_for("launched: h")
     assert "⏳" not in piped.communicate(timeout=60)[1]
 
 
