@@ -136,6 +136,16 @@ def test_moments(logged: World, moment: str, ago: int | None) -> None:
     assert logged.run("logs", "h", "--until", moment).stdout.endswith(" INFO    - -: before\n")
 
 
+@pytest.mark.parametrize(
+    ("options", "count"), [(["--level", "info"], 20), (["--since", "1d"], 30), (["--since", "1d", "-n", "2"], 2), (["--json"], 20)]
+)
+def test_of_a_span_all_is_shown_and_of_all_the_last_twenty(logged: World, options: list[str], count: int) -> None:
+    event = f'{{"time": {time.time():.3f}, "level": "INFO", "alias": null, "computation": null, "text": ""}}\n'
+    logged.home.events("h").write_text(event * 30)
+    logged.home.log("h").write_text("")
+    assert logged.run("logs", "h", "--no-follow", *options).stdout.count("\n") == count
+
+
 def test_a_reader_of_json_that_goes_away_ends_it(running: World) -> None:
     events = "".join(
         f'{{"time": {each}, "level": "INFO", "alias": null, "computation": null, "text": ""}}\n' for each in range(1, 9001)

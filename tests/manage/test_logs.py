@@ -148,7 +148,8 @@ def test_one_of_whom_nothing_can_come_is_not_followed(home: Home, registry: str,
     assert said == [f"The handler 'h' {why}: nothing more comes."]
 
 
-def test_what_was_written_until_a_stop_comes_before_the_word_of_it(home: Home) -> None:
+def test_what_was_written_until_a_stop_comes_before_the_word_of_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_LOOK", 0.0)  # the stop is seen no later than the last line
     home.registry.write_text('{"h": {"desired": "running"}, "i": {"desired": "stopped"}}')
     lock = NameLock(home.lock("h"), 0.0)
     home.log("h").write_text("1\n")
