@@ -152,6 +152,10 @@ class Home(NamedTuple):
     def builds(self) -> Path:
         return self.nectar / "builds"
 
+    def build_log(self, source: str) -> Path:
+        """What uv said at the last build of a project, or a file, of this name."""
+        return self.builds / f"{source}.log"
+
     @property
     def envs(self) -> Path:
         return self.nectar / "envs"

@@ -41,7 +41,12 @@ def test_a_handler_from_well_to_dead_and_back(launched: World) -> None:
     launched.run("launch", "h.py", "other", "--attach", "bob")
     launched.run("submit", "alice", "one")
     well = launched.run("view", "h").stdout
-    assert "Latency:" in well and "Last hour:" in well and "█ 1 answers, at most 1 a minute" in well
+    assert (
+        "Latency:" in well
+        and "Last hour:" in well
+        and f"{'·' * 29}█ 1 answers, at most 1 a minute" in well
+        and "Build log:" in well
+    )
     assert launched.run("view", "--check").stdout == ""
     assert launched.json("view", "h")["health"] == {"state": "running", "what": None, "since": None, "cure": None}
 

@@ -155,7 +155,7 @@ def join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
-_BLOCKS = " .:-=+*#%"
+_BLOCKS = "_.:-=+*#%"
 # Where no more than ASCII can be shown. What stands for a picture is as wide as the words around it expect.
 _IN_ASCII = str.maketrans(
     {
@@ -177,7 +177,7 @@ _IN_ASCII = str.maketrans(
         "═": "=",
         "║": "|",
         **dict.fromkeys("╔╗╚╝", "+"),
-        **dict(zip(" ▁▂▃▄▅▆▇█", _BLOCKS, strict=True)),
+        **dict(zip("·▁▂▃▄▅▆▇█", _BLOCKS, strict=True)),
     }
 )
 

@@ -30,7 +30,7 @@ _ICONS = {
     State.STOPPED: "⚫",
 }
 _STYLES = {**dict.fromkeys(UNWELL, "red"), State.RUNNING: "green"}
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+_BLOCKS = "·▁▂▃▄▅▆▇█"
 
 
 def show_launched(output: Output, handler: Launched, verb: str) -> None:
@@ -154,6 +154,8 @@ def show_detail(output: Output, found: Detail) -> None:
         "Variables": ", ".join(found.variables) or "(none)",
         "Log": str(found.log),
     }
+    if found.build_log is not None:
+        rows["Build log"] = str(found.build_log)
     if found.unknown is not None:
         rows["Unknown"] = f"⚠️  {found.unknown}"
     if found.silent is not None:
@@ -259,6 +261,7 @@ def make_detail_fields(found: Detail) -> dict[str, Any]:
         "health": make_health_fields(found.health),
         "waiting": found.waiting if found.daemon is None else found.daemon["queue"],
         "log": str(found.log),
+        "build_log": None if found.build_log is None else str(found.build_log),
         "changed": found.changed,
         "unknown": found.unknown,
     }

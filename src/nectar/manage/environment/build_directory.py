@@ -142,7 +142,7 @@ def open_workshop(home: Home, source: Source, environ: Mapping[str, str], report
 
     :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
     """
-    binary, own, log = find_uv(), source.directory, home.builds / f"{source.name}.log"
+    binary, own, log = find_uv(), source.directory, home.build_log(source.name)
     variables, downloads = _variables(home, environ, source.build_env, downloads=source.downloads, report=report)
     if source.offline:
         variables["UV_OFFLINE"] = "1"

@@ -12,6 +12,7 @@ from nectar.manage.environment import generations, installed, notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from nectar.home import Home
     from nectar.manage.handlers.registry import Record
@@ -58,6 +59,17 @@ def newer(home: Home, name: str, key: str) -> NewerError:
         where=str(home.envs / key),
         hint=f"Update nectar, or use the version that wrote it; nectar restart {name} has another one built beside it.",
     )
+
+
+def find_build_log(home: Home, record: Record) -> Path | None:
+    """What uv said at the last build of what a handler is built from; None where there was none, or what that is cannot be said."""
+    from nectar.manage.source import source  # which a list of handlers does not need
+
+    try:
+        log = home.build_log(source.reopen(record.source).name)
+    except NectarError:
+        return None
+    return log if log.exists() else None
 
 
 def find_changes(home: Home, record: Record, *, environ: Mapping[str, str] | None = None) -> list[str]:

@@ -55,7 +55,7 @@ class Detail:
     :ivar health: how it is.
     :ivar silent: why a daemon that runs does not answer, or is not asked.
     :ivar waiting: questions in the directories of its aliases, where no daemon tells of them.
-    :ivar log: where its log is.
+    :ivar log: where its log is, and ``build_log`` what uv said at the last build, where there is one.
     :ivar changed: what is no longer as it was when the environment was built.
     :ivar unknown: why no more can be told of its environment.
     """
@@ -72,6 +72,7 @@ class Detail:
     silent: str | None
     waiting: int | None
     log: Path
+    build_log: Path | None
     changed: list[str]
     unknown: str | None = None
 
@@ -113,6 +114,7 @@ def look(home: Home, name: str, record: Record | None = None) -> Detail:
         silent=silent,
         waiting=find_waiting(home, record).count if daemon is None else None,
         log=home.log(name),
+        build_log=drift.find_build_log(home, record) if built else None,
         changed=drift.find_changes(home, record) if built else [],
         unknown=unknown,
     )
