@@ -84,10 +84,11 @@ def test_a_traceback_of_a_hook_begins_at_the_authors_line(world: World) -> None:
         def nectar_compute(computation):
             return 1 // 0
     """
-    refused = world.run("test", world.file("divides.py", text), code=1)
-    lines = refused.stderr[refused.stderr.index("Traceback") :].splitlines()
-    assert "divides.py" in lines[1]
-    assert "line 6, in nectar_compute" in lines[1]
+    for name, content in (("divides.py", text), ("divides_in_a_loop.py", text.replace("def", "async def"))):
+        refused = world.run("test", world.file(name, content), code=1)
+        lines = refused.stderr[refused.stderr.index("Traceback") :].splitlines()
+        assert name in lines[1]
+        assert "line 6, in nectar_compute" in lines[1]
 
 
 def test_a_hook_without_its_mark_is_a_warning(world: World) -> None:

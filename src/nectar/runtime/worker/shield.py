@@ -28,6 +28,9 @@ _OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _PLUGGY = os.path.join(os.path.dirname(os.path.dirname(_OURS)), "deps", "")
 _NOT_THE_AUTHORS = (_OURS, _PLUGGY, importlib.__file__, "<frozen importlib")
 """How the names of files begin whose lines are no author's."""
+_LIBRARY = os.path.dirname(os.path.dirname(importlib.__file__))
+_RUNS = tuple(os.path.join(_LIBRARY, name, "") for name in ("asyncio", "concurrent"))
+"""Those of what runs an author's coroutine: before the author's first line they are as little."""
 
 
 def keep_builtins() -> Callable[[], None]:
@@ -136,6 +139,8 @@ def trace(error: BaseException) -> str | None:
         while pending:
             one = pending.pop()
             kept = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THE_AUTHORS)]
+            while one is whole and kept and kept[0].filename.startswith(_RUNS):
+                del kept[0]
             one.stack = traceback.StackSummary.from_list(kept)
             pending += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
         return name_origins("".join(whole.format()))[-MAX_DETAIL:] if whole.stack or isinstance(error, SyntaxError) else None
