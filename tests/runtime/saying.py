@@ -25,6 +25,7 @@ def say(comp: Computation) -> None:
 
 
 def end(comp: Computation) -> int:
+    assert (sys.stdout.mode, sys.stderr.mode) == ("w", "w")  # libraries look at it
     beside = threading.Thread(target=contextvars.copy_context().run, args=(print, comp.comp_id, "has a thread"))
     beside.start()
     beside.join()

@@ -92,4 +92,5 @@ def install() -> None:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         # Each piece is passed on by who writes it, and waits for the end of its line below.
         stream = io.TextIOWrapper(Marked(descriptor, f"<{name}>"), encoding="utf-8", errors="backslashreplace", write_through=True)
+        vars(stream)["mode"] = "w"  # as Python's own has it
         setattr(sys, name, stream)
