@@ -142,9 +142,9 @@ def test_a_log_that_is_still_to_come(home: Home) -> None:
 @pytest.mark.parametrize(("registry", "why"), [('{"h": {"desired": "stopped"}}', "is stopped"), ("{}", "was removed")])
 def test_one_of_whom_nothing_can_come_is_not_followed(home: Home, registry: str, why: str) -> None:
     home.registry.write_text(registry)
-    home.log("h").write_text("1\n")
+    home.log("h").write_text("1\nhalf a li")
     said: list[str] = []
-    assert [*read(home, "h", follow=True, said=said)] == [("h", "1")]
+    assert [*read(home, "h", follow=True, said=said)] == [("h", "1"), ("h", "half a li")]
     assert said == [f"The handler 'h' {why}: nothing more comes."]
 
 

@@ -84,7 +84,9 @@ def test_one_that_takes_the_worker_down_costs_its_neighbour_nothing_but_another_
     until(lambda: neighbour.runs == 2, "the neighbour runs again")
     neighbour.finish()
     assert "The worker was ended by SIGKILL" in node.answer("deadly")["error"]
-    assert "computations is run again, by itself" in running.log()
+    told = "A worker was ended by SIGKILL; this computation, which it had beside others, is run again, by itself."
+    for name in ("deadly", "neighbour"):
+        assert f"WARNING {node.alias} {name}: {told}\n" in running.log()
 
 
 def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ class Model:
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
         self.seen["failed after" if "failed" in what else "cut off"] += 1
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, job: Job | None = None) -> None:
         if "do not end" in text:
             self.told.append(text)
 

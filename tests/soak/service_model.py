@@ -152,8 +152,8 @@ class Journal:
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
         self._model.seen["failed after" if "failed" in what else "cut off"] += 1
 
-    def warn(self, text: str) -> None:
-        self._model.service.warn(text)
+    def warn(self, text: str, job: Job | None = None) -> None:
+        self._model.service.warn(text, whose="" if job is None else job.name)
 
 
 class ServiceModel:

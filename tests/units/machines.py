@@ -167,11 +167,10 @@ class Told:
         self._tell(self.lines, *[(self._machine.seconds, f"{whose}: {line}" if whose else line) for line in lines])
 
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
-        said = what if job is None else f"{job.name}: {what}"
-        self.warn(f"{said}\n{detail}" if detail else said)
+        self.warn(f"{what}\n{detail}" if detail else what, job)
 
-    def warn(self, text: str) -> None:
-        self._tell(self.warnings, (self._machine.seconds, text))
+    def warn(self, text: str, job: Job | None = None) -> None:
+        self._tell(self.warnings, (self._machine.seconds, text if job is None else f"{job.name}: {text}"))
 
     def _tell(self, to: list[Any], *what: object) -> None:
         if self.raises is not None:

@@ -149,7 +149,7 @@ def test_what_ran_beside_it_is_blamed_for_nothing() -> None:
     assert [*stage.processes[0].jobs] == ["b"]
     assert not stage.pool.free  # it is alone
     assert warnings(stage) == [
-        "A worker was ended by SIGSEGV; the computation that it had beside what it looked after is run again, by itself.",
+        "alias b: A worker was ended by SIGSEGV; this computation, which it had beside others, is run again, by itself.",
         "alias a: nectar_answered was cut off: the worker was ended by SIGSEGV",
     ]
     stage.machine.end(stage.processes[0], -11)

@@ -95,9 +95,8 @@ def test_of_several_with_a_worker_that_took_too_much_memory_each_is_run_alone() 
     (process,) = stage.processes
     assert [*process.jobs] == ["a"]
     assert not stage.pool.free
-    assert [text for _, text in stage.told.warnings] == [
-        "A worker was ended: it took too much memory; each of its 2 computations is run again, by itself."
-    ]
+    told = "A worker was ended: it took too much memory; this computation, which it had beside others, is run again, by itself."
+    assert [text for _, text in stage.told.warnings] == [f"alias a: {told}", f"alias b: {told}"]
     process.memory = 1001
     stage.go(0.3)
     assert stage.outcome("a").error == "The worker was ended: it took too much memory (memory_limit is 1000)."

@@ -98,19 +98,25 @@ def _read(
     report: Callable[[str], None],
 ) -> Generator[tuple[str, T]]:
     lives = {name: _Life(home, name, report) for name in sources if follow}
+    over = _find_over(lives)
     try:
-        yield from _by_time({name: source.history(last, whole=follow) for name, source in sources.items()})
+        followed = lives.keys() - over
+        yield from _by_time({name: source.history(last, whole=name in followed) for name, source in sources.items()})
         while lives and wanted():
-            over = [name for name, life in lives.items() if life.is_over()]
             found = [*_by_time({name: sources[name].more() for name in lives})]
             yield from found
             for name in over:
                 lives.pop(name).tell()
             if lives and not found:
                 time.sleep(_POLL)
+            over = _find_over(lives)  # what it has left is read after this
     finally:
         for source in sources.values():
             source.close()
+
+
+def _find_over(lives: Mapping[str, _Life]) -> list[str]:
+    return [name for name, life in lives.items() if life.is_over()]
 
 
 def _by_time(sources: Mapping[str, Iterable[tuple[float, T]]]) -> Iterator[tuple[str, T]]:

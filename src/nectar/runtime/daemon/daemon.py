@@ -213,10 +213,10 @@ class Daemon:
             self._early.extend(lines)
 
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
-        self._tell("\n".join(filter(None, (what, (detail or "").rstrip()))), WARNING, "" if job is None else job.name)
+        self.warn("\n".join(filter(None, (what, (detail or "").rstrip()))), job)
 
-    def warn(self, text: str) -> None:
-        self._tell(text, WARNING)
+    def warn(self, text: str, job: Job | None = None) -> None:
+        self._tell(text, WARNING, "" if job is None else job.name)
 
     def _tell(self, text: str, kind: str, whose: str = "") -> None:
         if self._serving is not None:

@@ -129,7 +129,7 @@ class Once:
         for line in lines:
             _tell("output", text=line)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, job: Job | None = None) -> None:
         """Nothing: whoever tries a handler looks at its answers; at a terminal, somebody has ended the worker."""
         if self._terminal:
             self._end()

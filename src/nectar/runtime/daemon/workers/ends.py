@@ -77,11 +77,10 @@ def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
             return Failure(f"The worker {describe_status(status)} while it loaded the handler.")
 
 
-def explain_shared_end(cause: Cause, status: int, jobs: int) -> str:
-    """What to say of a worker that ended while it had several jobs."""
+def explain_shared_end(cause: Cause, status: int) -> str:
+    """What to say of each job of a worker that ended while it had several."""
     how = f"A worker {describe_status(status)}" if cause is Cause.ITSELF else f"A worker was ended: {cause.value}."
-    again = f"each of its {jobs} computations is" if jobs > 1 else "the computation that it had beside what it looked after is"
-    return f"{how.rstrip(',.')}; {again} run again, by itself."
+    return f"{how.rstrip(',.')}; this computation, which it had beside others, is run again, by itself."
 
 
 def explain_cut_off(cause: Cause, status: int, *, overdue: bool) -> str:

@@ -26,8 +26,11 @@ class Listener(Protocol):
         :param whose: the job that has, as the log calls it; empty where that is not known.
         """
 
-    def warn(self, text: str) -> None:
-        """Something is not as it should be that costs nobody an answer: a sentence for the log."""
+    def warn(self, text: str, job: Job | None = None) -> None:
+        """Something is not as it should be that costs nobody an answer: a sentence for the log.
+
+        :param job: to which it happened, where it was one.
+        """
 
     def hook_failed(self, what: str, detail: str | None = None, job: Job | None = None) -> None:
         """A hook did not do what it is for, which costs nobody an answer.

@@ -322,9 +322,9 @@ class Pool:
         elif not runs and not worker.spare and worker.cause in SHARED and worker.cause is not Cause.MEMORY:
             self._died_idle(worker, status)
         jobs = [run for run in runs if not run.answered]
-        if jobs and len(runs) > 1 and worker.cause in SHARED:
-            self._listener.warn(ends.explain_shared_end(worker.cause, status, len(jobs)))
         for run in jobs:
+            if len(runs) > 1 and worker.cause in SHARED:
+                self._listener.warn(ends.explain_shared_end(worker.cause, status), run.job)
             self._conclude(worker, run, status, others=len(runs) - 1)
         for run in runs:
             if run.answered:
