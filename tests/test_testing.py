@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -210,6 +211,12 @@ def test_what_is_wrong_with_a_directory_of_computations_is_told(text: str | None
     if text is not None:
         (tmp_path / "wrong.json").write_text(text)
     with pytest.raises(ValueError, match=re.escape(why)):
+        computations(twice, tmp_path)
+
+
+def test_a_pipe_among_the_computations_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match=r"pipe\.json: it is a pipe"):
         computations(twice, tmp_path)
 
 

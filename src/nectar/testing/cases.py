@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.api.computation import Computation, InvalidQuestionError, NotWholeError, read_object
+from nectar.regular import NotRegularError, open_regular
 from nectar.testing.sample import sample
 
 if TYPE_CHECKING:
@@ -37,12 +38,15 @@ def read_cases(directory: Path) -> list[Case]:
 
 def _read(file: Path) -> Case:
     try:
-        given = read_object(file.read_bytes())
+        with open(open_regular(file, follow=True)[0], "rb") as stream:
+            given = read_object(stream.read())
         expected = given.pop("expected", None)
         if type(expected) is not int:
             raise InvalidQuestionError("its field 'expected' is no integer")
         plausible: dict[str, Any] = json.loads(sample().to_json())
         raw = json.dumps({**plausible, **given}).encode()
         return Case(file.stem, Computation.from_json(raw, comp_id=str(given.get("comp_id", file.stem))), expected)
+    except NotRegularError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
     except (NotWholeError, InvalidQuestionError) as error:
         raise ValueError(f"{file}: {error}") from None
