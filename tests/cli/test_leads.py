@@ -11,7 +11,7 @@ import pytest
 
 from nectar.cli import verbs
 from nectar.cli.app import app
-from nectar.cli.numbers import Number
+from nectar.cli.values import Number
 from nectar.cli.verbs import SYNONYMS, VERBS
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nectar.cli.numbers import Number
 from nectar.cli.session import Session
+from nectar.cli.values import Number
 from nectar.manage import additions
 
 

@@ -19,9 +19,9 @@ from nectar.cli.arguments import (
     python_option,
     read_given,
 )
-from nectar.cli.numbers import Number
 from nectar.cli.render import make_launched_fields, show_launched
 from nectar.cli.session import Session
+from nectar.cli.values import Number
 from nectar.errors import UsageError
 from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
 from nectar.manage import foreground, launch

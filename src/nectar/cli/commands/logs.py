@@ -8,9 +8,8 @@ import click
 
 from nectar import events
 from nectar.cli.arguments import answer_as_json, list_named, names_argument
-from nectar.cli.moments import read_moment
-from nectar.cli.numbers import Number
 from nectar.cli.session import Session
+from nectar.cli.values import Number, read_moment
 from nectar.manage.handlers import logs
 from nectar.manage.handlers.logged import Asked
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from nectar.cli.arguments import choose_names, json_option, names_argument, runs
-from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.cli.several import act_on_each
+from nectar.cli.values import Number
 from nectar.manage.handlers import handlers, turns
 
 if TYPE_CHECKING:

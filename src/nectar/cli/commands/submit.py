@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from nectar.cli.arguments import complete, json_option
-from nectar.cli.numbers import Number
 from nectar.cli.session import Session
+from nectar.cli.values import Number
 from nectar.errors import NectarError
 from nectar.home import check_alias
 from nectar.manage import submit

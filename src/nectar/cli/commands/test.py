@@ -22,10 +22,10 @@ from nectar.cli.arguments import (
     python_option,
     read_given,
 )
-from nectar.cli.numbers import Number
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
 from nectar.cli.tried import Lines, Silent, Table
+from nectar.cli.values import Number
 from nectar.errors import NectarError, NotFoundError, UsageError, from_system
 from nectar.home import make_absolute
 from nectar.manage import test
