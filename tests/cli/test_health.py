@@ -59,7 +59,10 @@ def test_a_handler_from_well_to_dead_and_back(launched: World) -> None:
     os.kill(pid, signal.SIGSTOP)
     assert "  🔴 unresponsive  h (PID" in launched.run("view").stdout
     ended = launched.run("view", "h", "--check", code=7)
-    assert ended.stdout == "h: unresponsive: The daemon does not answer (timed out).; nectar restart h\n"
+    assert ended.stdout == "h: unresponsive: The daemon does not answer (timed out); nectar restart h\n"
+    detail = launched.run("view", "h").stdout
+    assert f"🔴 unresponsive (PID {pid}), started 20" in detail and "(timed out); nectar restart h\n" in detail
+    assert "❌ h: The daemon does not answer (timed out)\n   nectar restart h\n" in launched.run("doctor", code=1).stdout
     os.kill(pid, signal.SIGCONT)
 
     os.kill(pid, signal.SIGKILL)

@@ -71,7 +71,7 @@ def test_a_daemon_of_an_older_nectar_says_less() -> None:
 @pytest.mark.parametrize(
     ("record", "more", "expected", "well"),
     [
-        (RUNS, {"silence": "no answer"}, Health(state=State.UNRESPONSIVE, what="no answer", cure=RESTART), False),
+        (RUNS, {"silence": "no answer."}, Health(state=State.UNRESPONSIVE, what="no answer", cure=RESTART), False),
         (Record(), {}, Health(state=State.STOPPED), True),
         (Record(desired="running"), {}, Health(state=State.DEAD, what="it should run, and does not", cure="nectar start h"), False),
         (Record(desired="running"), {"starting": True}, Health(state=State.STARTING, what="a command is starting it"), True),

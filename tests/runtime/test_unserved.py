@@ -22,7 +22,7 @@ def assert_told(running: Running, node: Node, reason: str) -> None:
     until(lambda: reason in (running.status()["aliases"][node.alias]["problem"] or ""), f"the status says {reason!r}")
     assert reason in running.world.run("view", running.name).stdout
     assert f"it cannot answer for {node.alias}" in running.world.run("view").stdout
-    assert f"{running.name} cannot answer for {node.alias}" in running.world.run("doctor", code=None).stdout
+    assert f"{running.name}: it cannot answer for {node.alias}" in running.world.run("doctor", code=None).stdout
     running.until_logged(reason)
 
 

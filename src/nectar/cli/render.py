@@ -140,11 +140,11 @@ def show_detail(output: Output, found: Detail) -> None:
     """One handler, a line for each thing that is known of it."""
     record, daemon, health = found.record, found.daemon, found.health
     runs = record.status == "running"
-    since = f", since {format_moment(record.started)}" if runs and record.started is not None else ""
+    started = f", started {format_moment(record.started)}" if runs and record.started is not None else ""
     pid = f" (PID {record.pid})" if runs else ""
-    stopped = f"🔴 dead, and should run: nectar start {found.name}" if record.is_down else None
+    dead = f"🔴 dead, and should run: {health.cure}" if health.state is State.DEAD else None
     rows = {
-        "Status": stopped or f"{_ICONS[health.state]} {health.state.value}{pid}{since}",
+        "Status": dead or f"{_ICONS[health.state]} {health.state.value}{pid}{started}",
         "Handler": record.handler or "(unknown)",
         "Entry point": f"{record.handler_name} = {record.entry}",
         "Watching": ", ".join(record.attached_aliases) or "(none)",
@@ -159,7 +159,7 @@ def show_detail(output: Output, found: Detail) -> None:
     if found.unknown is not None:
         rows["Unknown"] = f"⚠️  {found.unknown}"
     if found.silent is not None:
-        rows["Daemon"] = f"⚠️  {found.silent}"
+        rows["Daemon"] = f"⚠️  {describe(health)}"
     if found.waiting is not None:
         rows["Waiting"] = str(found.waiting)
     if daemon is not None:

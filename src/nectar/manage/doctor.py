@@ -13,7 +13,6 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
-from nectar.manage.handlers.health import State
 from nectar.manage.uv.interpreters import is_too_old, list_installed
 from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
 from nectar.settings import OLDEST
@@ -169,17 +168,7 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
 
 def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
     found = inspection.look(home, name, record)
-    if found.silent is not None:
-        cure = f"nectar restart {name}" if found.silent == inspection.ROBBED else f"nectar stop {name}"
-        yield Finding("problem", f"{name}: {found.silent}", cure)
-        return
-    if record.version != __version__:
+    if found.daemon is not None and record.version != __version__:
         yield Finding("warning", f"{name} was started by nectar {record.version}; this is {__version__}.", f"nectar restart {name}")
-    daemon = found.daemon or {}
-    for alias, served in daemon.get("aliases", {}).items():
-        if served.get("problem"):
-            yield Finding("problem", f"{name} cannot answer for {alias}: {served['problem']}")
-    if daemon.get("failing"):
-        yield Finding("problem", f"{name} has no worker: {daemon['failing']}", f"nectar logs {name}")
-    elif found.health.state in (State.FAILING, State.SILENT):
+    if not found.health.is_well:
         yield Finding("problem", f"{name}: {found.health.what}", found.health.cure)

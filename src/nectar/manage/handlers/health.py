@@ -76,7 +76,7 @@ def judge(
             return Health(state=State.DEAD, what="it should run, and does not", cure=f"nectar start {name}")
         return Health(state=State.STOPPED)
     if daemon is None:
-        return Health(state=State.UNRESPONSIVE, what=silence, cure=f"nectar restart {name}")
+        return Health(state=State.UNRESPONSIVE, what=(silence or "").rstrip("."), cure=f"nectar restart {name}")
     if daemon.get("state") != "serving":
         return Health(state=State.STOPPING if daemon.get("state") == "stopping" else State.STARTING)
     return _failing(name, daemon) or _silent(name, daemon, now) or _busy(daemon, now) or _running(name, daemon)
