@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import select
@@ -35,18 +36,27 @@ class Terminal:
             env={**os.environ, "TERM": "dumb", **(env or {})},
         )
         self._theirs = theirs
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self.shown = ""
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
-    def wait_for(self, text: str) -> str:
-        """What comes before it, and was not waited for."""
+    def wait_for(self, text: str, *, pressing: str = "") -> str:
+        """What comes before it, and was not waited for.
+
+        :param pressing: keys that are pressed each second until it comes: an interrupt just before a read goes unheard until there is
+            something to read.
+        """
         end = time.monotonic() + PATIENCE
         while text not in self.shown:
-            ready = select.select([self._ours], [], [], max(0.0, end - time.monotonic()))[0]
-            assert ready, f"{text!r} did not come after {self.shown!r}"
-            self.shown += os.read(self._ours, 65536).decode()
+            self.type(pressing)
+            left = max(0.0, end - time.monotonic())
+            ready = select.select([self._ours], [], [], min(1.0, left) if pressing else left)[0]
+            assert ready or left, f"{text!r} did not come after {self.shown!r}"
+            while ready:
+                self.shown += self._decode(os.read(self._ours, 65536))
+                ready = select.select([self._ours], [], [], 0.1 if pressing else 0)[0]
         before, _, self.shown = self.shown.partition(text)
         return before
 

@@ -51,8 +51,10 @@ def test_breakpoint_has_the_terminal_and_all_the_time(terminal: Terminal) -> Non
     terminal.type("import time; time.sleep(0.3); print('later')\n")
     terminal.wait_for("later\r\n")
     terminal.wait_for("(Pdb) ")
-    terminal.type("\x03")
-    terminal.wait_for("(Pdb) ")  # at the prompt, it ends nothing
+    terminal.wait_for("--KeyboardInterrupt--", pressing="\x03")  # at the prompt, it ends nothing
+    terminal.type("print('goes on')\n")
+    terminal.wait_for("goes on\r\n")
+    terminal.wait_for("(Pdb) ")
     terminal.type("import tty; tty.setcbreak(0)\n")
     terminal.wait_for("(Pdb) ")
     terminal.type("c\n")
