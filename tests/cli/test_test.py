@@ -345,4 +345,4 @@ def test_it_warns_of_an_import_that_is_not_declared_and_of_one_that_takes_long(w
     undeclared, slow = world.json("test", world.file("h.py", text))["warnings"]
     assert undeclared.startswith("h.py imports iniconfig: not declared, and there only because another dependency needs it.")
     assert undeclared.endswith(f"uv add --script {world.directory / 'h.py'} iniconfig")
-    assert slow.startswith("Loading took 1.")
+    assert re.match(r"Loading took [1-9]\d*\.", slow)
