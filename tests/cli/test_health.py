@@ -114,6 +114,19 @@ def test_it_is_shown_again_and_again_and_the_terminal_is_as_it_was(launched: Wor
         terminal.close()
 
 
+def test_the_table_and_the_detail_are_shown_again_and_again_too(launched: World) -> None:
+    """They have what is not in ASCII."""
+    for options, shown in (["view", "--watch"], "running  h (PID"), (["view", "h", "--watch"], "(nothing since launch)"):
+        terminal = Terminal(launched.command(*options), str(launched.directory))
+        try:
+            terminal.resize(40, 100)
+            terminal.wait_for(shown)
+            terminal.type("\x03")
+            assert terminal.process.wait(PATIENCE) == 130
+        finally:
+            terminal.close()
+
+
 def test_what_does_not_go_together(world: World) -> None:
     for options in (["--brief", "--json"], ["--check", "--json"], ["--watch", "--check"], ["--watch", "--json"], ["h", "--brief"]):
         world.run("view", *options, code=2)

@@ -36,17 +36,18 @@ def redraw(output: Output, show: Callable[[], None]) -> None:
     output.show_waits(shown=False)
     with _another_screen(terminal):
         while output.is_read:
-            shown = _Shown()
+            shown = _Shown(io.BytesIO(), terminal.encoding, terminal.errors, write_through=True)
             with contextlib.redirect_stdout(shown):
                 show()
             rows = shutil.get_terminal_size().lines  # each time, because it may be another by now
-            lines = shown.getvalue().splitlines()[:rows]
+            shown.seek(0)
+            lines = shown.read().splitlines()[:rows]
             terminal.write(_HOME + "\r\n".join(line + _REST_OF_LINE for line in lines) + _REST)
             time.sleep(EACH)
 
 
-class _Shown(io.StringIO):
-    """What is printed for a terminal, in colour where that has it."""
+class _Shown(io.TextIOWrapper):
+    """What is printed for a terminal, in its encoding, and in colour where that has it."""
 
     def isatty(self) -> bool:
         return True
