@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,3 +40,17 @@ def test_what_cannot_be_written_leaves_what_there_was(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         write_whole(path, b"one")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_finds_no_room_has_its_place_in_the_error(tmp_path: Path) -> None:
+    """As on a full disk: the system names no file where a write fails."""
+    path = tmp_path / "file"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            write_whole(path, b"x" * 2048)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []

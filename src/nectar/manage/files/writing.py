@@ -20,6 +20,7 @@ def write_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
     So what is written aside has one name, and who was killed over it leaves one file, until the next one writes.
 
     :param synced: have it survive a power cut.
+    :raises OSError: with the file's name.
     """
     aside = place_aside(path)
     aside.unlink(missing_ok=True)
@@ -30,8 +31,10 @@ def write_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a write tells of none
+            error.filename = str(path)
         raise
     if synced:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
