@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import textwrap
 import threading
@@ -61,6 +62,19 @@ def test_so_does_one_that_cannot_be_built_or_is_interrupted(launched: World) -> 
     until((launched.directory / "loading").exists, "the new one is being loaded")
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
+    assert launched.registry() == before
+    assert launched.run("submit", "alice", "four").stdout == "8\n"
+
+
+def test_where_there_is_no_room_the_old_one_goes_on(launched: World) -> None:
+    before = launched.registry()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        failed = launched.run("restart", "h", code=1, start_new_session=True)  # as a child of ours, which has that limit too
+        assert failed.stderr.startswith("❌ File too large.\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert launched.registry() == before
     assert launched.run("submit", "alice", "four").stdout == "8\n"
 

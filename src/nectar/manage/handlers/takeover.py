@@ -58,7 +58,8 @@ class Takeover:
         with Starting(self._prepared) as daemon:
             loaded = daemon.load(meanwhile=self._attempt.require_wanted)
             with self._attempt.take_turn():
-                with _uninterrupted():
+                # What is kept comes first: where there is no room for it, the old daemon goes on.
+                with _uninterrupted(), keeping.keep(self._home, self._name, self._prepared.given):
                     self._stop()
                     daemon.take()
                     with self._recorded(daemon.pid) as written:
@@ -76,19 +77,18 @@ class Takeover:
 
     @contextmanager
     def _recorded(self, pid: int) -> Iterator[Record]:
-        """Write the record, and the variables beside it; what these replace comes back when the block fails."""
-        with keeping.keep(self._home, self._name, self._prepared.given):
-            with registry.change(self._home) as records:
-                before = records.get(self._name)
-                self._attempt.require_unchanged(before)
-                asked = self._still_asked(before)
-                attachments.check(self._home, records, asked, name=self._name)
-                records[self._name] = written = _following(before, self._record(pid, asked))
-            try:
-                yield written
-            except BaseException:
-                self._unrecord(written, before)
-                raise
+        """Write the record; what it replaces comes back when the block fails."""
+        with registry.change(self._home) as records:
+            before = records.get(self._name)
+            self._attempt.require_unchanged(before)
+            asked = self._still_asked(before)
+            attachments.check(self._home, records, asked, name=self._name)
+            records[self._name] = written = _following(before, self._record(pid, asked))
+        try:
+            yield written
+        except BaseException:
+            self._unrecord(written, before)
+            raise
 
     def _unrecord(self, written: Record, before: Record | None) -> None:
         """Put back what was there before; what other commands have changed since stays."""
