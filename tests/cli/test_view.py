@@ -124,4 +124,8 @@ def test_what_somebody_has_damaged_is_shown_as_far_as_it_can_be_read_and_how_it_
     assert [handler["name"] for handler in world.json("view")["handlers"]] == ["one", "two", "three"]
     world.run("stop", "one")
     world.home.registry.unlink()
-    assert f"cp {world.home.registry_before}" in world.run("doctor", code=1).stdout
+    assert cure in world.run("doctor", code=1).stdout
+    for words in ("view", "view --check", "view one", "up", "launch one.py four"):
+        assert cure in world.run(*words.split(), code=1).stderr, "none takes it for a data dir without handlers"
+    subprocess.run(cure.split(), check=True)
+    assert "one" in world.run("view").stdout

@@ -228,10 +228,12 @@ def test_a_start_ends_one_whose_lock_is_gone(blind: Running, verb: str) -> None:
 
 @pytest.mark.anywhere
 def test_a_daemon_without_a_record_is_named(victim: Running) -> None:
-    aside = victim.home.registry.rename(victim.home.registry.with_suffix(".aside"))
+    whole = (victim.home.registry, victim.home.registry_before)
+    aside = [path.rename(path.with_suffix(".aside")) for path in whole]
     assert f"kill {victim.daemon}" in victim.world.run("doctor", code=None).stdout
     assert f"kill {victim.daemon}" in victim.world.run("launch", victim.source, code=4).stderr
-    aside.rename(victim.home.registry)
+    for path, place in zip(aside, whole, strict=True):
+        path.rename(place)
 
 
 MISSING: dict[str, Callable[[Path], object]] = {

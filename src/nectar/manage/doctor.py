@@ -48,14 +48,12 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _disk(home)
     yield from _inotify()
     try:
-        records, broken = handlers.see(home) if home.registry.exists() else ({}, None)
+        records, broken = handlers.see(home)
     except NectarError as error:
         yield Finding("problem", f"{error.message} ({error.where})", error.hint)
         return
     if broken is not None:
         yield Finding("problem", f"{broken.message} ({broken.where})", broken.hint)
-    elif not home.registry.exists() and home.registry_before.exists():
-        yield Finding("problem", f"There is no {home.registry} any more.", f"cp {home.registry_before} {home.registry}")
     for name, record in records.items():
         yield from _handler(home, name, record)
     if broken is not None:

@@ -252,6 +252,8 @@ def _load(home: Home) -> dict[str, Any]:
     try:
         text = ownership.read(home.registry).decode()
     except FileNotFoundError:
+        if home.registry_before.exists():  # it is only ever replaced, and stays where no handler is left
+            raise _broken(home, "it was removed") from None
         return {}
     except UnicodeDecodeError:
         raise _broken(home, "it is not UTF-8") from None
