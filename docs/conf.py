@@ -24,8 +24,8 @@ python_use_unqualified_type_names = True
 nitpicky = True
 # The standard library's documentation is elsewhere, and the site is built without a network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(asyncio|collections|contextlib|contextvars|functools|pathlib|pytest)\..*"),
-    ("py:(class|exc)", "AbstractContextManager|Case|NectarError|UnresponsiveError|Path|Status|_Function"),
+    ("py:.*", r"(asyncio|collections|concurrent|contextlib|contextvars|functools|pathlib|pytest)\..*"),
+    ("py:(class|exc)", "AbstractContextManager|Case|Executor|NectarError|UnresponsiveError|Path|Status|Trial|_Function"),
 ]
 
 

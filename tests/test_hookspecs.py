@@ -29,6 +29,7 @@ def test_pluggy_reads_the_specifications(manager: pluggy.PluginManager) -> None:
         "nectar_answered",
         "nectar_commands",
         "nectar_compute",
+        "nectar_executor",
         "nectar_worker_started",
         "nectar_worker_stopping",
     }

@@ -7,11 +7,13 @@ import logging
 import re
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import nectar
 from nectar.errors import NectarError
 from nectar.testing import computation, worker
 
@@ -191,6 +193,51 @@ def test_what_looks_after_answers_is_called_before_they_are_returned(author: Aut
         with pytest.raises(TypeError, match="str"):
             loaded.ask("x")
         assert loaded.printed.startswith("x error None TypeError: ")
+
+
+def test_parts_run_where_the_hook_says_while_the_handlers_code_runs(author: Author) -> None:
+    author.write(
+        "author_hooks.py",
+        """
+        import concurrent.futures
+        import nectar
+
+        given = []
+
+        @nectar.hookimpl
+        def nectar_executor():
+            given.append(concurrent.futures.ThreadPoolExecutor(1, "given"))
+            return given[-1]
+
+        @nectar.hookimpl
+        def nectar_worker_stopping():
+            print(nectar.executor() is given[-1])
+        """,
+    )
+    author.install("parts")
+    author.write(
+        "author_one.py",
+        """
+        import threading
+        import nectar
+
+        @nectar.handler
+        def parts(comp):
+            return len(nectar.executor().submit(threading.current_thread).result().name)
+        """,
+    )
+    with worker(project=author.directory) as first:
+        with worker(project=author.directory) as second:
+            assert (first.ask(), second.ask(), first.ask()) == (7, 7, 7)  # given_0
+            assert first.ask_all(["a", "b"]) == [7, 7]
+            assert nectar.executor().submit(threading.current_thread).result().name.startswith("part_")
+        assert second.printed == "True\n"
+        assert first.ask() == 7
+    for pool in sys.modules["author_hooks"].given:
+        with pytest.raises(RuntimeError):
+            pool.submit(abs, -1)
+    with pytest.raises(RuntimeError, match="without `with`"):
+        nectar.executor().shutdown()
 
 
 def test_the_project_is_that_of_the_calling_file(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:

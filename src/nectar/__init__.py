@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from nectar.api.context import comp_id
     from nectar.api.decorator import handler
     from nectar.api.hookspecs import hookimpl
+    from nectar.api.parts import executor
 
 __version__ = "0.1.0"
-__all__ = ["Computation", "ComputationResult", "__version__", "comp_id", "handler", "hookimpl"]
+__all__ = ["Computation", "ComputationResult", "__version__", "comp_id", "executor", "handler", "hookimpl"]
 
 _HOMES = {
     "Computation": "nectar.api.computation",
     "ComputationResult": "nectar.api.computation",
     "comp_id": "nectar.api.context",
+    "executor": "nectar.api.parts",
     "handler": "nectar.api.decorator",
     "hookimpl": "nectar.api.hookspecs",
 }

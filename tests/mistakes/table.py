@@ -33,9 +33,7 @@ def run(body: str) -> str:
 OK = run("return 1")
 MARKED = "from nectar import handler\n\n"
 FIELDS = "A Computation has comp_id, query, proposer, aggregators, targets, deadline, timestamp, metadata, response_schema."
-NAMES = (
-    "`from nectar import …` gives Computation, ComputationResult, comp_id, handler, hookimpl, and nectar.testing what tests need."
-)
+NAMES = "`from nectar import …` gives Computation, ComputationResult, comp_id, executor, handler, hookimpl, and nectar.testing what tests need."
 TERMINAL = "A handler has no terminal: what it is to know comes with the computation, or as a variable (--env NAME=…)."
 AT = 'File "{at}", line '
 

@@ -439,7 +439,7 @@ def test_async_hooks_run_in_the_loop_of_the_function(code: Code) -> None:
         (
             "@nectar.hookimpl",
             "elsewhere",
-            "There are nectar_compute, nectar_answered, nectar_commands, nectar_worker_started, nectar_worker_stopping.",
+            "There are nectar_compute, nectar_answered, nectar_commands, nectar_executor, nectar_worker_started, nectar_worker_stopping.",
         ),
     ],
 )

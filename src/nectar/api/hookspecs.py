@@ -10,6 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
     from typing import Any, TypeVar, overload
 
     from nectar.api.computation import Computation, ComputationResult
@@ -104,6 +105,16 @@ def nectar_commands() -> Iterable[Any] | None:
 
     Called in the operator's environment, for a plugin that is installed beside nectar, when there is a verb that nectar has not, or
     somebody asks which there are; in no handler's process, and in no daemon.
+    """
+
+
+@_hookspec(firstresult=True)
+def nectar_executor() -> Executor | None:
+    """What :func:`nectar.executor` gives to the handler for the parts of a question; None is a pool of threads of the worker's own.
+
+    Called once in each worker, before ``nectar_worker_started``. One that raises, or returns something else, counts as a worker that could
+    not be loaded; so does a second implementation. When the worker ends in good order, its executor is shut down after
+    ``nectar_worker_stopping``, and within its time.
     """
 
 

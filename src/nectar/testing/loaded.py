@@ -16,6 +16,7 @@ import nectar
 from nectar.api.answers import as_integer
 from nectar.api.computation import Computation, ComputationResult
 from nectar.api.context import comp_id
+from nectar.api.parts import PARTS
 from nectar.errors import EnvironmentFailedError
 from nectar.runtime.worker.loader import load
 from nectar.runtime.worker.shield import describe
@@ -26,6 +27,7 @@ from nectar.testing.sample import make_question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
     from nectar.api.computation import Status
@@ -66,6 +68,7 @@ class Worker:
         self._project = project
         self._entry = entry
         self._printed = Printed()
+        self._executor: Executor | None = None
         self._handler: Handler
 
     @property
@@ -137,14 +140,16 @@ class Worker:
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        """What a worker's process has, while the handler's code runs: its directory, and the variables of ``[tool.nectar]``."""
+        """What a worker's process has, while the handler's code runs: its directory, its executor, the variables of ``[tool.nectar]``."""
         given = self._project.settings.env
         before = {name: os.environ.get(name) for name in given}
         with contextlib.chdir(self._project.directory), self._printed.listening():
             os.environ.update(given)
+            PARTS.given, others = self._executor, PARTS.given
             try:
                 yield
             finally:
+                self._executor, PARTS.given = PARTS.given, others
                 for name, value in before.items():
                     if value is None:
                         os.environ.pop(name, None)

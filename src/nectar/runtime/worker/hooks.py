@@ -57,7 +57,7 @@ class Hooks:
             if options and hook not in SPECIFIED and not options["optionalhook"]:
                 raise NectarError(
                     f"{_called(plugin)}.{attribute} implements {hook}, and there is no such hook.",
-                    where=_place(value),
+                    where=place(value),
                     hint=_nearest(str(hook)) or f"There are {', '.join(SPECIFIED)}.",
                 )
         self._manager.register(plugin, name)
@@ -118,7 +118,7 @@ def find_overlooked(module: ModuleType, entry: str, plugins: list[Any]) -> Itera
                 yield f"{name} is not called: it has no @nectar.hookimpl on it. {near}".rstrip()
 
 
-def _place(value: Any) -> str | None:
+def place(value: Any) -> str | None:
     """Where a function stands."""
     code = getattr(value, "__code__", None)
     return f"{code.co_filename}, line {code.co_firstlineno}" if isinstance(code, CodeType) else None

@@ -106,9 +106,13 @@ def _hooked(
 
         afterwards = Afterwards(call)
         compute, answered = afterwards.compute, afterwards.answered
-    return Handler(
-        compute, warnings, call.nectar_worker_started, call.nectar_worker_stopping, coroutines=coroutines, answered=answered
-    )
+    around = call.nectar_worker_started, call.nectar_worker_stopping
+    if call.nectar_executor.get_hookimpls():
+        from nectar.runtime.worker.engine import Engine
+
+        engine = Engine(call)
+        around = engine.started, engine.stopping
+    return Handler(compute, warnings, *around, coroutines=coroutines, answered=answered)
 
 
 def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any]], list[str]]:
