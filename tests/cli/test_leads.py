@@ -58,11 +58,15 @@ def test_what_others_call_it_is_an_error_with_the_right_command(world: World) ->
         ("inspect", "nectar view NAME"),
         ("down", "nectar stop --all"),
         ("help", "nectar --help"),
+        ("monit", "nectar view --watch"),
+        ("save", "nectar export"),
+        ("shutdown", "nectar stop --all"),
     ):
         first, last = said(world, line, 2)
         assert first == f"There is no command {line.split()[0]!r}."
         assert last == f"In nectar it is: {meant}"
     assert "Did you mean 'restart'?" in said(world, "restat h", 2)[1]
+    assert said(world, "pause h", 2)[1] == "nectar --help shows the commands.", "it is not so like 'prune' that it means that"
     assert "nectar launch ./a.py" in said(world, "./a.py", 2)[1]
     assert not world.home.registry.exists()
 

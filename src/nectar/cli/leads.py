@@ -42,7 +42,7 @@ def find_near(word: str, known: Iterable[str]) -> str | None:
     """The one that is most like a word, where one is like it at all."""
     import difflib
 
-    near = difflib.get_close_matches(word, [*known], n=1)
+    near = difflib.get_close_matches(word, [*known], n=1, cutoff=0.75)  # a slip, and not another word
     return near[0] if near else None
 
 
