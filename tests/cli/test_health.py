@@ -127,6 +127,28 @@ def test_the_table_and_the_detail_are_shown_again_and_again_too(launched: World)
             terminal.close()
 
 
+def test_one_that_a_command_starts_is_told_of_as_such(launched: World) -> None:
+    wait = launched.directory / "wait"
+    waiting = f"""
+    import os, time
+    while os.path.exists({str(wait)!r}):
+        time.sleep(0.05)
+    """
+    launched.file("h.py", FICKLE + waiting)
+    launched.run("restart", "h")
+    os.kill(launched.registry()["h"]["pid"], signal.SIGKILL)
+    until(
+        lambda: "❌ h: it should run, and does not\n   nectar start h\n" in launched.run("doctor", code=None).stdout, "it is dead"
+    )
+    wait.touch()
+    starting = launched.begin("up")
+    until(lambda: launched.json("view", "h")["health"]["state"] == "starting", "it is being started")
+    assert "🟡 starting" in launched.run("view", "h").stdout
+    assert "✅ h is starting\n" in launched.run("doctor").stdout
+    wait.unlink()
+    assert starting.wait(PATIENCE) == 0
+
+
 def test_what_does_not_go_together(world: World) -> None:
     for options in (["--brief", "--json"], ["--check", "--json"], ["--watch", "--check"], ["--watch", "--json"], ["h", "--brief"]):
         world.run("view", *options, code=2)

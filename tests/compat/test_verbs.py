@@ -33,7 +33,7 @@ def test_view(left: Left) -> None:
 def test_doctor(left: Left) -> None:
     told = left.run("doctor", code=None).stdout
     for name in KILLED:
-        assert f"{name} should run and does not." in told
+        assert f"{name}: it should run, and does not" in told
     assert "twofold is attached to frank, which is not there." in told
     assert "environment of" not in told  # each is as it was built
 

@@ -132,8 +132,12 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
         newer = registry.newer(home, name)
         yield Finding("problem", newer.message, newer.hint)
         return
-    if record.is_down:
-        before.append(Finding("problem", f"{name} should run and does not.", f"nectar start {name}"))
+    found = inspection.look(home, name, record)
+    if not found.health.is_well:
+        before.append(Finding("problem", f"{name}: {found.health.what}", found.health.cure))
+    if found.daemon is not None and record.version != __version__:
+        told = f"{name} was started by nectar {record.version}; this is {__version__}."
+        before.append(Finding("warning", told, f"nectar restart {name}"))
     if generations.is_newer(home, record.environment):
         newer = drift.newer(home, name, record.environment)
         before.append(Finding("problem", newer.message, newer.hint))
@@ -147,12 +151,10 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
     before += [
         Finding("warning", f"{name} is attached to {alias}, which is not there.", f"nectar detach {name} {alias}") for alias in gone
     ]
-    if record.status == "running":
-        before += _daemon(home, name, record)
     for pid in processes.unproven(home.data_dir, name):
         what = f"Process {pid} carries the mark of {name}, and nobody can tell whose it is: its PID namespace cannot be read."
         before.append(Finding("warning", what, f"If nothing needs it: kill {pid}"))
-    yield from before or [Finding("fine", f"{name} is {record.status}")]
+    yield from before or [Finding("fine", f"{name} is {found.health.state.value}")]
 
 
 def _unrecorded(home: Home) -> Iterator[Finding]:
@@ -162,11 +164,3 @@ def _unrecorded(home: Home) -> Iterator[Finding]:
         holder = namelock.find_holder(home, name)
         if holder is not None and holder.pid is not None and not turns.is_being_started(home, name):
             yield Finding("problem", f"{name} runs, and there is no record of it any more.", f"kill {holder.pid}")
-
-
-def _daemon(home: Home, name: str, record: Record) -> Iterator[Finding]:
-    found = inspection.look(home, name, record)
-    if found.daemon is not None and record.version != __version__:
-        yield Finding("warning", f"{name} was started by nectar {record.version}; this is {__version__}.", f"nectar restart {name}")
-    if not found.health.is_well:
-        yield Finding("problem", f"{name}: {found.health.what}", found.health.cure)
