@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import pickle
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 import loky
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 
 
 class Threads(ThreadPoolExecutor):
+    made: ClassVar[list[Threads]] = []
+
     def __init__(self) -> None:
         super().__init__(2)
+        self.made.append(self)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What breaks the contract leaves parts behind, for which the end of the interpreter would wait."""
+    yield
+    while Threads.made:
+        ThreadPoolExecutor.shutdown(Threads.made.pop(), wait=False, cancel_futures=True)
 
 
 def make_processes() -> ProcessPoolExecutor:
