@@ -152,7 +152,7 @@ import sys, sysconfig
 api, packages = sys.argv[1:]
 sys.path.append(api)
 sysconfig.get_path = lambda _name: packages
-from nectar.command import find_command
+from nectar.api.command import find_command
 from nectar.errors import NotFoundError
 try:
     print(*find_command())

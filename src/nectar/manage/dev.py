@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nectar.command import NOTE, PTH
+from nectar.api.command import NOTE, PTH
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import make_absolute
 from nectar.manage.environment import build_directory, sidecar

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nectar.command import find_command
+from nectar.api.command import find_command
 from nectar.errors import NectarError, NotFoundError
 from nectar.home import NECTAR, Home
 from nectar.locks import is_free

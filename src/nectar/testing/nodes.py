@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nectar.api.command import find_command
 from nectar.api.computation import ComputationResult
-from nectar.command import find_command
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.frozen import replace
 from nectar.home import Home

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nox
 
-from nectar.command import find_command
+from nectar.api.command import find_command
 from nectar.entries import GROUP
 
 if TYPE_CHECKING:
