@@ -75,23 +75,8 @@ def command(session: Session, /, **options: Any) -> None:
     name = None if name is None else check_name(name)
     if options["requirement"] is not None and handler is not None and name is None:
         name, handler = check_name(handler), None
-    source = open_source(
-        handler,
-        requirement=options["requirement"],
-        chosen=options["extras"],
-        python=options["python"],
-        downloads=options["downloads"],
-        offline=options["offline"],
-        build_env=options["build_env"],
-    )
-    order = Order(
-        source=source,
-        entry=options["entry"],
-        settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
-        given=read_given(options["pairs"], options["files"]),
-        aliases=options["aliases"],
-    )
-    name = name or source.name
+    order = _read_order(handler, options)
+    name = name or order.source.name
     seen = foreground.count_lines(home, name) if options["foreground"] else 0
     started = launch.launch(home, name, order, replace_running=options["replace_running"], report=session.output.talk)
     if options["as_json"]:
@@ -103,6 +88,29 @@ def command(session: Session, /, **options: Any) -> None:
         with foreground.stop_after(home, name, report=output.talk):
             for line in foreground.follow(home, name, seen=seen, wanted=lambda: output.is_read):
                 output.data(line)
+
+
+def _read_order(handler: str | None, options: dict[str, Any]) -> Order:
+    """What is to be launched, and how.
+
+    :raises NectarError: it cannot be read.
+    """
+    source = open_source(
+        handler,
+        requirement=options["requirement"],
+        chosen=options["extras"],
+        python=options["python"],
+        downloads=options["downloads"],
+        offline=options["offline"],
+        build_env=options["build_env"],
+    )
+    return Order(
+        source=source,
+        entry=options["entry"],
+        settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
+        given=read_given(options["pairs"], options["files"]),
+        aliases=options["aliases"],
+    )
 
 
 def _refuse_several(handler: str | None, name: str | None, more: tuple[str, ...]) -> None:
