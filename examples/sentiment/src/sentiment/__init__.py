@@ -1,4 +1,4 @@
-"""How does the question sound? Without a network: `VADER <https://pypi.org/project/vaderSentiment/>`_ is a lexicon and some rules."""
+"""How does the question sound? Without a network: VADER (``vaderSentiment``) is a lexicon and some rules."""
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
