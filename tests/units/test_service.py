@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -565,3 +566,23 @@ def test_what_was_printed_before_there_was_a_log_comes_after_the_first_line(make
     assert lines[0].startswith("INFO    started: nectar ")
     assert lines[0].endswith(", handler pkg:f")
     assert lines[1:3] == ["PRINT   early\\x1b", "PRINT   two"]
+
+
+def test_it_is_silent_from_when_something_waited_and_not_from_when_something_was_done(make: Make) -> None:
+    served = make("one")
+
+    def told(what: str) -> Any:
+        return (served.ask("status") or {})[what]
+
+    served.begin().go(100)
+    assert told("silent") is None, "nothing waits"
+    shutil.rmtree(served.home.computations("one"))
+    served.go(70)
+    assert told("silent") == pytest.approx(70, abs=2 * BEAT)
+    served.home.computations("one").mkdir()
+    served.go(3)
+    assert told("silent") is None
+    served.put("one", "a", "b", deadline=1000)
+    served.go(100)
+    assert told("queue") == 1
+    assert told("silent") is None, "what runs has time left"

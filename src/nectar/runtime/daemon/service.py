@@ -180,10 +180,8 @@ class Service:
         if not alias.answer(question, outcome):
             return
         comp_id = question.claim.comp_id
-        now = self._active = self._loop.now()
-        since = now if question.arrived is not None else self._wall()
-        came = question.written or since if question.arrived is None else question.arrived
-        self._history.answer(outcome.status, since - came)
+        self._active = self._loop.now()
+        self._history.answer(outcome.status, self._waited(question))
         if outcome.status == "success":
             if self._settings.logs_each:
                 self._log.say(self._told(question, outcome), INFO, as_word(alias.name), as_word(comp_id))
@@ -195,6 +193,12 @@ class Service:
             self._last_error = outcome.error
             self._failed = {"time": self._wall(), "alias": alias.name, "comp_id": comp_id, "status": outcome.status}
             self._log.say(self._told(question, outcome), ERROR, as_word(alias.name), as_word(comp_id))
+
+    def _waited(self, question: Question) -> float:
+        """Seconds since a question came, or since it was written, where it was there before it was served."""
+        if question.arrived is not None:
+            return self._loop.now() - question.arrived
+        return self._wall() - question.written if question.written else 0.0
 
     def _told(self, question: Question, outcome: Outcome) -> str:
         computation = question.computation
@@ -208,7 +212,7 @@ class Service:
             self._find_strays()
             waiting = self._aliases.waiting
             self._history.tick(waiting)
-            if not waiting and not any(each["problem"] for each in self._aliases.status().values()):
+            if not waiting and not self._aliases.troubled:
                 self._idle = self._loop.now()
         finally:
             self._loop.at_beat(self._tick)  # only now, so that a tick which takes long leaves time for all else

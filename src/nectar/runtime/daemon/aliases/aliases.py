@@ -171,6 +171,11 @@ class Aliases:
         """Whether events tell of new questions at each alias that is served."""
         return all(alias.hears for alias in self._attached.values())
 
+    @property
+    def troubled(self) -> bool:
+        """Whether there is one that cannot be served, or at which something fails again and again."""
+        return any(alias.problem is not None for alias in self._attached.values())
+
     def status(self) -> dict[str, Any]:
         """Of each ``problem``, how many are ``waiting``, and ``oldest``, for how many seconds the one that is next has; null where none is."""
         return {
