@@ -40,7 +40,7 @@ import json, sys
 sys.path[:0] = [{api!r}]
 sys.path.append({packages!r})
 from nectar.runtime.worker import snapshot
-print(json.dumps(snapshot.install({manifest!r})))
+print(json.dumps(snapshot.install({manifest!r}, {directory!r})))
 import {sibling} as sibling
 """
 
@@ -54,8 +54,7 @@ def loading(tmp_path: Path, stem: str, module: str, *, packages: tuple[str, ...]
     manifest = {
         "entry": module,
         "modules": {
-            name: {"file": f"{name}.txt", "origin": str(tmp_path / f"{name if name == 'beside' else stem}.py"), "package": False}
-            for name in texts
+            name: {"file": f"{name}.txt", "origin": f"{name if name == 'beside' else stem}.py", "package": False} for name in texts
         },
     }
     for name, text in texts.items():
@@ -65,6 +64,7 @@ def loading(tmp_path: Path, stem: str, module: str, *, packages: tuple[str, ...]
         api=str(Path(snapshot.__file__).parents[2]),
         packages=str(tmp_path / "packages"),
         manifest=str(tmp_path / "manifest.json"),
+        directory=str(tmp_path),
         sibling="beside",
     )
     ended = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=False)

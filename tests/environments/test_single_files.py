@@ -10,6 +10,7 @@ import pytest
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.manage.daemon.assignment import choose_entry
 from nectar.manage.source import siblings
+from nectar.runtime.origins import find_origins
 from tests.environments.workbench import Bench, installed, run, snapshot, uv, write
 
 PLAIN = "from nectar import handler\n\n@handler\ndef analyze(comp):\n    return 1\n"
@@ -41,7 +42,7 @@ def test_a_file_with_metadata(bench: Bench) -> None:
     assert choose_entry(found, "analyze") == ("analyze", "my_handler:analyze")
     with pytest.raises(UsageError):
         choose_entry(found, "no way")
-    assert modules(found) == {"my_handler": str(file)}
+    assert modules(found) == {"my_handler": "my-handler.py"}
     assert snapshot(file.parent) == before
     assert bench.find(file) == found
 
@@ -55,11 +56,22 @@ def test_a_file_that_no_longer_parses_is_wrapped_all_the_same(bench: Bench) -> N
 
 @pytest.mark.uv
 @pytest.mark.once
-def test_the_origin_is_part_of_the_content(bench: Bench) -> None:
-    one = bench.provide(bench.file("a/same.py", PLAIN))
-    other = bench.provide(bench.file("b/same.py", PLAIN))
-    assert one.key != other.key
-    assert bench.open(bench.directory / "a" / "same.py").directory == bench.directory / "a"
+def test_where_a_file_lies_is_no_part_of_its_content(bench: Bench) -> None:
+    """Nor is it where what it imports lies, behind a link."""
+    for place in ("a", "b"):
+        bench.file(f"{place}/package/__init__.py", "x = 1\n")
+        bench.file(f"{place}/same.py", "import package\n" + PLAIN)
+    (bench.directory / "c").mkdir()
+    (bench.directory / "c" / "same.py").symlink_to("../b/same.py")
+    one = bench.provide(bench.directory / "a" / "same.py")
+    assert modules(one) == {"same": "same.py", "package": "package/__init__.py"}
+    assert [bench.find(bench.directory / place / "same.py") for place in "bc"] == [one, one]
+    fields = json.loads(one.snapshot.read_text() if one.snapshot else "")
+    for directory, beside in (("a", "a"), ("b", "b"), ("c", "b")):
+        assert find_origins(fields, str(bench.directory / directory)) == {
+            "same": str(bench.directory / directory / "same.py"),
+            "package": str(bench.directory / beside / "package" / "__init__.py"),
+        }
 
 
 @pytest.mark.uv

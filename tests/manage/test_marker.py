@@ -55,6 +55,19 @@ def test_it_reads_what_it_wrote(tmp_path: Path) -> None:
     assert marker.read(tmp_path) == made
 
 
+def test_what_is_portable_is_no_machine_s_own(tmp_path: Path) -> None:
+    digests = {"project": "1", "source": "2", "lock": "3", "python": "4", "index": "5", "platform": "linux x86_64"}
+
+    def portable(version: str, **changed: str) -> str:
+        made = marker.Marker.from_json({**OLD, "python_version": version, "digests": {**digests, **changed}})
+        assert made is not None
+        return made.portable
+
+    same = portable("3.12.1")
+    assert portable("3.12.7", python="0", index="0", platform="darwin arm64") == same
+    assert len({same, portable("3.13.1"), *(portable("3.12.1", **{part: "0"}) for part in ("project", "source", "lock"))}) == 5
+
+
 WRITTEN = """\
 {
  "schema": 1,
@@ -91,7 +104,8 @@ WRITTEN = """\
  "noted": true,
  "rebuilt": {
   "pyvenv.cfg": 1.0
- }
+ },
+ "portable": "46dfcf736c23e8c33d71"
 }"""
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import Home
-from nectar.manage.environment import resolution
+from nectar.manage.environment import locking, resolution
 from nectar.manage.environment.survey import survey
 from nectar.manage.source import plan
 from nectar.manage.source.source import open_source
@@ -272,6 +272,28 @@ def test_the_lock_beside_a_file(bench: Bench, script: Path) -> None:
     assert made.locking.outside is None, "its lock can be kept where it lies"
     assert open_source(write(script.with_name("other.py"), text)).plan().locking.outside == str(near)
     assert (made.has_lock, made.locking.script, made.locking.authors) == (False, "mine.py.lock", script.with_name("mine.py.lock"))
+
+
+def test_what_uv_makes_of_the_lock_beside_a_file_makes_no_other(script: Path) -> None:
+    write(script.with_name("mine.py.lock"), "version = 1\n")
+    made = open_source(script).plan()
+    assert made.with_lock(b"version = 1\n").digests() == made.digests()
+
+
+def test_what_is_to_be_the_same_on_several_machines_has_a_lock(bench: Bench, script: Path, project: Path) -> None:
+    locking.require(bench.home, open_source(project))
+    (project / "uv.lock").unlink()
+    given = [
+        (project, f"uv lock --project {project}"),
+        (script, f"uv lock --script {script}"),
+        (wheel(bench.directory), "Make a project"),
+    ]
+    for path, hint in given:
+        with pytest.raises(EnvironmentFailedError, match="needs a lock") as refused:
+            locking.require(bench.home, open_source(path))
+        assert (refused.value.where, str(refused.value.hint).startswith(hint)) == (str(path), True)
+    write(script.with_name("mine.py.lock"), "version = 1\n")
+    locking.require(bench.home, open_source(script))
 
 
 @pytest.fixture

@@ -13,6 +13,10 @@ import re
 from nectar.api.computation import Decoder
 from nectar.regular import read_regular
 
+TYPE_CHECKING = False  # typing is not imported in a worker
+if TYPE_CHECKING:
+    from typing import Any
+
 FILE = "nectar.origins"
 MOST = 1 << 26
 """Bytes of that file, which the handler's code can write, too."""
@@ -60,3 +64,14 @@ class Origins:
             return {str(copy): str(file) for copy, file in fields["files"].items()} if fields["schema"] == 1 else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # there is none: of a wheel, say
             return {}
+
+
+def find_origins(fields: dict[str, Any], directory: str) -> dict[str, str]:
+    """The author's own file of each module of a manifest; 0.1.0 wrote them down where they lay.
+
+    :param directory: in which the handler's file lies, which may be a link; what goes along is beside what that leads to.
+    """
+    modules, entry = fields["modules"], fields["entry"]
+    own = os.path.join(directory, str(modules[entry]["origin"]))
+    beside = os.path.dirname(os.path.realpath(own))
+    return {name: own if name == entry else os.path.join(beside, str(modules[name]["origin"])) for name in modules}

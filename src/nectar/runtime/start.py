@@ -40,7 +40,8 @@ if __name__ == "__main__":
 elif __name__ == "__mp_main__" and "NECTAR_SNAPSHOT" in os.environ:
     # The code has started a process with multiprocessing, which runs its parent's script under this name before it imports
     # what it is to do from the handler's file.
+    import json
+
     from nectar.runtime.worker.snapshot import install
 
-    name, _, manifest = os.environ["NECTAR_SNAPSHOT"].partition(":")
-    install(manifest, name)
+    install(*json.loads(os.environ["NECTAR_SNAPSHOT"]))

@@ -10,6 +10,7 @@ import tomli_w
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.environment import resolution
+from nectar.manage.environment.survey import never_source
 from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.source import inline_metadata
 from nectar.manage.source.plan import LOCK
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.environment.survey import Survey
     from nectar.manage.source.plan import Plan
+    from nectar.manage.source.source import Source
     from nectar.manage.uv.uv import Outcome
 
 _MISMATCH = "needs to be updated, but `--locked` was provided"
@@ -43,7 +45,7 @@ def lock(home: Home, found: Survey, shop: Workshop, *, upgrade: bool) -> Survey:
         raise EnvironmentFailedError(
             f"There is no lock, and some of the handler's sources lie outside its directory: {plan.locking.outside}.",
             where=str(shop.source.path),
-            hint=_command_to_lock(plan, shop),
+            hint=_command_to_lock(plan, shop.source),
         )
     with resolution.guard(home, found.resolution):
         kept = None if upgrade else resolution.use(home, found.resolution)
@@ -55,6 +57,23 @@ def lock(home: Home, found: Survey, shop: Workshop, *, upgrade: bool) -> Survey:
     if not plan.locking.script and content.count(b"\n[[package]]") > 1:
         shop.uv.report("There is no lock beside the handler: its dependencies were resolved, and that is kept for the next time.")
     return found.with_lock(content)
+
+
+def require(home: Home, source: Source) -> None:
+    """Refuse what has no lock of the author's, where it is to be the same on several machines.
+
+    :raises EnvironmentFailedError: it has none; the hint says how it gets one.
+    """
+    plan = source.plan(but=never_source(home))
+    if plan.has_lock or plan.locking.script:
+        return
+    raise EnvironmentFailedError(
+        "A handler on an engine needs a lock: without one its dependencies are others on each machine and day.",
+        where=source.shown,
+        hint="Make a project that depends on it, and lock that."
+        if source.kind in ("wheel", "sdist", "requirement")
+        else _command_to_lock(plan, source),
+    )
 
 
 def _resolve(plan: Plan, shop: Workshop, *, upgrade: bool = False) -> bytes:
@@ -102,7 +121,7 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
         raise EnvironmentFailedError(
             f"The lock beside the file does not hold all that it needs: {', '.join(strangers)}.",
             where=str(plan.locking.authors),
-            hint=_command_to_lock(plan, shop),
+            hint=_command_to_lock(plan, shop.source),
         )
     return tomli_w.dumps({**made, "package": packages}).encode()
 
@@ -115,14 +134,14 @@ def refuse_mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> None:
             if shop.source.kind != "file"
             else "The lock does not match the file's inline metadata.",
             where=str(plan.locking.authors or shop.source.directory / LOCK),
-            hint=_command_to_lock(plan, shop),
+            hint=_command_to_lock(plan, shop.source),
             detail=shop.words(outcome),
         )
 
 
-def _command_to_lock(plan: Plan, shop: Workshop) -> str:
+def _command_to_lock(plan: Plan, source: Source) -> str:
     """What a person types to lock the source anew."""
-    if shop.source.kind == "file":
-        return f"uv lock --script {shlex.quote(str(shop.source.path))}"
-    directory = plan.locking.authors.parent if plan.locking.authors else shop.source.directory
+    if source.kind == "file":
+        return f"uv lock --script {shlex.quote(str(source.path))}"
+    directory = plan.locking.authors.parent if plan.locking.authors else source.directory
     return f"uv lock --project {shlex.quote(str(directory))}"

@@ -6,6 +6,7 @@ What a newer version wrote is none either, and left alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -28,12 +29,14 @@ NOTES = "nectar.files"
 ORIGINS = "nectar.origins"
 """What :mod:`nectar.manage.environment.origins` does."""
 SCHEMA = 1
+_PORTABLE = ("lock", "project", "source")
+"""Digests of what is no machine's own."""
 _LIMIT = 16 * authored.MEBIBYTE
 
 
 class Marker(NamedTuple):
-    """What is in the file, a JSON object with these names, ``schema`` first; ``entries`` is an object there, name to value, and
-    ``plugins`` a list of pairs. What is missing has its default; what this version does not know is not read.
+    """What is in the file, a JSON object with these names and ``portable``, ``schema`` first; ``entries`` is an object there, name
+    to value, and ``plugins`` a list of pairs. What is missing has its default; what this version does not know is not read.
 
     :ivar python_version: as in ``"3.12.1"``.
     :ivar distribution: the handler's own, name and version, as in ``"my-handler 1.0"``.
@@ -83,9 +86,17 @@ class Marker(NamedTuple):
         known["plugins"] = tuple(EntryPoint(name, value) for name, value in known["plugins"])
         return cls(**known)
 
+    @property
+    def portable(self) -> str:
+        """What environments of one content and one Python (its major and minor) share, on whatever machine, from whatever index and
+        wherever the source lies: 20 hexadecimal digits. It stands in the file for those who do not know how it is made.
+        """
+        parts = (self.python_version.split(".")[:2], [self.digests.get(part) for part in _PORTABLE])
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
     def to_json(self) -> dict[str, Any]:
         """What the file says."""
-        fields = self._asdict()
+        fields = {**self._asdict(), "portable": self.portable}
         return {"schema": SCHEMA, **fields, "entries": dict(self.entries), "plugins": [list(each) for each in self.plugins]}
 
     def write(self, venv: Path) -> None:

@@ -110,10 +110,12 @@ class Plan(NamedTuple):
         """
         seen = self.tree.see() if seen is None else seen
         parts = {"project": hashlib.sha256(), "source": hashlib.sha256(), "lock": hashlib.sha256()}
+        lock = self.locking.script or self.locking.place
         for name in sorted(self.tree.pieces):
+            if name == self.locking.place != lock:
+                continue  # uv has made it of the file's own
             mode, content = seen[name]
-            locks = name in (self.locking.place, self.locking.script)
-            part = parts["lock" if locks else "project" if name.endswith("pyproject.toml") else "source"]
+            part = parts["lock" if name == lock else "project" if name.endswith("pyproject.toml") else "source"]
             part.update(f"{len(name)} {name} {mode} {content.size}\n".encode(errors="surrogateescape"))
             part.update(content.digest)
         if self.asked.extras and not self.wrapped:

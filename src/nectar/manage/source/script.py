@@ -3,6 +3,7 @@
 The project's one package, ``_nectar_file``, holds the file and the modules beside it that it imports, as they are now, and a
 manifest that says which is which: ``{"entry": name, "modules": {name: {"file", "origin", "package"}}}``, with the place in the
 package, the author's own file, and whether it is a package. The handler's process loads them from there, under those files' names.
+What is beside the file is named relative to that, and the file by its name alone: wherever it lies, on whatever machine, it is the same.
 """
 
 from __future__ import annotations
@@ -115,12 +116,13 @@ def _put_snapshot(assembly: Assembly, position: str, file: Path, module: str) ->
         assembly.leave_out([line] if line else [])
         return found is not None
 
-    beside = siblings.find(file, may_be_taken)
+    beside, directory = siblings.find(file, may_be_taken), file.resolve().parent
     manifest: dict[str, Any] = {"entry": module, "modules": {}}
     files = {"__init__.py": b""}
     for each in [siblings.Module(module, file, package=False), *(each for each in beside if each.name != module)]:
         name = "modules/" + each.name.replace(".", "/") + ("/__init__.py" if each.package else ".py")
-        manifest["modules"][each.name] = {"file": name, "origin": str(each.origin), "package": each.package}
+        origin = file.name if each.name == module else str(each.origin.relative_to(directory))
+        manifest["modules"][each.name] = {"file": name, "origin": origin, "package": each.package}
         files[name] = each.read()
     files[MANIFEST] = json.dumps(manifest, indent=1).encode()
     for name, content in files.items():

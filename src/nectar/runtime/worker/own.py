@@ -12,7 +12,7 @@ import tokenize
 
 import nectar
 from nectar.api.computation import Decoder
-from nectar.runtime.origins import Origins
+from nectar.runtime.origins import Origins, find_origins
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Own:
         :param manifest: that of a single file's snapshot.
         """
         self._origins = Origins(environment, directory)
+        self._directory = directory
         self._manifest = manifest
         self._lines: dict[str, list[str]] | None = None
 
@@ -50,7 +51,7 @@ class Own:
             return
         if self._lines is None:
             try:
-                self._lines = _read_lines(self._manifest)
+                self._lines = _read_lines(self._manifest, self._directory)
             except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError):
                 self._lines = {}
         for origin, lines in self._lines.items():
@@ -61,11 +62,11 @@ class Own:
 OWN = Own()
 
 
-def _read_lines(manifest: str) -> dict[str, list[str]]:
-    found = {}
-    for module in _read(manifest)["modules"].values():
-        with tokenize.open(os.path.join(os.path.dirname(manifest), module["file"])) as file:
-            found[str(module["origin"])] = file.readlines()
+def _read_lines(manifest: str, directory: str) -> dict[str, list[str]]:
+    fields, found = _read(manifest), {}
+    for name, origin in find_origins(fields, directory).items():
+        with tokenize.open(os.path.join(os.path.dirname(manifest), fields["modules"][name]["file"])) as file:
+            found[origin] = file.readlines()
     return found
 
 

@@ -12,6 +12,8 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
+from nectar.runtime.origins import find_origins
+
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import types
@@ -114,27 +116,29 @@ class SecondName(MetaPathFinder, Loader):
         module.__spec__ = self._spec  # which the import system has replaced
 
 
-def install(manifest: str, name: str | None = None) -> dict[str, str]:
+def install(manifest: str, directory: str, name: str | None = None) -> dict[str, str]:
     """Make the modules of a manifest importable: the handler's own before all others, its siblings behind all others.
 
     So the file that was asked for is the one that is loaded, whatever its name; and a ``queue.py`` beside it is in nobody's way.
     Nor is the file itself: where the environment has a module of its name, as for a ``requests.py`` that needs requests, it gets
     another.
 
+    :param directory: the handler's source directory.
     :param name: the one that it has got in the process that started this one.
     :returns: the module of the entry point, to the name that it has got.
     """
     fields = json.loads(_read(manifest))
-    directory = os.path.dirname(manifest)
-    modules, entry = fields["modules"], fields["entry"]
+    copies = os.path.dirname(manifest)
+    entry, origins = fields["entry"], find_origins(fields, directory)
+    modules = {each: {**module, "origin": origins[each]} for each, module in fields["modules"].items()}
     name = name or _free(entry, modules)
-    stem = os.path.splitext(os.path.basename(modules[entry]["origin"]))[0]
+    stem = os.path.splitext(os.path.basename(origins[entry]))[0]
     siblings = {each: module for each, module in modules.items() if each != entry}
-    sys.meta_path.insert(0, SnapshotFinder(directory, {name: modules[entry]}))
-    sys.meta_path.append(SnapshotFinder(directory, siblings))
+    sys.meta_path.insert(0, SnapshotFinder(copies, {name: modules[entry]}))
+    sys.meta_path.append(SnapshotFinder(copies, siblings))
     sys.meta_path.append(SecondName({entry, stem} - {name}, name))
     # For processes that the code starts with multiprocessing, see start.py.
-    os.environ["NECTAR_SNAPSHOT"] = f"{name}:{manifest}"
+    os.environ["NECTAR_SNAPSHOT"] = json.dumps([manifest, directory, name])
     return {entry: name}
 
 

@@ -157,7 +157,7 @@ class Worker:
                 from nectar.runtime.worker import snapshot
 
                 module, colon, attribute = entry.partition(":")
-                entry = snapshot.install(order["snapshot"]).get(module, module) + colon + attribute
+                entry = snapshot.install(order["snapshot"], order["directory"]).get(module, module) + colon + attribute
             from nectar.runtime.worker.loader import load
 
             handler = load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"])
