@@ -29,6 +29,9 @@ tables = st.fixed_dictionaries(
         "keep_answers": st.floats(1, 1e6),
         "env": st.dictionaries(names, st.text(st.characters(codec="utf-8", exclude_characters="\0"))),
         "pass_env": st.lists(names),
+        "needs": st.lists(st.sampled_from(["network", "gpu"]) | names.map("read={}".format) | names.map("write={}".format)),
+        "sandbox_tmp": st.integers(2**24, 2**50) | st.sampled_from(["16MiB", "1 GB"]),
+        "sandbox_processes": st.integers(16, 65536),
     },
 )
 
@@ -70,6 +73,10 @@ def test_only_what_differs_is_written() -> None:
         ("env", ["A"], "a table"),
         ("pass_env", "PATH", "a list of names"),
         ("pass_env", [1], "a list of names"),
+        ("needs", "network", "a list of network, gpu, read=PATH, write=PATH"),
+        ("needs", [1], "a list of network"),
+        ("sandbox_tmp", 1024, "a number of bytes"),
+        ("sandbox_processes", 2, "a whole number from 16"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_fits(key: str, value: object, wanted: str) -> None:
@@ -114,3 +121,25 @@ def test_a_wrong_table_of_variables_is_not_quoted() -> None:
     with pytest.raises(UsageError) as raised:
         Settings.from_mapping({"env": {"TOKEN": "hush", "A": 1}})
     assert "hush" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("need", "meant"),
+    [
+        ("netwrok", "Did you mean 'network'?"),
+        ("Network", "Did you mean 'network'?"),
+        ("network=1", "Did you mean 'network'?"),
+        ("reed=./corpus", "Did you mean 'read=PATH'?"),
+        ("read", "Did you mean 'read=PATH'?"),
+        ("write=", "Did you mean 'write=PATH'?"),
+        ("read=a\0b", "Did you mean 'read=PATH'?"),
+        ("./corpus", "There are network, gpu, read=PATH, write=PATH."),
+        ("", "There are network"),
+    ],
+)
+def test_a_need_that_is_none_is_told_with_the_nearest(need: str, meant: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.from_mapping({"needs": ["gpu", need]}, where="[tool.nectar] in pyproject.toml")
+    assert raised.value.message == f"{need!r} is nothing that can be granted."
+    assert raised.value.where == "needs in [tool.nectar] in pyproject.toml"
+    assert meant in str(raised.value.hint)

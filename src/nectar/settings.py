@@ -42,6 +42,9 @@ class Settings:
     :ivar extras: names of the project's optional dependencies that its environment has too.
     :ivar env: variables to set in the handler's process.
     :ivar pass_env: names of variables to let through from the launching shell.
+    :ivar needs: what the handler cannot do without behind a wall, each as :func:`part_grant` takes it; its operator grants it, or not.
+    :ivar sandbox_tmp: what each of its private directories there holds at most, in bytes or as ``"256MiB"``.
+    :ivar sandbox_processes: how many processes there are behind its wall at most.
     """
 
     workers: int = 1
@@ -60,6 +63,9 @@ class Settings:
     extras: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     pass_env: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
+    sandbox_tmp: int | str = 256 * MEBIBYTE
+    sandbox_processes: int = 256
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any], *, where: str = "[tool.nectar]") -> Settings:
@@ -78,12 +84,19 @@ class Settings:
             if problem:
                 shown = f", not {_shown(value)}" if key != "env" else ""  # values of variables may be secrets
                 raise UsageError(f"The setting {key!r} must be {problem}{shown}.", where=where)
+        for need in table.get("needs", ()):
+            part_grant(need, where=f"needs in {where}")
         return cls(**table)
 
     @property
     def memory_bytes(self) -> int | None:
         """``memory_limit`` in bytes."""
         return None if self.memory_limit is None else to_bytes(self.memory_limit)
+
+    @property
+    def sandbox_tmp_bytes(self) -> int:
+        """``sandbox_tmp`` in bytes."""
+        return to_bytes(self.sandbox_tmp) or 0
 
     @property
     def logs_each(self) -> bool:
@@ -94,6 +107,24 @@ class Settings:
         """What ``from_mapping`` reads back as the same, with only the values that differ from the defaults."""
         defaults = vars(Settings())
         return {name: value for name, value in vars(self).items() if value != defaults[name]}
+
+
+def part_grant(text: str, *, where: str) -> tuple[str, str]:
+    """Something that a handler may do behind a wall: ``network`` or ``gpu``, or ``read`` or ``write`` with a path.
+
+    :returns: which of these, and the path as it was written, empty where there is none.
+    :raises UsageError: it is none of them; the nearest is told.
+    """
+    kind, equals, path = text.partition("=")
+    if kind in ("network", "gpu") and not equals:
+        return kind, ""
+    if kind in ("read", "write") and path and "\0" not in path:
+        return kind, path
+    import difflib
+
+    near = difflib.get_close_matches(kind.strip().lower(), _GRANTS, n=1)
+    meant = f"Did you mean {_GRANTS[near[0]]!r}?" if near else f"There are {', '.join(_GRANTS.values())}."
+    raise UsageError(f"{_shown(text)} is nothing that can be granted.", where=where, hint=meant)
 
 
 def to_bytes(size: int | str) -> int | None:
@@ -139,6 +170,11 @@ def _memory(value: object) -> str | None:
     return None if fits else 'a number of bytes, or a text like "512MiB", from 16 MiB to 1 PiB'
 
 
+def _texts(value: object) -> str | None:
+    fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return None if fits else f"a list of {', '.join(_GRANTS.values())}"
+
+
 def _expired(value: object) -> str | None:
     return None if value in ("run", "skip") else '"run" or "skip"'
 
@@ -172,6 +208,7 @@ _MOST_SHOWN = 80
 # Not compiled here: hardly a daemon needs one of them.
 _SIZE = r"([0-9]{1,18}) *(|B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 _EXTRA = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_GRANTS = {"network": "network", "gpu": "gpu", "read": "read=PATH", "write": "write=PATH"}
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
@@ -192,4 +229,7 @@ _CHECKS = {
     "extras": _extras,
     "env": _variables,
     "pass_env": _names,
+    "needs": _texts,
+    "sandbox_tmp": _memory,
+    "sandbox_processes": _count(16, 65536),
 }

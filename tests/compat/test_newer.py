@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 NEWER = "was written by a newer nectar than this one, and is left as it is."
 CURE = "Update nectar, or use the version that wrote it"
 RECORD = {
-    "schema": 2,
+    "schema": 3,
     "state": {"is": "up"},
     "attached_aliases": ["carol"],
     "status": ["both"],
@@ -99,7 +99,7 @@ def test_the_other_handlers_go_on(twofold: Left) -> None:
 
 
 def test_a_registry_is_left_alone(left: Left) -> None:
-    content = json.dumps({"schema": 2, "handlers": left.registry()}).encode()
+    content = json.dumps({"schema": 3, "handlers": left.registry()}).encode()
     left.home.registry.write_bytes(content)
     for words in (["view"], ["launch", "twofold", "--handler", "double"], ["start", "greeter"], ["stop", "--all"], ["gc"]):
         told = left.run(*words, code=4).stderr

@@ -16,6 +16,7 @@ from nectar.home import Home
 from nectar.locks import POLL, is_free
 from nectar.manage.handlers import registry
 from nectar.manage.handlers.registry import LOCK_TIMEOUT, Record
+from nectar.manage.wall.grants import Grants
 from tests.units.conftest import locked
 
 if TYPE_CHECKING:
@@ -166,6 +167,9 @@ def test_the_order_is_that_of_the_first_launches(home: Home) -> None:
         ("environment", None, ""),
         ("asked_entry", 1, None),
         ("settings", "x", {}),
+        ("sandbox", False, None),
+        ("sandbox", True, {}),
+        ("sandbox", ["network"], {}),
         ("effective", 1.5, {}),
         ("pid", "1", None),
         ("pid", True, None),
@@ -199,7 +203,18 @@ def test_a_name_that_we_could_not_have_given_stays_and_is_not_shown(home: Home, 
 
 @pytest.mark.parametrize(
     ("schema", "newer"),
-    [(2, True), (99, True), (1, False), (0, False), (-1, False), (2.5, False), ("2", False), (True, False), (None, False)],
+    [
+        (3, True),
+        (99, True),
+        (2, False),
+        (1, False),
+        (0, False),
+        (-1, False),
+        (2.5, False),
+        ("2", False),
+        (True, False),
+        (None, False),
+    ],
 )
 def test_which_records_are_a_newer_nectars(home: Home, schema: object, newer: bool) -> None:
     home.registry.write_text(json.dumps({"h": {"schema": schema}}))
@@ -212,3 +227,14 @@ def test_which_records_are_a_newer_nectars(home: Home, schema: object, newer: bo
     add(home, "another")
     after = json.loads(home.registry.read_bytes())
     assert after["h"] == {"schema": schema}
+
+
+def test_a_record_with_a_wall_is_not_one_that_an_older_nectar_starts_without(home: Home) -> None:
+    grants = Grants(network=True, read=("/data",))
+    add(home, "h", sandbox=grants.to_mapping())
+    assert json.loads(home.registry.read_bytes())["h"]["schema"] == 2
+    record = registry.read(home)["h"]
+    assert (record.wall, record.is_newer) == (grants, False)
+    add(home, "h", sandbox=None)
+    assert "schema" not in json.loads(home.registry.read_bytes())["h"]
+    assert registry.read(home)["h"].wall is None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.daemon.assignment import Prepared
+    from nectar.manage.daemon.given import Given
     from nectar.manage.handlers.registry import Record
     from nectar.manage.handlers.takeover import Launched
     from nectar.manage.handlers.turns import Attempt
@@ -103,7 +104,7 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
         report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
     source = replace(recall(record.source, login=kept.login), settings=built.settings)
-    order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
+    order = _as_recorded(record, source, kept)
     chosen = EntryPoint(record.handler_name, record.entry)
     with drift.keep_in_use(home, built.key):
         trials.forget(home, built.key)
@@ -116,7 +117,7 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
     differing = configuration.compare(record.source.get("shell"), os.environ)
     for line in differing:
         report(line)
-    order = Order(source=source, entry=record.asked_entry, settings=record.settings, given=kept, created=record.created)
+    order = _as_recorded(record, source, kept)
     with ExitStack() as stack:
         try:
             built = stack.enter_context(store.use(home, source, upgrade=upgrade, report=report))
@@ -124,6 +125,18 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
             error.hint = " ".join(filter(None, [error.hint, *differing])) or None
             raise
         return _take_over(home, name, prepare(home, name, order, built), attempt, record, report=report)
+
+
+def _as_recorded(record: Record, source: Source, kept: Given) -> Order:
+    """The order that a handler was launched with, of a source."""
+    return Order(
+        source=source,
+        entry=record.asked_entry,
+        settings=record.settings,
+        given=kept,
+        wall=record.wall,
+        created=record.created,
+    )
 
 
 def _take_over(

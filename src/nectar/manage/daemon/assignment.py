@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import processes
 from nectar.entries import choose
+from nectar.errors import NectarError
 from nectar.frozen import replace
 from nectar.manage.daemon import hints, variables
 from nectar.manage.daemon.given import Given
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from nectar.errors import NectarError
     from nectar.home import Home
     from nectar.manage.environment.generations import Environment
     from nectar.manage.source.source import Source
+    from nectar.manage.wall.grants import Grants
 
 
 class Order(NamedTuple):
@@ -31,6 +32,7 @@ class Order(NamedTuple):
     :ivar entry: the name of the entry point, where the project has several.
     :ivar settings: what flags give, as ``[tool.nectar]`` would.
     :ivar given: variables.
+    :ivar wall: what its operator grants it behind a wall; None where it is to run without one.
     :ivar aliases: to attach to, together with those that the name has already.
     :ivar created: Unix seconds of the launch, where this is not the first start.
     """
@@ -39,6 +41,7 @@ class Order(NamedTuple):
     entry: str | None = None
     settings: Mapping[str, Any] = {}
     given: Given = Given()
+    wall: Grants | None = None
     aliases: tuple[str, ...] = ()
     created: float | None = None
 
@@ -83,6 +86,8 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """:param chosen: the entry point, where it is known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
+    if order.wall is not None:
+        raise NectarError("This version has no wall yet, and runs nothing without the one that was asked for.")
     entry = chosen or choose_entry(built, order.entry)
     settings = Settings.from_mapping({**order.source.settings.to_mapping(), **order.settings})
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)

@@ -19,6 +19,7 @@ from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold
 from nectar.manage.files.writing import write_whole
 from nectar.manage.uv.logins import redact
+from nectar.manage.wall.grants import Grants
 from nectar.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "stopped"]
 
-SCHEMA = 1
-"""Of the file, and of each record. It stands in neither, as long as it is the first."""
+SCHEMA = 2
+"""Of the file, and of each record: the newest that is known here. The first stands in neither. A record of the second has a wall, of
+which who knows the first alone would take it away."""
 
 LOCK_TIMEOUT = 30.0
 """Seconds to wait for another command that is changing the registry."""
@@ -50,6 +52,8 @@ class Record:
     :ivar handler_name: the entry point's name.
     :ivar asked_entry: the name that ``--handler`` gave.
     :ivar settings: what flags of ``launch`` gave.
+    :ivar sandbox: what its operator grants it behind a wall, as :class:`nectar.manage.wall.grants.Grants` writes it down; None where it
+        runs without one.
     :ivar effective: those together with the project's own, as the daemon that was started last was told; no variables.
     :ivar pid: the daemon's, while it runs.
     :ivar started: Unix seconds, of the daemon that runs or ran last.
@@ -69,6 +73,7 @@ class Record:
     handler_name: str = ""
     asked_entry: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    sandbox: dict[str, Any] | None = None
     effective: dict[str, Any] = field(default_factory=dict)
     pid: int | None = None
     started: float | None = None
@@ -87,6 +92,11 @@ class Record:
         return (self.desired, self.status) == ("running", "stopped")
 
     @property
+    def wall(self) -> Grants | None:
+        """What it may have behind its wall, where it has one."""
+        return None if self.sandbox is None else Grants.from_mapping(self.sandbox)
+
+    @property
     def stop_timeout(self) -> float:
         """Seconds that its computations get to finish."""
         seconds = self.effective.get("stop_timeout")
@@ -101,12 +111,15 @@ class Record:
             known[name] = "running" if known.get(name, fields.get("status")) == "running" else "stopped"
         if "handler" in known:
             known["handler"] = redact(known["handler"])  # 0.1.0 kept a login in it
-        other = {name: value for name, value in fields.items() if name not in _KINDS}
+        if fields.get("sandbox") not in (None, False):  # whatever stands there: a wall was asked for
+            known.setdefault("sandbox", {})
+        other = {name: value for name, value in fields.items() if name not in _KINDS and (name, value) != ("schema", SCHEMA)}
         return cls(**known, attached_aliases=tuple(aliases), other=other)
 
     def to_mapping(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _KINDS}
-        return {**own, "attached_aliases": list(self.attached_aliases), **self.other}
+        schema = {} if self.sandbox is None else {"schema": SCHEMA}
+        return {**own, "attached_aliases": list(self.attached_aliases), **schema, **self.other}
 
     def to_show(self) -> dict[str, Any]:
         """The same for anybody's eyes."""
@@ -133,6 +146,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "handler_name": (str,),
     "asked_entry": (str, _NONE),
     "settings": (dict,),
+    "sandbox": (dict, _NONE),
     "effective": (dict,),
     "pid": (int, _NONE),
     "started": (int, float, _NONE),

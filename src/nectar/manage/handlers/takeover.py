@@ -122,6 +122,7 @@ class Takeover:
             handler_name=prepared.entry.name,
             asked_entry=order.entry,
             settings=dict(order.settings),
+            sandbox=None if order.wall is None else order.wall.to_mapping(),
             effective={key: value for key, value in prepared.settings.to_mapping().items() if key != "env"},
             pid=pid,
             started=now,
