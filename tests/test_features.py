@@ -29,6 +29,7 @@ ASKED = re.compile(
 ASKING = {
     "features.py",
     "inherited.py",  # of limits, each by the name in a table of names
+    "manage/wall/bubblewrap.py",  # whose /proc is the one inside, not the system's
     "manage/source/plan.py",  # the system's name is a part of what a build depends on
 }
 

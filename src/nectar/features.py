@@ -108,18 +108,42 @@ def has_proc() -> bool:
     return os.path.isdir(f"{PROC}/self/fd")
 
 
-def resident_memory(pid: int) -> int:
-    """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
+def resident_memory(pid: int, place: str | None = None) -> int:
+    """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell.
+
+    :param place: where the kernel tells of it, as for :func:`processor_time`: that of another PID namespace, for a PID in there.
+    """
     try:
-        return int(_read(f"{PROC}/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_read(f"{place or PROC}/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
 
 
-def processor_time(pid: int) -> float:
+def proportional_memory(pid: int, place: str) -> tuple[int, int]:
+    """Bytes of memory that a process has now, of what it shares with others its part, and how much of that is of files in memory.
+
+    Both are 0 where it has ended, or the system does not tell.
+    """
+    try:
+        told = dict(line.split(b":", 1) for line in _read(f"{place}/{pid}/smaps_rollup").splitlines()[1:])
+        whole, of_files = (int(told.get(name, b"0").split()[0]) * 1024 for name in (b"Pss", b"Pss_Shmem"))
+    except (OSError, IndexError, ValueError):
+        return 0, 0
+    return whole, of_files
+
+
+def count_threads(pid: int, place: str) -> int:
+    """How many threads a process has; 0 where it has ended."""
+    try:
+        return int(_read(f"{place}/{pid}/stat").rpartition(b")")[2].split()[17])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def processor_time(pid: int, place: str | None = None) -> float:
     """Seconds of processor time that a process has used; 0 where it has ended, or the system does not tell."""
     try:
-        fields = _read(f"{PROC}/{pid}/stat").rpartition(b")")[2].split()
+        fields = _read(f"{place or PROC}/{pid}/stat").rpartition(b")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return 0.0
@@ -138,6 +162,28 @@ def bound_data(pid: int, soft: int, hard: int | None = None) -> None:
     if hasattr(resource, "prlimit"):
         now = resource.prlimit(pid, resource.RLIMIT_DATA)[1] if hard is None else hard
         resource.prlimit(pid, resource.RLIMIT_DATA, (soft if now == resource.RLIM_INFINITY else min(soft, now), now))
+
+
+def bound_walled(processes: int) -> None:
+    """Have this process, and all that it starts, leave no picture of its memory behind, and be few.
+
+    :param processes: at most so many, with their threads, where the kernel counts those of one namespace by themselves; it counts
+        none of root's.
+    """
+    import resource
+
+    # One byte and not none: where a program takes these pictures, as systemd's does, the kernel gives it none then.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    if _counts_by_namespace():
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        few = processes if most == resource.RLIM_INFINITY else min(processes, most)
+        resource.setrlimit(resource.RLIMIT_NPROC, (few, few))
+
+
+def _counts_by_namespace() -> bool:
+    """Whether a limit on processes counts those of one user namespace alone, and not all of its user: since Linux 5.14, and told nowhere else."""
+    release = os.uname().release.split("-")[0].split(".")
+    return [int(part) for part in release[:2] if part.isdigit()] >= [5, 14]
 
 
 def path_of(directory: int) -> str:
@@ -211,6 +257,25 @@ def mounts() -> list[str]:
         return _read(f"{PROC}/self/mountinfo").decode("utf-8", "replace").splitlines()
     except OSError:
         return []
+
+
+def machine() -> str:
+    """What the machine is called that this process runs on, as in ``x86_64``."""
+    return os.uname().machine
+
+
+def has_user_namespaces() -> bool:
+    """Whether the kernel knows namespaces of users; whether anybody may make one is another matter."""
+    return os.path.exists(f"{PROC}/self/ns/user")
+
+
+def name_boot() -> tuple[str, str]:
+    """What tells this start of the machine from others, nothing where the kernel does not tell; and which kernel it is."""
+    try:
+        boot = _read(f"{PROC}/sys/kernel/random/boot_id").decode().strip()
+    except OSError:
+        boot = ""
+    return boot, os.uname().release
 
 
 def kernel_limit(name: str) -> int | None:

@@ -7,6 +7,7 @@
     └── nectar/                      mode 0700
         ├── handlers.json            the registry; registry.lock guards its changes
         ├── keeper.lock              held by `up --keep`
+        ├── wall.json                that a wall can stand around a worker, and since when that is known
         ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
         │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log, and {name}.jsonl, which holds the same for programs
@@ -134,6 +135,11 @@ class Home(NamedTuple):
     @property
     def registry_lock(self) -> Path:
         return self.nectar / "registry.lock"
+
+    @property
+    def wall(self) -> Path:
+        """That a wall can stand here, once that was tried."""
+        return self.nectar / "wall.json"
 
     @property
     def keeper(self) -> Path:

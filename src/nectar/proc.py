@@ -56,7 +56,12 @@ def read_delay(pid: int) -> float:
 
 def is_child(pid: int) -> bool:
     """Whether a process is a child of this one, and has not ended."""
-    return _stat(pid)[1:2] == [str(os.getpid())]
+    return read_parent(pid) == os.getpid()
+
+
+def read_parent(pid: int) -> int:
+    """The PID of a process's parent; 0 where it has ended, or the system does not tell."""
+    return int((_stat(pid)[1:2] or ["0"])[0])
 
 
 def list_pids() -> list[int]:

@@ -69,6 +69,9 @@ class Loading(NamedTuple):
     :ivar directory: the handler's source directory, in which the worker runs.
     :ivar snapshot: of a single file: the manifest of the modules that were taken along, else None.
     :ivar variables: the whole environment of the worker's process.
+    :ivar wall: what the worker runs behind, or None: ``program`` (bubblewrap), ``files`` (path to text, of files that are made in there),
+        ``arguments`` (all others that come before the worker's command), ``filter`` (of system calls, in hexadecimal digits),
+        ``processes`` (how many there may be inside, threads counted) and ``tmpfs`` (where files lie in memory).
     """
 
     python: str
@@ -77,6 +80,7 @@ class Loading(NamedTuple):
     plugins: Sequence[EntryPoint] = ()
     snapshot: str | None = None
     variables: Mapping[str, str] = {}
+    wall: Mapping[str, Any] | None = None
 
 
 class Assignment(NamedTuple):

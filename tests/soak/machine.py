@@ -166,6 +166,12 @@ class Machine:
         process = self.processes[pid]
         return process.memory if process.alive else 0
 
+    def exceeds(self, pid: int, limit: int) -> bool:
+        return self.resident(pid) > limit
+
+    def is_crowded(self, pid: int) -> bool:
+        return False
+
     def processor_time(self, pid: int) -> float:
         return 0.0
 

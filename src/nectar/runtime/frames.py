@@ -6,10 +6,10 @@ to do is under ``do``; the other fields are these:
 ==========  ==================================================================================================================
 the daemon  holds
 ==========  ==================================================================================================================
-``load``    ``parent`` (the daemon's PID), ``entry`` and ``handler`` (value and name of the entry point), ``plugins`` (pairs of name
+``load``    ``parent`` (the daemon's PID; behind a wall, that of whom the worker sees there), ``entry`` and ``handler`` (value and name of the entry point), ``plugins`` (pairs of name
             and value), ``snapshot`` and ``directory`` (as in :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the
             package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes),
-            ``slots`` (how many computations it runs at once); it comes first, and once
+            ``processes`` (how many there may be behind its wall, threads counted; null without one), ``slots`` (how many computations it runs at once); it comes first, and once
 ``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
             written), ``name`` (to mark what it prints, where several run at once); the body is the question, as it was in its file
 ``cancel``  ``job``; it has overstayed, and is to be ended and answered, whatever with; only to a worker that cancels

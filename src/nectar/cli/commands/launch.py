@@ -18,6 +18,7 @@ from nectar.cli.arguments import (
     json_option,
     python_option,
     read_given,
+    sandbox_option,
 )
 from nectar.cli.render import make_launched_fields, show_launched
 from nectar.cli.session import Session
@@ -27,6 +28,7 @@ from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
 from nectar.manage import foreground, launch
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.source.source import open_source
+from nectar.manage.wall.grants import Grants
 
 
 @click.command()
@@ -47,6 +49,7 @@ from nectar.manage.source.source import open_source
 @extra_option
 @click.option("--workers", type=Number(1, 256), metavar="N", help="Processes that answer at the same time, 1 to 256.")
 @click.option("--concurrency", type=Number(1, 1024), metavar="N", help="Computations at the same time in each of them, 1 to 1,024.")
+@sandbox_option
 @env_option
 @env_file_option
 @python_option
@@ -109,6 +112,7 @@ def _read_order(handler: str | None, options: dict[str, Any]) -> Order:
         entry=options["entry"],
         settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
         given=read_given(options["pairs"], options["files"]),
+        wall=Grants() if options["sandbox"] else None,
         aliases=options["aliases"],
     )
 

@@ -21,6 +21,7 @@ from nectar.cli.arguments import (
     json_option,
     python_option,
     read_given,
+    sandbox_option,
 )
 from nectar.cli.session import Session
 from nectar.cli.streams import read_input
@@ -35,6 +36,7 @@ from nectar.manage.source.extras import part_path
 from nectar.manage.source.source import open_source
 from nectar.manage.test import Case
 from nectar.manage.waits import wait
+from nectar.manage.wall.grants import Grants
 from nectar.manage.watching import Changed, Watch
 from nectar.testing.cases import read_cases
 from nectar.testing.sample import sample
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 )
 @click.option("--debug", is_flag=True, help="On this terminal, without a deadline: breakpoint() works.")
 @click.option("--watch", is_flag=True, help="Again whenever something of it has changed, until Ctrl-C.")
+@sandbox_option
 @entry_option
 @extra_option
 @env_option
@@ -97,7 +100,12 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
     else:
         show = Silent(output) if as_json else Lines(output, handler, mock=options["file"] is None)
     show.begin()
-    order = Order(source=_open(handler, options), entry=options["entry"], given=read_given(options["pairs"], options["files"]))
+    order = Order(
+        source=_open(handler, options),
+        entry=options["entry"],
+        given=read_given(options["pairs"], options["files"]),
+        wall=Grants() if options["sandbox"] else None,
+    )
     home.create()
     problem = None
     answers: list[ComputationResult] = []

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import processes
 from nectar.entries import choose
-from nectar.errors import NectarError
 from nectar.frozen import replace
-from nectar.manage.daemon import hints, variables
+from nectar.manage.daemon import hints, surroundings, variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar
 from nectar.protocol import Assignment, EntryPoint, Loading
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from nectar.errors import NectarError
     from nectar.home import Home
     from nectar.manage.environment.generations import Environment
     from nectar.manage.source.source import Source
@@ -86,13 +86,15 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """:param chosen: the entry point, where it is known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
-    if order.wall is not None:
-        raise NectarError("This version has no wall yet, and runs nothing without the one that was asked for.")
     entry = chosen or choose_entry(built, order.entry)
     settings = Settings.from_mapping({**order.source.settings.to_mapping(), **order.settings})
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
+    script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
     loading = _loading(built, order.source, entry, process)
+    if order.wall is not None:
+        wall = surroundings.surround(home, order.source, built, script, settings, order.wall)
+        loading = loading._replace(wall=wall, variables=surroundings.change_variables(loading.variables))
     return Prepared(
         order=order,
         environment=built,
@@ -101,7 +103,7 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
         given=given,
         assignment=Assignment(name=name, data_dir=str(home.data_dir), loading=loading, settings=settings.to_mapping()),
         python=built.python,
-        script=sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version)),
+        script=script,
     )
 
 

@@ -80,6 +80,8 @@ class Worker:
         _die_with(order["parent"])
         inherited.give_back(order["limits"])
         unlimited = _limit_memory(order["memory"])
+        if order["processes"] is not None:
+            features.bound_walled(order["processes"])
         if order["memory"] is not None:
             self._limited = f" (memory_limit is {order['memory']} bytes)"
         warnings = [*_displaced(order["directory"]), *unlimited]

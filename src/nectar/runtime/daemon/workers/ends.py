@@ -25,6 +25,7 @@ class Cause(enum.Enum):
     SLOW = "it did not load in time"
     LINGERING = "nectar_answered took too long"
     MEMORY = "it took too much memory"
+    CROWDED = "it had too many processes"
     CLOSED = "it closed its channel to nectar"
     NONSENSE = "it wrote something else on its channel to nectar"
     FAULT = "nectar failed while it dealt with it"
@@ -32,7 +33,7 @@ class Cause(enum.Enum):
 
 AFTERWARDS = 5.0
 """Seconds for a worker to look after an answer (``nectar_answered``)."""
-SHARED = frozenset({Cause.ITSELF, Cause.CLOSED, Cause.NONSENSE, Cause.MEMORY})
+SHARED = frozenset({Cause.ITSELF, Cause.CLOSED, Cause.NONSENSE, Cause.MEMORY, Cause.CROWDED})
 """What any of a worker's jobs may have brought about, and nobody knows which."""
 
 

@@ -11,6 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nectar import features, processes
+from nectar.runtime.daemon.workers.walled import Walled, compose, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -70,10 +71,16 @@ class Kernel(Protocol):
         """As :func:`os.close`."""
 
     def resident(self, pid: int) -> int:
-        """Bytes of memory that a process has now; 0 where it has ended, or the system does not tell."""
+        """Bytes of memory that a worker has now; 0 where it has ended, or the system does not tell."""
+
+    def exceeds(self, pid: int, limit: int) -> bool:
+        """Whether it has more than so many bytes."""
+
+    def is_crowded(self, pid: int) -> bool:
+        """Whether there are more processes behind a worker's wall than there may be."""
 
     def processor_time(self, pid: int) -> float:
-        """Seconds of processor time that a process has used; 0 where it has ended, or the system does not tell."""
+        """Seconds of processor time that a worker has used; 0 where it has ended, or the system does not tell."""
 
     def kill_left(self, token: str | None) -> int:
         """Have everything end that carries a token, or, with None, every child of this process; nothing is waited for.
@@ -104,6 +111,7 @@ class System:
     def __init__(self, terminal: Terminal | None = None) -> None:
         self._terminal = terminal
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._walled: dict[int, Walled] = {}
         self._statuses: dict[int, int] = {}
 
     def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
@@ -117,23 +125,32 @@ class System:
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
             terminal = self._terminal
-            entered, shown, told = terminal.streams if terminal else (subprocess.DEVNULL, writing, writing)
+            entered, shown, complained = terminal.streams if terminal else (subprocess.DEVNULL, writing, writing)
+            command = [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())]
+            passed, told = [given.fileno()], None
+            if loading.wall is not None:
+                before, more, told = compose(loading.wall, ours, theirs)
+                command, passed = before + command, passed + more
             process = subprocess.Popen(
-                [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())],
+                command,
                 stdin=entered,
                 stdout=shown,
-                stderr=told,
-                pass_fds=[given.fileno()],
-                cwd=loading.directory if can_be_entered(loading.directory) else "/",
+                stderr=complained,
+                pass_fds=passed,
+                cwd=loading.directory if loading.wall is None and can_be_entered(loading.directory) else "/",
                 env={**loading.variables, processes.VARIABLE: token},
                 start_new_session=terminal is None,
                 process_group=terminal.group if terminal else None,
             )
             ours.pop_all()  # the worker's from here on
         self._children[process.pid] = process
+        if loading.wall is not None and told is not None:
+            self._walled[process.pid] = Walled(process.pid, told, loading.wall)
         return Spawned(process.pid, own.detach(), reading)
 
     def signal(self, pid: int) -> None:
+        if pid in self._walled:
+            self._walled[pid].kill()
         if pid in self._statuses:  # it has been waited for, so that its number may be another's by now
             return
         for send in (os.killpg, os.kill):
@@ -147,19 +164,35 @@ class System:
             try:
                 pid = self._next_ended()
             except ChildProcessError:
-                return
+                pid = None
             if pid is None:
-                return
-            yield pid
+                break
+            if pid in self._walled:
+                self._take_status(pid)
+                self._walled[pid].kill()
+            elif any(walled.is_first(pid) for walled in self._walled.values()):
+                self._take_status(pid)  # bubblewrap had ended before it, so that it has become ours
+                del self._statuses[pid]
+            else:
+                yield pid
+        # A walled worker has ended when nothing of it is left inside.
+        yield from [pid for pid, walled in self._walled.items() if pid in self._statuses and walled.is_over]
 
     def wait(self, pid: int) -> int:
-        status = self._statuses.pop(pid, None)
-        if status is None:
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self._take_status(pid)
+        status = self._statuses.pop(pid)
         child = self._children.pop(pid, None)
         if child is not None:
             child.returncode = status
-        return status
+        walled = self._walled.pop(pid, None)
+        if walled is None:
+            return status
+        walled.close()
+        return read_status(status)
+
+    def _take_status(self, pid: int) -> None:
+        if pid not in self._statuses:
+            self._statuses[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     def read(self, descriptor: int, size: int) -> bytes:
         return os.read(descriptor, size)
@@ -171,10 +204,19 @@ class System:
         os.close(descriptor)
 
     def resident(self, pid: int) -> int:
-        return features.resident_memory(pid)
+        walled = self._walled.get(pid)
+        return features.resident_memory(pid) if walled is None else walled.resident()
+
+    def exceeds(self, pid: int, limit: int) -> bool:
+        walled = self._walled.get(pid)
+        return self.resident(pid) > limit and (walled is None or walled.proportional() > limit)
+
+    def is_crowded(self, pid: int) -> bool:
+        return pid in self._walled and self._walled[pid].is_crowded
 
     def processor_time(self, pid: int) -> float:
-        return features.processor_time(pid)
+        walled = self._walled.get(pid)
+        return features.processor_time(pid) if walled is None else walled.processor_time()
 
     def kill_left(self, token: str | None) -> int:
         return processes.kill_children() if token is None else processes.kill_marked(token)

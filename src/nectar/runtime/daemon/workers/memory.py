@@ -38,7 +38,7 @@ class Memory:
             loop.later(ROUND, self._look)
 
     def is_exceeded(self, worker: Worker) -> bool:
-        return self.limit is not None and worker.resident() > self.limit
+        return self.limit is not None and worker.exceeds(self.limit)
 
     def _look(self) -> None:
         workers = self._workers()

@@ -185,6 +185,9 @@ class Pool:
         if self._stopped is None or self._workers or self._left:
             self._loop.at_beat(self._look)
         self.reap()
+        for worker in self.workers:
+            if self._kernel.is_crowded(worker.pid):
+                worker.kill(Cause.CROWDED)
         self._go_on()
 
     def _start_one(self, beside: Worker | None = None) -> None:

@@ -10,6 +10,7 @@ from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
 from nectar.runtime.daemon.workers.runs import Run, Runs
+from nectar.runtime.daemon.workers.walled import FIRST
 from nectar.runtime.origins import Origins
 from nectar.spool.claims import make_token
 
@@ -112,6 +113,10 @@ class Worker:
         """Bytes of memory that it has now (Linux; elsewhere, and where it has ended, 0)."""
         return self.kernel.resident(self.pid)
 
+    def exceeds(self, limit: int) -> bool:
+        """Whether it has more than so many bytes of memory."""
+        return self.kernel.exceeds(self.pid, limit)
+
     def report(self, wall: float) -> dict[str, Any]:
         """What it does: ``pid``, ``state``, ``memory`` (bytes) and ``cpu`` (seconds, both 0 where the system does not tell), ``runs``.
 
@@ -198,7 +203,8 @@ def order_to_load(loading: Loading, script: Path) -> dict[str, Any]:
     """
     return {
         "do": "load",
-        "parent": os.getpid(),
+        "parent": FIRST if loading.wall else os.getpid(),
+        "processes": loading.wall["processes"] if loading.wall else None,
         "entry": loading.entry.value,
         "handler": loading.entry.name,
         "plugins": loading.plugins,

@@ -1,0 +1,137 @@
+"""What a handler's worker sees behind its wall: its environment, what that is made with, nectar's side, and the files it was built from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.home import find_user_home
+from nectar.manage.environment.survey import never_source
+from nectar.manage.wall import bubblewrap, trying
+from nectar.manage.wall.bubblewrap import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nectar.home import Home
+    from nectar.manage.environment.generations import Environment
+    from nectar.manage.source.source import Source
+    from nectar.manage.wall.grants import Grants
+    from nectar.settings import Settings
+
+COPY = "nectar.source"
+"""In the environment of a project: the files that it was built from, for handlers behind a wall."""
+_HOPS = 40
+
+
+def surround(home: Home, source: Source, built: Environment, script: Path, settings: Settings, grants: Grants) -> dict[str, Any]:
+    """The wall for a handler's workers, as :attr:`nectar.protocol.Loading.wall`.
+
+    :param script: ``start.py`` of the runtime.
+    :raises NectarError: none can stand here.
+    :raises UsageError: it could not be one: what must be seen holds what must not.
+    :raises EnvironmentFailedError: the source is no longer what was built.
+    """
+    program = trying.require(home)
+    user = find_user_home(os.environ)
+    api = script.parents[2]
+    shown = {str(built.path): str(built.path), str(api): str(api)}
+    pluggy = str(api.parent / "deps" / "pluggy")
+    shown[pluggy] = pluggy
+    for prefix in _prefixes(built.python):
+        _refuse_holding(prefix, home, user)
+        shown[str(prefix)] = str(prefix)
+    closed = []
+    if source.kind == "package":
+        kept = _keep_copy(home, source, built)
+        shown |= {str(source.directory / entry.name): str(entry) for entry in sorted(kept.iterdir())}
+        closed = [str(source.directory)]
+    elif built.snapshot is not None:
+        shown |= _modules(built.snapshot, source.directory)
+    elif source.kind != "requirement":
+        shown[str(source.path)] = str(source.path)
+    if user is not None and any(user.is_relative_to(directory) for directory in closed):
+        closed = []
+    layout = Layout(
+        home=None if user is None else str(user),
+        directory=str(source.directory),
+        shown=shown,
+        closed=tuple(closed),
+        grants=grants,
+        size=settings.sandbox_tmp_bytes,
+        processes=settings.sandbox_processes,
+    )
+    return bubblewrap.compose(program, layout)
+
+
+def change_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a process behind a wall, from those that it would have without."""
+    user = find_user_home(os.environ)
+    changed = {**variables, "TMPDIR": "/tmp"}  # noqa: S108 - its own
+    if changed.get("HOME") in (None, os.environ.get("HOME")):
+        changed["HOME"] = bubblewrap.choose_home(None if user is None else str(user))
+    return changed
+
+
+def _prefixes(python: Path) -> Iterator[Path]:
+    """The directories of the Python that an environment was made with, by each path that leads to it, but for the system's."""
+    path = python
+    for _ in range(_HOPS):
+        if path != python and path.parent.name == "bin" and not path.is_relative_to("/usr") and path.parents[1] != Path("/"):
+            yield path.parents[1]
+        if not path.is_symlink():
+            return
+        path = Path(os.path.normpath(path.parent / os.readlink(path)))
+
+
+def _refuse_holding(prefix: Path, home: Home, user: Path | None) -> None:
+    for what, place in (("the data dir", home.data_dir), ("the home directory", user)):
+        if place is not None and place.is_relative_to(prefix):
+            raise UsageError(
+                f"The handler's Python cannot be shown behind a wall: its directory holds {what}.",
+                where=str(prefix),
+                hint="Choose another Python: --python",
+            )
+
+
+def _modules(manifest: Path, directory: Path) -> dict[str, str]:
+    """A single file and the modules that it imports, by the author's paths."""
+    modules = json.loads(manifest.read_text(encoding="utf-8"))["modules"].values()
+    return {str(directory / module["origin"]): str(manifest.parent / module["file"]) for module in modules}
+
+
+def _keep_copy(home: Home, source: Source, built: Environment) -> Path:
+    """What of a project went into its build, below the project's own directory, as it was then.
+
+    A copy, because what lies in a directory later is another matter: a link out, or what somebody does not mean to show.
+
+    :raises EnvironmentFailedError: there is none yet, and the source is another one by now.
+    """
+    place = built.path / COPY
+    if not place.is_dir():
+        aside = Path(tempfile.mkdtemp(prefix=f".{COPY}-", dir=built.path))
+        try:
+            plan, tree = source.plan(but=never_source(home)), aside / "tree"
+            tree.mkdir()
+            digests = plan.digests(plan.tree.copy(tree))
+            if any(digests[part] != built.marker.digests[part] for part in ("project", "source")):
+                raise EnvironmentFailedError(
+                    "The handler's source is no longer what its environment was built from.", where=source.shown
+                )
+            kept = tree / plan.project
+            kept.chmod(0o700)
+            kept.rename(place)
+        except OSError as error:
+            if not place.is_dir():  # or else another command was faster
+                what = error.strerror or error
+                raise EnvironmentFailedError(
+                    f"The handler's source cannot be copied: {what}.", where=str(error.filename)
+                ) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return place

@@ -1,0 +1,172 @@
+"""The other way to be a worker's process: behind a wall, in a PID namespace of its own.
+
+The daemon's child is bubblewrap then, which ends when the worker does, with its exit code or 128 and the signal. What is inside is
+another process, the first one of the namespace: with it everything in there ends, and it is adopted by this process where bubblewrap
+ends before it. It is known once bubblewrap has told its PID, a few milliseconds after its start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from nectar import features, proc, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import ExitStack
+
+_TOLD = 4096
+"""Bytes that are read at once of what bubblewrap tells."""
+_INODE = 1024
+"""Bytes of memory that an empty file takes, nearly."""
+FIRST = 1
+"""The PID, in a namespace of its own, of what all others in it end with."""
+
+
+class Walled:
+    """What is behind one wall.
+
+    :param told: a descriptor from which comes what bubblewrap tells.
+    :param wall: as :attr:`nectar.protocol.Loading.wall`.
+    """
+
+    def __init__(self, outer: int, told: int, wall: Mapping[str, Any]) -> None:
+        self._outer = outer
+        self._told: int | None = told
+        self._heard = b""
+        self._tmpfs: list[str] = wall["tmpfs"]
+        self._most: int = wall["processes"]
+        self._first: processes.Process | None = None
+
+    def kill(self) -> None:
+        """Have all that is inside end."""
+        first = self._find()
+        if first is not None:
+            try:
+                first.send(signal.SIGKILL)
+            except OSError:  # it has ended
+                pass
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left inside; to be asked once bubblewrap has ended."""
+        first = self._find()
+        return first is None or not first.there
+
+    def is_first(self, pid: int) -> bool:
+        """Whether this process is the first one inside."""
+        first = self._find()
+        return first is not None and first.pid == pid
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more processes and threads inside than there may be."""
+        return sum(features.count_threads(pid, self._proc) for pid in self._pids()) > self._most
+
+    def resident(self) -> int:
+        """Bytes of memory that all of it has, and the files that are kept in memory; what processes share is counted for each."""
+        return sum(features.resident_memory(pid, self._proc) for pid in self._pids()) + self._in_files()
+
+    def proportional(self) -> int:
+        """The same, with what processes share counted once, which takes longer to be told."""
+        whole = shared = 0
+        for pid in self._pids():
+            its, of_files = features.proportional_memory(pid, self._proc)
+            whole, shared = whole + its, shared + of_files
+        # What of the files is mapped is in both.
+        return whole + max(0, self._in_files() - shared)
+
+    def processor_time(self) -> float:
+        return sum(features.processor_time(pid, self._proc) for pid in self._pids())
+
+    def close(self) -> None:
+        if self._told is not None:
+            os.close(self._told)
+            self._told = None
+        if self._first is not None:
+            self._first.close()
+
+    def _find(self) -> processes.Process | None:
+        """The first process inside; None where there is none yet, or none any more."""
+        if self._first is not None or self._told is None:
+            return self._first
+        try:
+            while piece := os.read(self._told, _TOLD):
+                self._heard += piece
+        except BlockingIOError:
+            if not self._heard.rstrip().endswith(b"}"):
+                return None
+        os.close(self._told)
+        self._told = None
+        try:
+            first = processes.Process(int(json.loads(self._heard)["child-pid"]))
+        except (ValueError, KeyError, TypeError, ProcessLookupError):
+            return None
+        if proc.read_parent(first.pid) in (self._outer, os.getpid()):
+            self._first = first
+        else:  # it has ended, and its number is another's
+            first.close()
+        return self._first
+
+    @property
+    def _root(self) -> str:
+        return "" if self._first is None else f"{features.PROC}/{self._first.pid}/root"
+
+    @property
+    def _proc(self) -> str:
+        return f"{self._root}/proc"
+
+    def _pids(self) -> list[int]:
+        """PIDs of all processes inside, as they are called there."""
+        if self._find() is None:
+            return []
+        try:
+            return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
+        except OSError:
+            return []
+
+    def _in_files(self) -> int:
+        if self._find() is None:
+            return 0
+        used = 0
+        for path in self._tmpfs:
+            try:
+                told = os.statvfs(f"{self._root}{path}")
+            except OSError:
+                continue
+            used += (told.f_blocks - told.f_bfree) * told.f_frsize + (told.f_files - told.f_ffree) * _INODE
+        return used
+
+
+def compose(wall: Mapping[str, Any], ours: ExitStack, theirs: ExitStack) -> tuple[list[str], list[int], int]:
+    """What stands before a worker's own command line.
+
+    :param ours: closes what the daemon keeps, and ``theirs`` what is the child's.
+    :returns: that, the descriptors in it, and the one from which comes what bubblewrap tells.
+    """
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    os.set_blocking(reading, False)
+    given = [writing]
+
+    def hold(content: bytes) -> str:
+        descriptor = os.memfd_create("nectar")
+        theirs.callback(os.close, descriptor)
+        given.append(descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return str(descriptor)
+
+    command = [wall["program"], "--info-fd", str(writing), "--seccomp", hold(bytes.fromhex(wall["filter"]))]
+    for path, text in wall["files"].items():
+        command += ["--ro-bind-data", hold(text.encode(errors="surrogateescape")), path]
+    return [*command, *wall["arguments"], "--"], given, reading
+
+
+def read_status(status: int) -> int:
+    """Whatever ended the worker, from how bubblewrap has ended: its exit code, or minus the signal."""
+    return 128 - status if 128 < status <= 128 + signal.NSIG else status

@@ -1,0 +1,55 @@
+"""``--sandbox``: what a handler can reach behind a wall, and that it answers all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+SEES = """
+    import os
+
+    from nectar import handler
+
+    @handler
+    def answer(comp):
+        print(*(name for name in comp.query.split() if os.path.exists(name)))
+        return int(open("/etc/passwd").read().count("\\n") == 1 and os.getuid() != 0)
+"""
+"""A handler that says which of some paths there are."""
+
+
+@pytest.mark.parametrize("kind", ["file", "package"])
+def test_a_handler_behind_a_wall_sees_its_own_files_and_no_others(world: World, kind: str) -> None:
+    if kind == "file":
+        handler, seen, hidden = world.file("sees.py", SEES), ["sees.py"], ["later", "../sees.py"]
+    else:
+        handler = world.project("sees")
+        (handler / "src" / "sees" / "__init__.py").write_text(world.file("aside.py", SEES).read_text())
+        seen, hidden = ["pyproject.toml", "src/sees"], ["dist/later", "../aside.py"]
+    place = handler if handler.is_dir() else handler.parent
+    (place / hidden[0]).parent.mkdir(exist_ok=True)
+    (place / hidden[0]).write_text("it is no part of the build")
+    (world.directory / "secret").mkdir(exist_ok=True)
+    hidden += [
+        "/proc/1/root/root/.bashrc",
+        str(world.home.nectar / "uv-cache"),
+        str(world.home.env_locks),
+        str(world.directory / "secret"),
+    ]
+    ran = world.run("test", "--sandbox", handler, "--query", " ".join([*seen, *hidden]), "--expect", "1")
+    assert ran.stderr.splitlines()[-1] == " ".join(seen)
+
+
+def test_a_daemon_keeps_its_workers_behind_it(world: World) -> None:
+    world.node()
+    world.run("launch", "--sandbox", world.file("sees.py", SEES), "--attach", "alice")
+    world.put("q", f"{__file__} /usr")
+    assert world.answer("q")["result"] == {"value": 1}
+    assert world.registry()["sees"]["sandbox"] == {"network": False, "read": [], "write": [], "gpu": False}
+    assert "/usr" in world.run("logs", "sees", "--no-follow").stdout
