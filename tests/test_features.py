@@ -55,6 +55,7 @@ def test_without_proc_each_question_has_an_answer() -> None:
     assert not features.has_proc()
     assert features.resident_memory(os.getpid()) == 0
     assert features.mounts() == []
+    assert features.file_system("/") == ""
     assert features.kernel_limit("fs/inotify/max_user_watches") is None
     assert not proc.tells_starts()
     assert proc.read_lines() is None

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from functools import cache
 
 TYPE_CHECKING = False  # typing is not imported in a worker
@@ -276,6 +277,29 @@ def name_boot() -> tuple[str, str]:
     except OSError:
         boot = ""
     return boot, os.uname().release
+
+
+def file_system(path: str | os.PathLike[str]) -> str:
+    """The kind of the file system that something is on, as the kernel calls it; empty where it does not tell.
+
+    :raises OSError: it cannot be looked at.
+    """
+    device = os.stat(path).st_dev
+    for line in mounts():
+        mount, _, kind = line.partition(" - ")
+        if mount.split(" ")[2:3] == [f"{os.major(device)}:{os.minor(device)}"]:
+            return kind.split(" ", 1)[0]
+    return ""
+
+
+def host_name() -> str:
+    """What a person calls this machine."""
+    return os.uname().nodename
+
+
+def up_for() -> float:
+    """Seconds since this kernel began, those included in which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC)
 
 
 def kernel_limit(name: str) -> int | None:

@@ -8,6 +8,7 @@
         ├── handlers.json            the registry; registry.lock guards its changes
         ├── keeper.lock              held by `up --keep`
         ├── wall.json                that a wall can stand around a worker, and since when that is known
+        ├── host.json                on a network file system: the machine that works here; its time is when it last did
         ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
         │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log, and {name}.jsonl, which holds the same for programs
@@ -145,6 +146,10 @@ class Home(NamedTuple):
     def keeper(self) -> Path:
         """The lock of the one ``up --keep``."""
         return self.nectar / "keeper.lock"
+
+    @property
+    def host(self) -> Path:
+        return self.nectar / "host.json"
 
     @property
     def handlers(self) -> Path:

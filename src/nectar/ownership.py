@@ -2,15 +2,21 @@
 
 ``nectar/`` and what has a fixed place in it are this user's, closed to others, and no links. So nobody else can have put there what
 is read, run or removed. The data dir itself may be a link, and somebody else's: a node's.
+
+And it is one kernel's, because locks, processes and sockets are. On a network file system, where others could work in it as well, it
+says in ``host.json`` which one does: ``{"schema": 1, "boot": …, "host": …}``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import stat
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
+from nectar import features
 from nectar.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -20,6 +26,37 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 _ROOT = 0
+SILENCE = 60.0
+"""Seconds after which a machine of which nothing is heard has left a data dir."""
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs", "ceph", "lustre", "glusterfs"}
+    | {"afs", "beegfs", "gpfs", "pvfs2", "ocfs2", "gfs2"}
+    | {f"fuse.{name}" for name in ("sshfs", "glusterfs", "ceph", "ceph-fuse", "vmhgfs-fuse", "grpcfuse", "davfs", "rclone", "s3fs")}
+    | {f"fuse.{name}" for name in ("gcsfuse", "JuiceFS", "mfs", "seaweedfs", "smbnetfs", "curlftpfs")}
+)
+"""File systems that several machines may have mounted."""
+
+
+class Host(NamedTuple):
+    """A machine, from its start to its end.
+
+    :ivar boot: what no other one is called.
+    :ivar name: as a person calls it, who may call another one the same.
+    :ivar silent: seconds since it last worked in the data dir, by the clock of that; for how long it has, nobody knows.
+    """
+
+    boot: str
+    name: str
+    silent: float = 0.0
+
+    @property
+    def is_this(self) -> bool:
+        return self.boot == features.name_boot()[0]
+
+    @property
+    def is_another(self) -> bool:
+        """Whether it is one that works there now: what was last heard before this one started may be this one, as it was before."""
+        return not self.is_this and self.silent < min(SILENCE, features.up_for())
 
 
 def opener(path: str | os.PathLike[str], flags: int) -> int:
@@ -55,8 +92,52 @@ def check(home: Home) -> None:
         ) from None
     for place in (*home.directories, home.env_locks):
         _check_inside(place, "directory", stat.S_ISDIR)
-    for place in (home.registry, home.registry_lock, home.keeper):
+    for place in (home.registry, home.registry_lock, home.keeper, home.host):
         _check_inside(place, "file", stat.S_ISREG)
+
+
+def find_network(home: Home) -> str | None:
+    """The kind of file system that a data dir is on, where other machines may work in it, too; None where none can, or nobody tells."""
+    with suppress(OSError):
+        kind = features.file_system(home.nectar)
+        return kind if kind in _NETWORK and features.name_boot()[0] else None
+    return None
+
+
+def find_host(home: Home) -> tuple[Host, float] | None:
+    """Who last worked in a data dir, and when (Unix seconds, by the clock of that); None where nobody told."""
+    try:
+        with open(home.host, "rb", opener=opener) as file:  # a network's file system looks anew at what is opened
+            fields, seen = json.loads(file.read()), os.fstat(file.fileno()).st_mtime
+        return Host(str(fields["boot"]), str(fields["host"])), seen
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def sign(home: Home, *, anyway: bool = False) -> Host | None:
+    """Tell that this machine works in a data dir.
+
+    Its time and that of who was there before are both the file system's: no other clock is asked.
+
+    :param anyway: also where another one works there now; otherwise nothing is changed then.
+    :returns: who was there before.
+    :raises OSError: it cannot be told.
+    """
+    boot = features.name_boot()[0]
+    aside = home.host.with_name(f"{home.host.name}.{boot}")  # by this machine alone, and by each of its processes the same
+    with open(aside, "wb", opener=opener) as file:
+        file.write(json.dumps({"schema": 1, "boot": boot, "host": features.host_name()}).encode())
+        file.flush()
+        os.fsync(file.fileno())  # without which a client may tell of a time of its own
+        now = os.fstat(file.fileno()).st_mtime
+    found = find_host(home)
+    before = found and found[0]._replace(silent=now - found[1])
+    with suppress(FileNotFoundError):  # another process has just done the same
+        if before is not None and before.is_another and not anyway:
+            aside.unlink()
+        else:
+            aside.replace(home.host)
+    return before
 
 
 def _check_nectar(nectar: Path, found: os.stat_result) -> None:

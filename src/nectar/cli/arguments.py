@@ -79,6 +79,12 @@ def answer_as_json(context: click.Context, _parameter: click.Parameter, value: b
 
 
 json_option = click.option("--json", "as_json", is_flag=True, callback=answer_as_json, help="Print one JSON object.")
+shared_option = click.option(
+    "--shared-data-dir",
+    "shared",
+    is_flag=True,
+    help="Also where another machine was running handlers in the data dir a moment ago.",
+)
 extra_option = click.option(
     "--extra",
     "extras",

@@ -7,10 +7,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nectar import __version__, features, namelock, processes
+from nectar import __version__, features, namelock, ownership, processes
 from nectar.errors import NectarError
 from nectar.home import NAME_PATTERN
 from nectar.manage import gc
+from nectar.manage.daemon import hosts
 from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import is_too_old, list_installed
@@ -104,6 +105,12 @@ def _disk(home: Home) -> Iterator[Finding]:
         yield Finding("problem", f"{there} cannot be written.", "Make it writable, or give another data dir with --data-dir.")
     else:
         yield Finding("fine", f"The data dir is {home.data_dir}")
+    kind = ownership.find_network(home)
+    if kind is not None:
+        yield Finding("warning", hosts.describe(home, kind), "Give each machine a data dir of its own.")
+        last = ownership.find_host(home)
+        if last is not None and not last[0].is_this:
+            yield Finding("warning", f"Another machine, {last[0].name}, was the last to work there ({home.host}).")
     free = shutil.disk_usage(there).free
     if free < _LOW_DISK:
         yield Finding(

@@ -19,6 +19,7 @@ from nectar.cli.arguments import (
     python_option,
     read_given,
     sandbox_option,
+    shared_option,
 )
 from nectar.cli.render import make_launched_fields, show_launched
 from nectar.cli.session import Session
@@ -26,6 +27,7 @@ from nectar.cli.values import Number
 from nectar.errors import UsageError
 from nectar.home import NAME_PATTERN, check_alias, check_name, make_absolute
 from nectar.manage import foreground, launch
+from nectar.manage.daemon import hosts
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.source.source import open_source
 from nectar.manage.wall.grants import Grants
@@ -60,6 +62,7 @@ from nectar.manage.wall.grants import Grants
     "--replace", "replace_running", is_flag=True, help="Also one of that name that runs: it goes when this one is loaded."
 )
 @click.option("--foreground", is_flag=True, help="Show its log until Ctrl-C or SIGTERM, which stop it.")
+@shared_option
 @json_option
 @click.pass_obj
 def command(session: Session, /, **options: Any) -> None:
@@ -80,6 +83,8 @@ def command(session: Session, /, **options: Any) -> None:
         name, handler = check_name(handler), None
     order = _read_order(handler, options)
     name = name or order.source.name
+    if options["shared"]:
+        hosts.enter_anyway(home)
     seen = foreground.count_lines(home, name) if options["foreground"] else 0
     started = launch.launch(home, name, order, replace_running=options["replace_running"], report=session.output.talk)
     if options["as_json"]:

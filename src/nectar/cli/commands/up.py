@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nectar.cli import INTERRUPTED
+from nectar.cli.arguments import shared_option
 from nectar.cli.render import show_line
 from nectar.cli.session import Session
 from nectar.cli.several import Tally, add, name_it
 from nectar.manage import hive, supervision, up
+from nectar.manage.daemon import hosts
 
 if TYPE_CHECKING:
     from nectar.cli.output import Output
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 @click.option(
     "--keep", is_flag=True, help="Stay, and do it again whenever needed, until Ctrl-C or SIGTERM, which end all handlers."
 )
+@shared_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.pass_obj
-def command(session: Session, *, file: Path | None, keep: bool, dry_run: bool) -> int:
+def command(session: Session, *, file: Path | None, keep: bool, shared: bool, dry_run: bool) -> int:
     """Start every handler that should run and does not: after a crash, or when the machine was started anew.
 
     What was stopped stays stopped. Several are started at a time. With -f, all that the file names runs afterwards, as it says there,
@@ -53,6 +56,8 @@ def command(session: Session, *, file: Path | None, keep: bool, dry_run: bool) -
     if dry_run or not (steps or keep):
         return 0
     session.home_to_make.create()
+    if shared:
+        hosts.enter_anyway(session.home_to_make)
     if keep:
         return _keep(session, calls if file is not None else {})
     tally = Tally(session, "started" if file is None else "brought up", len(steps))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nectar import namelock, proc, processes
 from nectar.errors import UnresponsiveError
+from nectar.manage.daemon import hosts
 from nectar.manage.waits import wait
 from nectar.processes import Process
 from nectar.protocol import ask
@@ -40,6 +41,7 @@ def stop(home: Home, name: str, *, timeout: float) -> bool:
     if holder is not None:
         _end(home, name, holder, timeout=timeout, begun=begun)
     clear(home, name, timeout=timeout)
+    hosts.leave(home)
     return holder is not None
 
 

@@ -18,6 +18,7 @@ from nectar import ownership, proc
 from nectar.errors import ConflictError, UnresponsiveError
 from nectar.home import NAME_PATTERN
 from nectar.locks import Busy, hold, is_at, is_free
+from nectar.manage.daemon import hosts
 from nectar.manage.handlers import registry
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def begin(home: Home, name: str, *, report: Callable[[str], None]) -> Iterator[A
     :raises ConflictError: a later command has stopped or removed it meanwhile.
     """
     home.create()
+    hosts.enter(home, report=report)
     path = home.start(name)
     file = ownership.opener(path, os.O_RDWR | os.O_CREAT)  # the one that a later word takes away
     try:

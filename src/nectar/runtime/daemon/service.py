@@ -24,6 +24,7 @@ from nectar.runtime.daemon.history import BOUNDS, History
 from nectar.runtime.daemon.job import Failure, Job, Outcome, tell_outcome
 from nectar.runtime.daemon.log import LogFile, Seldom, Tally, hear
 from nectar.runtime.daemon.loop import BEAT
+from nectar.runtime.daemon.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,6 +83,7 @@ class Service:
         self._failed: dict[str, Any] | None = None
         self._active = self._idle = loop.now()
         """Monotonic seconds: when a question was claimed or answered last, and when nothing waited last."""
+        self._presence = Presence(home, loop.now)
         self._history = History(home.history(name), loop.now, wall)
         try:
             self._lock = NameLock(home.lock(name), self.started)
@@ -234,11 +236,24 @@ class Service:
                 self._tally.tell()
                 self._restore("log", self._log.keep)
                 self._restore("socket", self._control.keep)
+                self._tell_presence()
             elif missed:
                 self._robbed(loss)
         finally:
             again = self._missed and not missed
             self._next_look = self._loop.later(AGAIN, self._keep) if again else self._loop.at_beat(self._keep)
+
+    def _tell_presence(self) -> None:
+        try:
+            another = self._presence.tell()
+        except OSError as error:
+            self._seldom.warn("host", f"that this machine works in the data dir cannot be told to others: {error.strerror}")
+            return
+        if another is not None:
+            self._seldom.once(
+                f"host {another.boot}",
+                f"another machine, {another.name}, works in this data dir, too: there this handler seems dead",
+            )
 
     def _restore(self, what: str, keep: Callable[[], bool]) -> None:
         try:
