@@ -8,9 +8,14 @@ import pytest
 
 from nectar.errors import NectarError
 from nectar.manage import hive
+from nectar.manage.handlers import registry
+from nectar.manage.handlers.registry import Record
+from nectar.manage.wall.grants import Grants
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nectar.home import Home
 
 H = "[handlers.h]\nsource = 'h.py'\n"
 
@@ -34,6 +39,12 @@ def file(tmp_path: Path) -> Path:
         (H + "aliases = 'a'", 2, "'aliases' must be a list of texts.|[handlers.h]"),
         (H + "aliases = [1]", 2, "'aliases' must be a list of texts."),
         (H + "aliases = ['../a']", 2, "'../a' cannot be the alias of a node.|[handlers.h]"),
+        (H + "sandbox = 1", 2, "'sandbox' must be true or false."),
+        (H + "sandbox = true\nallow = 'network'", 2, "'allow' must be a list of texts."),
+        (H + "sandbox = true\nallow = ['netwrok']", 2, "'netwrok' is nothing that can be granted.|[handlers.h]: allow|'network'?"),
+        (H + "sandbox = true\nallow = ['read=absent']", 3, "nothing at this path|[handlers.h]: allow: read=absent"),
+        (H + "sandbox = false\nallow = ['network']", 2, "Without a wall|[handlers.h]: allow"),
+        (H + "allow = ['network']", 2, "Without a wall|sandbox = true"),
         (H + "offline = 1", 2, "'offline' must be true or false."),
         (H + "[handlers.h.settings]\nworker = 1", 2, "no setting 'worker'.|[handlers.h]: settings|Did you mean 'workers'?"),
         (H + "[handlers.h.settings]\nworkers = 0", 2, "'workers' must be a whole number from 1 to 256, not 0."),
@@ -72,3 +83,33 @@ def test_a_file_that_is_not_there_and_one_that_asks_for_nothing(file: Path) -> N
     assert told.value.exit_code == 3
     file.write_text("")
     assert hive.read(file) == {}
+
+
+def test_who_gets_a_wall(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file.parent / "corpus").mkdir()
+    file.write_text(
+        H
+        + "sandbox = true\nallow = ['read=corpus']\n[handlers.none]\nsource = 'h.py'\nsandbox = false\n[handlers.any]\nsource = 'h.py'\n"
+    )
+    granted = Grants(read=(str(file.parent / "corpus"),))
+    assert {name: order.wall for name, order in hive.read(file).items()} == {"h": granted, "none": None, "any": None}
+    monkeypatch.setenv("NECTAR_SANDBOX", "1")
+    assert {name: order.wall for name, order in hive.read(file).items()} == {"h": granted, "none": None, "any": Grants()}
+
+
+def test_a_wall_that_is_otherwise_is_told(home: Home, file: Path) -> None:
+    (file.parent / "corpus").mkdir()
+    record = Record(
+        status="stopped", handler=str(file.with_name("h.py")), source={"kind": "file", "path": str(file.with_name("h.py"))}
+    )
+    for was, text, why in (
+        (None, "", ()),
+        (None, "sandbox = true", ("sandbox: false → true",)),
+        (Grants(network=True), "", ("sandbox: true → false", "allow: network → none")),
+        (Grants(network=True), "sandbox = true\nallow = ['network']", ()),
+        (Grants(), "sandbox = true\nallow = ['read=corpus']", (f"allow: none → read={file.parent}/corpus",)),
+    ):
+        with registry.change(home) as records:
+            records["h"] = record.but(sandbox=was and was.to_mapping())
+        file.write_text(H + text)
+        assert hive.plan(home, "h", hive.read(file)["h"]) == ("h", "launched" if why else "started", why)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nectar.home import Home
     from nectar.manage.daemon.given import Given
     from nectar.manage.handlers.registry import Record
+    from nectar.manage.source.source import Source
+    from nectar.manage.wall.grants import Grants
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -104,7 +106,6 @@ build_env_option = click.option(
     help="A variable of this shell that builds get, besides what all get; may be repeated.",
 )
 python_option = click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
-sandbox_option = click.option("--sandbox", is_flag=True, help="Behind a wall: what it is not granted it cannot reach.")
 env_option = click.option(
     "--env", "pairs", multiple=True, metavar="K[=V]", help="A variable for the handler, or one of this shell's; may be repeated."
 )
@@ -117,6 +118,31 @@ env_file_option = click.option(
     metavar="F",
     help="A file of such, read at each start.",
 )
+
+
+sandbox_option = click.option(
+    "--sandbox/--no-sandbox",
+    "sandbox",
+    default=None,
+    help="Behind a wall, or not: there it cannot reach what --allow does not grant.",
+)
+allow_option = click.option(
+    "--allow",
+    "allow",
+    multiple=True,
+    metavar="WHAT",
+    help="Grant it network, read=PATH, write=PATH or gpu behind its wall; may be repeated.",
+)
+
+
+def read_wall(source: Source, sandbox: bool | None, allow: tuple[str, ...]) -> Grants | None:
+    """What ``--sandbox`` and ``--allow`` say; None where there is to be no wall.
+
+    :raises NectarError: something of it cannot be granted, or would be without a wall.
+    """
+    from nectar.manage.handlers import granted
+
+    return granted.decide(source, sandbox, allow, os.environ, where="--allow")
 
 
 def read_given(pairs: tuple[str, ...], files: tuple[Path, ...]) -> Given:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nectar.manage.handlers.inspection import Detail, Seen
     from nectar.manage.handlers.registry import Record
     from nectar.manage.handlers.takeover import Launched
+    from nectar.manage.wall.grants import Grants
 
 _BANNER = """\
 ╔═══════════════════════════════════════════════════════════════╗
@@ -30,6 +31,7 @@ _ICONS = {
     State.STOPPED: "⚫",
 }
 _STYLES = {**dict.fromkeys(UNWELL, "red"), State.RUNNING: "green"}
+_NETWORK = "network (the host's, its loopback and abstract sockets included)"
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 
 
@@ -41,11 +43,19 @@ def show_launched(output: Output, handler: Launched, verb: str) -> None:
     output.data(f"   Handler file: {record.handler}")
     output.data("   Status: running")
     output.data(f"   Watching: {watching}")
+    if record.wall is not None:
+        output.data(f"   Sandbox: {describe_wall(record.wall)}")
     output.data(f"   Logs: nectar logs {handler.name}")
     for warning in handler.warnings:
         output.warn(warning)
     for alias, problem in handler.problems.items():
         output.warn(f"It cannot answer for {alias!r} now: {problem}")
+
+
+def describe_wall(grants: Grants) -> str:
+    """What a handler may have behind its wall."""
+    said = [_NETWORK if each == "network" else each for each in grants.to_texts()]
+    return ", ".join(said) or "nothing granted"
 
 
 def show_line(output: Output, name: str, verb: str, handler: Launched | None) -> None:
@@ -143,14 +153,17 @@ def show_detail(output: Output, found: Detail) -> None:
     started = f", started {format_moment(record.started)}" if runs and record.started is not None else ""
     pid = f" (PID {record.pid})" if runs else ""
     dead = f"🔴 dead, and should run: {health.cure}" if health.state is State.DEAD else None
+    wall = {} if record.wall is None else {"Sandbox": describe_wall(record.wall)}
+    settings = {key: value for key, value in found.settings.items() if wall or not key.startswith("sandbox_")}
     rows = {
         "Status": dead or f"{_ICONS[health.state]} {health.state.value}{pid}{started}",
         "Handler": record.handler or "(unknown)",
         "Entry point": f"{record.handler_name} = {record.entry}",
         "Watching": ", ".join(record.attached_aliases) or "(none)",
+        **wall,
         "Environment": str(found.environment) if found.python_version or found.unknown else f"{found.environment} (gone)",
         "Python": found.python_version or "(unknown)",
-        "Settings": ", ".join(f"{key} = {_as_in_toml(value)}" for key, value in found.settings.items() if value not in (None, [])),
+        "Settings": ", ".join(f"{key} = {_as_in_toml(value)}" for key, value in settings.items() if value not in (None, [])),
         "Variables": ", ".join(found.variables) or "(none)",
         "Log": str(found.log),
     }

@@ -99,7 +99,7 @@ EXIT_CODES = {
     1: "it was tried and failed: the handler raised, --expect differs, submit was answered with an error or a timeout",
     2: "the command line, or a setting, is wrong",
     3: "there is no such handler, alias or path",
-    4: "conflict: the name is running, the alias has a handler, the handler is not running",
+    4: "conflict: the name is running, the alias has a handler, the handler is not running, or needs what it is not granted",
     5: "the environment could not be built; uv's own words stand above",
     6: "the daemon does not answer, or not in time",
     7: "view --check found something",
@@ -109,6 +109,7 @@ EXIT_CODES = {
 VARIABLES = {
     "NECTAR_DATA_DIR": "The data dir, where --data-dir does not name one.",
     "NECTAR_DISABLE_PLUGINS": "Where it is set, no plugin is loaded.",
+    "NECTAR_SANDBOX": "Where it is 1, every handler has a wall, unless with --no-sandbox.",
     "NO_COLOR": "Where it is set, nothing is coloured, unless with --color always.",
 }
 """Those that nectar reads from the shell, besides uv's."""

@@ -7,6 +7,7 @@ to those that it has. What does not stand there stays as it is.
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -17,7 +18,8 @@ from nectar.manage.daemon import given
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.daemon.given import Given
 from nectar.manage.files import authored
-from nectar.manage.handlers import attachments, handlers, registry
+from nectar.manage.handlers import attachments, granted, handlers, registry
+from nectar.manage.handlers.granted import NotGrantedError
 from nectar.manage.source.source import open_source
 from nectar.settings import Settings, is_variable_name
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from nectar.home import Home
     from nectar.manage.handlers.registry import Record
+    from nectar.manage.wall.grants import Grants
 
 _KEYS: dict[str, tuple[type, str]] = {
     "source": (str, "a text"),
@@ -40,6 +43,8 @@ _KEYS: dict[str, tuple[type, str]] = {
     "env_files": (list, "a list of texts"),
     "env": (dict, "a table of names and texts"),
     "settings": (dict, "a table, as [tool.nectar]"),
+    "sandbox": (bool, "true or false"),
+    "allow": (list, "a list of texts"),
 }
 _ELSEWHERE = {"env": "[handlers.{}.env]", "extras": "extras = […] in [handlers.{}]"}
 """Settings that have a place of their own."""
@@ -112,9 +117,13 @@ def carry_out(home: Home, name: str, order: Order, report: Callable[[str], None]
         kept = given.read(home, name)
         together = Given(env={**kept.env, **order.given.env}, files=order.given.files, passed=kept.passed)
         order = order._replace(given=together)
-        return up.tell(step.verb, launch.launch(home, name, order, replace_running=True, report=tell))
+        try:
+            return up.tell(step.verb, launch.launch(home, name, order, replace_running=True, report=tell))
+        except NotGrantedError as error:
+            error.hint = f"If it may, in [handlers.{name}], allow is to have: {', '.join(map(repr, error.missing))}"
+            raise
     if step.verb == "started":
-        return up.tell(step.verb, launch.start(home, name, report=tell))
+        return up.tell(step.verb, launch.start(home, name, decided=True, report=tell))
     if step.verb == "attached":
         attachments.attach(home, name, order.aliases, report=tell)
         return up.tell(step.verb)
@@ -194,6 +203,7 @@ def _make_order(directory: Path, name: str, entry: dict[str, Any]) -> Order:
         entry=entry.get("handler"),
         settings=entry.get("settings", {}),
         given=Given(env=env, files=tuple(_place(directory, file) for file in entry.get("env_files", ()))),
+        wall=granted.decide(source, entry.get("sandbox"), entry.get("allow", ()), os.environ, where="allow"),
         aliases=tuple(dict.fromkeys(map(check_alias, entry.get("aliases", ())))),
     )
 
@@ -221,6 +231,8 @@ def _compare(record: Record, kept: Given, order: Order) -> tuple[str, ...]:
     pairs = {**{key: (now[key], wanted[key]) for key in wanted}, "handler": (record.asked_entry, order.entry)}
     pairs |= {key: (record.settings.get(key), order.settings.get(key)) for key in {**record.settings, **order.settings}}
     pairs["env_files"] = (list(kept.files), list(order.given.files))
+    pairs["sandbox"] = (record.wall is not None, order.wall is not None)
+    pairs["allow"] = (_tell_allowed(record.wall), _tell_allowed(order.wall))
     found = [f"{key}: {_shown(was)} → {_shown(wanted)}" for key, (was, wanted) in pairs.items() if was != wanted]
     found += [f"env: {name}" for name, value in order.given.env.items() if kept.env.get(name) != value]
     return (*found, *(["login"] if order.source.login not in (None, kept.login) else []))
@@ -246,9 +258,15 @@ def _write_entry(record: Record, kept: Given) -> dict[str, Any]:
         "handler": record.asked_entry,
         "aliases": list(record.attached_aliases),
         "env_files": list(kept.files),
+        "sandbox": record.wall is not None,
+        "allow": _tell_allowed(record.wall),
         "settings": record.settings,
     }
     return {key: value for key, value in fields.items() if value not in (None, False, [], {})}
+
+
+def _tell_allowed(wall: Grants | None) -> list[str]:
+    return [] if wall is None else wall.to_texts()
 
 
 def _shown(value: object) -> str:

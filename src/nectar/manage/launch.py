@@ -13,14 +13,15 @@ from nectar.home import check_name
 from nectar.manage.daemon import given
 from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.environment import drift, store, trials
-from nectar.manage.handlers import attachments, handlers, registry, turns
+from nectar.manage.handlers import attachments, granted, handlers, registry, turns
+from nectar.manage.handlers.granted import NotGrantedError
 from nectar.manage.handlers.takeover import Takeover
 from nectar.manage.source.source import recall, reopen
 from nectar.manage.uv import configuration
 from nectar.protocol import EntryPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from nectar.home import Home
     from nectar.manage.daemon.assignment import Prepared
@@ -50,20 +51,24 @@ def launch(home: Home, name: str, order: Order, *, replace_running: bool = False
         attachments.check(home, records, order.aliases, name=name)
         replaced = records.get(name)
         if replaced is not None:
-            report(_tell_replaced(name, replaced))
+            report(_tell_replaced(name, replaced, order))
         order = order._replace(source=_with_kept_login(home, name, order.source))
+        granted.check(home, name, order)
         with store.use(home, order.source, report=report) as built:
             prepared = prepare(home, name, order, built)
             return _take_over(home, name, prepared, attempt, replaced if replace_running else None, report=report)
 
 
-def start(home: Home, name: str, *, report: Callable[[str], None]) -> Launched:
+def start(home: Home, name: str, *, decided: bool = False, report: Callable[[str], None]) -> Launched:
     """Start a stopped handler as it was launched, with its aliases.
 
+    :param decided: whether that it has no wall, where it has none, is what its operator wants, whatever the shell says.
     :raises NotFoundError: there is none of that name.
-    :raises ConflictError: it runs.
+    :raises ConflictError: it runs, or has no wall and the shell wants one for every handler.
     """
-    _require_recorded(home, name)
+    record = _require_recorded(home, name)
+    if not decided:
+        granted.require_wall(name, record, "start", os.environ)
     with turns.begin(home, name, report=report) as attempt:
         return _as_launched(home, name, attempt, report=report)
 
@@ -76,10 +81,13 @@ def revive(home: Home, name: str, *, report: Callable[[str], None]) -> Launched 
     registry.refuse_newer(home, name)
     with turns.begin(home, name, report=report) as attempt:
         record = handlers.refresh(home).get(name)
-        return _as_launched(home, name, attempt, report=report) if record is not None and record.is_down else None
+        if record is None or not record.is_down:
+            return None
+        granted.require_wall(name, record, "start", os.environ)
+        return _as_launched(home, name, attempt, report=report)
 
 
-def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
+def restart(home: Home, name: str, *, upgrade: bool, allow: Iterable[str] = (), report: Callable[[str], None]) -> Launched:
     """Start a handler with its code, lock, Python and settings as they are now.
 
     One that runs is stopped only when the new one has loaded the handler, and the new one serves only when the old one has
@@ -87,11 +95,13 @@ def restart(home: Home, name: str, *, upgrade: bool, report: Callable[[str], Non
     the handler started again as it was before.
 
     :param upgrade: resolve anew what the project has no lock for.
+    :param allow: what it is granted beside what it has, as flags say it.
     :raises NotFoundError: there is none of that name.
+    :raises ConflictError: it needs what it is not granted, or has no wall and the shell wants one for every handler.
     """
-    _require_recorded(home, name)
+    granted.require_wall(name, _require_recorded(home, name), "restart", os.environ)
     with turns.begin(home, name, report=report) as attempt:
-        return _anew(home, name, attempt, upgrade=upgrade, report=report)
+        return _anew(home, name, attempt, upgrade=upgrade, allow=allow, report=report)
 
 
 def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[str], None]) -> Launched:
@@ -105,19 +115,23 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
         return _anew(home, name, attempt, upgrade=False, report=report)
     source = replace(recall(record.source, login=kept.login), settings=built.settings)
     order = _as_recorded(record, source, kept)
+    _check(home, name, order)
     chosen = EntryPoint(record.handler_name, record.entry)
     with drift.keep_in_use(home, built.key):
         trials.forget(home, built.key)
         return Takeover(home, name, prepare(home, name, order, built, chosen=chosen), attempt).run()
 
 
-def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Callable[[str], None]) -> Launched:
+def _anew(
+    home: Home, name: str, attempt: Attempt, *, upgrade: bool, allow: Iterable[str] = (), report: Callable[[str], None]
+) -> Launched:
     record, kept = handlers.require(home, name), given.read(home, name)
     source = reopen(record.source, login=kept.login)
     differing = configuration.compare(record.source.get("shell"), os.environ)
     for line in differing:
         report(line)
-    order = _as_recorded(record, source, kept)
+    order = _as_recorded(record, source, kept)._replace(wall=granted.add(record, source, allow))
+    _check(home, name, order)
     with ExitStack() as stack:
         try:
             built = stack.enter_context(store.use(home, source, upgrade=upgrade, report=report))
@@ -125,6 +139,15 @@ def _anew(home: Home, name: str, attempt: Attempt, *, upgrade: bool, report: Cal
             error.hint = " ".join(filter(None, [error.hint, *differing])) or None
             raise
         return _take_over(home, name, prepare(home, name, order, built), attempt, record, report=report)
+
+
+def _check(home: Home, name: str, order: Order) -> None:
+    """As :func:`nectar.manage.handlers.granted.check`, of a handler that is there."""
+    try:
+        granted.check(home, name, order)
+    except NotGrantedError as error:
+        error.hint = f"If it may: nectar restart {name} {error.flags}"
+        raise
 
 
 def _as_recorded(record: Record, source: Source, kept: Given) -> Order:
@@ -168,10 +191,11 @@ def _put_back(home: Home, name: str, attempt: Attempt, why: NectarError | OSErro
     return problem
 
 
-def _tell_replaced(name: str, record: Record) -> str:
+def _tell_replaced(name: str, record: Record, order: Order) -> str:
     runs = "which runs" if record.status == "running" else "which does not run"
     aliases = f"; its aliases stay: {', '.join(record.attached_aliases)}" if record.attached_aliases else ""
-    return f"It replaces the handler {name!r}, {runs}: {record.handler or '(unknown)'}{aliases}."
+    wall = " That one has a wall, and this one has none." if record.wall is not None and order.wall is None else ""
+    return f"It replaces the handler {name!r}, {runs}: {record.handler or '(unknown)'}{aliases}.{wall}"
 
 
 def _with_kept_login(home: Home, name: str, source: Source) -> Source:
@@ -182,9 +206,9 @@ def _with_kept_login(home: Home, name: str, source: Source) -> Source:
     return replace(source, login=given.read(home, name).login)
 
 
-def _require_recorded(home: Home, name: str) -> None:
+def _require_recorded(home: Home, name: str) -> Record:
     registry.refuse_newer(home, name)
-    registry.require(home, name)
+    return registry.require(home, name)
 
 
 def _require_stopped(home: Home, name: str, instead: str = "") -> None:

@@ -15,6 +15,7 @@ from nectar.errors import NectarError, UnresponsiveError
 from nectar.manage.daemon import starting, variables
 from nectar.manage.daemon.assignment import prepare
 from nectar.manage.environment import store
+from nectar.manage.handlers import granted
 from nectar.manage.terminal import lend
 from nectar.protocol import decode, encode
 
@@ -82,6 +83,7 @@ def ask(
     from nectar.manage import gc  # slow to import, and --help does without
 
     begun = time.time()
+    granted.check(home, order.source.name, order)
     with store.use(home, order.source, report=report, trial=True) as built:
         try:
             prepared = prepare(home, order.source.name, order, built)

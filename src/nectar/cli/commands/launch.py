@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nectar.cli.arguments import (
+    allow_option,
     build_env_option,
     complete,
     entry_option,
@@ -18,6 +19,7 @@ from nectar.cli.arguments import (
     json_option,
     python_option,
     read_given,
+    read_wall,
     sandbox_option,
     shared_option,
 )
@@ -30,7 +32,6 @@ from nectar.manage import foreground, launch
 from nectar.manage.daemon import hosts
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.source.source import open_source
-from nectar.manage.wall.grants import Grants
 
 
 @click.command()
@@ -52,6 +53,7 @@ from nectar.manage.wall.grants import Grants
 @click.option("--workers", type=Number(1, 256), metavar="N", help="Processes that answer at the same time, 1 to 256.")
 @click.option("--concurrency", type=Number(1, 1024), metavar="N", help="Computations at the same time in each of them, 1 to 1,024.")
 @sandbox_option
+@allow_option
 @env_option
 @env_file_option
 @python_option
@@ -117,7 +119,7 @@ def _read_order(handler: str | None, options: dict[str, Any]) -> Order:
         entry=options["entry"],
         settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
         given=read_given(options["pairs"], options["files"]),
-        wall=Grants() if options["sandbox"] else None,
+        wall=read_wall(source, options["sandbox"], options["allow"]),
         aliases=options["aliases"],
     )
 

@@ -12,6 +12,7 @@ import click
 
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.cli.arguments import (
+    allow_option,
     build_env_option,
     complete,
     entry_option,
@@ -21,6 +22,7 @@ from nectar.cli.arguments import (
     json_option,
     python_option,
     read_given,
+    read_wall,
     sandbox_option,
 )
 from nectar.cli.session import Session
@@ -36,7 +38,6 @@ from nectar.manage.source.extras import part_path
 from nectar.manage.source.source import open_source
 from nectar.manage.test import Case
 from nectar.manage.waits import wait
-from nectar.manage.wall.grants import Grants
 from nectar.manage.watching import Changed, Watch
 from nectar.testing.cases import read_cases
 from nectar.testing.sample import sample
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 @click.option("--debug", is_flag=True, help="On this terminal, without a deadline: breakpoint() works.")
 @click.option("--watch", is_flag=True, help="Again whenever something of it has changed, until Ctrl-C.")
 @sandbox_option
+@allow_option
 @entry_option
 @extra_option
 @env_option
@@ -100,11 +102,12 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
     else:
         show = Silent(output) if as_json else Lines(output, handler, mock=options["file"] is None)
     show.begin()
+    source = _open(handler, options)
     order = Order(
-        source=_open(handler, options),
+        source=source,
         entry=options["entry"],
         given=read_given(options["pairs"], options["files"]),
-        wall=Grants() if options["sandbox"] else None,
+        wall=read_wall(source, options["sandbox"], options["allow"]),
     )
     home.create()
     problem = None

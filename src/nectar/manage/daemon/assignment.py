@@ -45,6 +45,13 @@ class Order(NamedTuple):
     aliases: tuple[str, ...] = ()
     created: float | None = None
 
+    def read_settings(self) -> Settings:
+        """Those of the project, with what flags give.
+
+        :raises UsageError: one is wrong.
+        """
+        return Settings.from_mapping({**self.source.settings.to_mapping(), **self.settings})
+
 
 class Prepared(NamedTuple):
     """All that a daemon, or a trial, is started with.
@@ -87,7 +94,7 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
     """
     entry = chosen or choose_entry(built, order.entry)
-    settings = Settings.from_mapping({**order.source.settings.to_mapping(), **order.settings})
+    settings = order.read_settings()
     given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))

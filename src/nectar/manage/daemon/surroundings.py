@@ -14,6 +14,7 @@ from nectar.home import find_user_home
 from nectar.manage.environment.survey import never_source
 from nectar.manage.wall import bubblewrap, trying
 from nectar.manage.wall.bubblewrap import Layout
+from nectar.manage.wall.paths import Closed, check_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,6 +46,7 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     shown[pluggy] = pluggy
     for prefix in _prefixes(built.python):
         _refuse_holding(prefix, home, user)
+        check_open(grants, [Closed(prefix, "the Python that it runs on", to_writing=True)])
         shown[str(prefix)] = str(prefix)
     closed = []
     if source.kind == "package":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 
 from nectar import features
 
@@ -17,6 +18,12 @@ _VIRTUAL = frozenset(
 def is_virtual(device: int) -> bool:
     """Whether a device is none, but the kernel's talk of processes and devices in the shape of files."""
     return os.major(device) == 0 and device in _virtual_devices()
+
+
+def find_mounts(directory: str) -> list[str]:
+    """Where in a directory something is mounted, at whatever depth; itself aside."""
+    points = (re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4]) for line in features.mounts())
+    return [point for point in points if point.startswith(f"{directory.rstrip('/')}/") and point != directory]
 
 
 @functools.cache

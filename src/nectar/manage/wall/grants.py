@@ -30,6 +30,11 @@ class Grants:
         """As ``sandbox`` of a record has it."""
         return {"network": self.network, "read": list(self.read), "write": list(self.write), "gpu": self.gpu}
 
+    def to_texts(self) -> list[str]:
+        """As flags say it."""
+        said = ["network"] * self.network + ["gpu"] * self.gpu
+        return [*said, *(f"read={path}" for path in self.read), *(f"write={path}" for path in self.write)]
+
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> Self:
         """Read it back. What is missing, or of a type that this version does not know, is not granted."""
