@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.runtime.daemon.job import Failure, Job, Outcome
-from nectar.runtime.daemon.workers.ends import Cause, describe_status, explain_no_answer, explain_no_load, explain_no_start
+from nectar.runtime.daemon.workers.ends import Cause, explain_no_answer, explain_no_load, explain_no_start
+from nectar.runtime.frames import describe_status
 from nectar.settings import Settings
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ its code may have written it. All that it holds is bounded by whoever reads it (
 
 from __future__ import annotations
 
+import signal
 import struct
 
 from nectar.api.computation import Decoder, Encoder
@@ -76,8 +77,13 @@ def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
 
     :param header: what the table above says of its ``do``.
     """
+    return head(header, len(body)) + body
+
+
+def head(header: dict[str, Any], size: int) -> bytes:
+    """The bytes of a frame that come before its body, which has this size."""
     encoded = _encode(header).encode()
-    return _pack(len(encoded), len(body)) + encoded + body
+    return _pack(len(encoded), size) + encoded
 
 
 class Reader:
@@ -129,3 +135,15 @@ def receive(read: Callable[[int], bytes], reader: Reader) -> tuple[dict[str, Any
             return None
         reader.feed(piece)
     return whole
+
+
+def describe_status(status: int) -> str:
+    """How a process ended that nobody of us ended, from its exit code, or minus the signal that ended it."""
+    if status == CHANNEL_LOST:
+        return "lost its channel to nectar, which its code closed or used,"
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"

@@ -1,12 +1,13 @@
-"""The script that the environment's interpreter runs: it finds nectar beside itself and starts one of the three roles.
+"""The script that the environment's interpreter runs: it finds nectar beside itself and starts one of the four roles.
 
 ::
 
     python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon.daemon`
     python -I -S start.py once          a computation without a daemon: `nectar.runtime.daemon.once`
     python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker.worker`
+    python -P -s start.py part FD PID   the same beside an engine's process, whose PID that is: `nectar.runtime.worker.part`
 
-It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on its path too. A worker has only ``api/``, behind the
+It lies at ``runtime/{tag}/api/nectar/runtime/``. The daemon has ``deps/`` on its path too. The last two have only ``api/``, behind the
 handler's own packages.
 """
 
@@ -30,8 +31,10 @@ def main() -> None:
         from nectar.runtime.daemon.daemon import main as run
     elif role == "once":
         from nectar.runtime.daemon.once import main as run
-    else:
+    elif role == "worker":
         from nectar.runtime.worker.worker import main as run
+    else:
+        from nectar.runtime.worker.part import main as run
     run()
 
 

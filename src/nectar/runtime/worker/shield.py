@@ -10,11 +10,13 @@ import builtins
 import functools
 import importlib
 import os
+import signal
 import sys
 import tokenize  # noqa: F401 - for a traceback's lines, for which newer versions of Python import it only then
 import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 
+from nectar import features
 from nectar.runtime import frames
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 from nectar.runtime.worker.own import OWN
@@ -71,12 +73,12 @@ class Channel:
         self._reader.feed(piece)
         return [*iter(self._reader.next, None)] if piece else None
 
-    def send(self, header: dict[str, Any]) -> None:
+    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         """Send a frame, or end this process where the channel is not there any more."""
         try:
             # The code may have closed our descriptor, and its number be that of a connection to somebody else by now.
             if self._identify() == self._identity:
-                left = memoryview(frames.encode(header))
+                left = memoryview(frames.encode(header, body))
                 while left:
                     left = left[self._write(left) :]
                 return
@@ -87,6 +89,13 @@ class Channel:
     def _identify(self) -> tuple[int, int]:
         status = self._fstat()
         return status.st_dev, status.st_ino
+
+
+def die_with(parent: int) -> None:
+    """Ask the kernel to end this process when its daemon dies; where it cannot be asked, the channel's end tells."""
+    features.set_prctl(features.DIES_WITH, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def complain(where: str, error: BaseException) -> None:

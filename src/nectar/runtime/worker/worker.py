@@ -9,7 +9,6 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
-import signal
 import sys
 import time
 
@@ -20,7 +19,7 @@ from nectar.api.context import comp_id
 from nectar.errors import NectarError
 from nectar.runtime.frames import FAREWELL_FAILED
 from nectar.runtime.worker.own import OWN
-from nectar.runtime.worker.shield import Channel, complain, describe, flush, keep_builtins, name_origins, trace
+from nectar.runtime.worker.shield import Channel, complain, describe, die_with, flush, keep_builtins, name_origins, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Worker:
         if first is None:
             return 0
         order, _ = first
-        _die_with(order["parent"])
+        die_with(order["parent"])
         inherited.give_back(order["limits"])
         unlimited = _limit_memory(order["memory"])
         if order["processes"] is not None:
@@ -270,13 +269,6 @@ def _displaced(directory: str) -> list[str]:
     except OSError:
         pass
     return [f"The handler's directory cannot be entered, and its worker runs in {os.sep} instead: {directory}"]
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to end this process when its daemon dies; where it cannot be asked, the channel's end tells."""
-    features.set_prctl(features.DIES_WITH, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _limit_memory(limit: int | None) -> list[str]:

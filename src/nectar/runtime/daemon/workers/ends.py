@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.job import Failure, Outcome
-from nectar.runtime.frames import CHANNEL_LOST
+from nectar.runtime.frames import describe_status
 
 if TYPE_CHECKING:
     from nectar.runtime.daemon.job import Job
@@ -35,18 +34,6 @@ AFTERWARDS = 5.0
 """Seconds for a worker to look after an answer (``nectar_answered``)."""
 SHARED = frozenset({Cause.ITSELF, Cause.CLOSED, Cause.NONSENSE, Cause.MEMORY, Cause.CROWDED})
 """What any of a worker's jobs may have brought about, and nobody knows which."""
-
-
-def describe_status(status: int) -> str:
-    """How a process ended that nobody of us ended, from its exit code, or minus the signal that ended it."""
-    if status == CHANNEL_LOST:
-        return "lost its channel to nectar, which its code closed or used,"
-    if status >= 0:
-        return f"ended with exit code {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
 
 
 def explain_no_start(error: OSError, python: str) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.job import Failure
-from nectar.runtime.daemon.workers.ends import describe_status
+from nectar.runtime.frames import describe_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from nectar.runtime.daemon.workers.memory import Memory
 from nectar.runtime.daemon.workers.pauses import Pauses
 from nectar.runtime.daemon.workers.successors import Successors
 from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
-from nectar.runtime.frames import FAREWELL_FAILED
+from nectar.runtime.frames import FAREWELL_FAILED, describe_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -362,7 +362,7 @@ class Pool:
         self._maybe_stopped()
 
     def _died_idle(self, worker: Worker, status: int) -> None:
-        self._listener.warn(f"An idle worker {ends.describe_status(status)}.")
+        self._listener.warn(f"An idle worker {describe_status(status)}.")
         if self._stopped is None:
             self._pauses.died_idle(status, early=not worker.answered)
 

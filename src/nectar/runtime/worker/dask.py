@@ -1,0 +1,220 @@
+"""Tasks on a Dask cluster, through an executor that keeps what the standard library says of one; Dask's own does not.
+
+Of all that crosses, the scheduler and its pages see a key and bytes. The cluster's workers need nectar on their path, its scheduler does not.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+import time
+import uuid
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
+from contextlib import suppress
+
+import cloudpickle
+from distributed import Client
+from distributed.scheduler import KilledWorker
+
+from nectar.api.context import ends
+from nectar.runtime.worker import remote
+
+TYPE_CHECKING = False  # typing is not imported in a handler's process
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from distributed import Future as Task
+    from distributed.security import Security
+
+    _Result = TypeVar("_Result")
+
+GRACE = 0.25
+"""Seconds that a task may take beyond the deadline of what it is a part of: until then nobody waits for it any more."""
+LOOK = 1.0
+"""Seconds between two looks whether the scheduler is there, while no task would tell."""
+CLOSING = 2.0
+"""Seconds for the connection to be closed."""
+LOST = "the connection to the engine's scheduler was lost"
+
+
+class DaskExecutor(Executor):
+    """:param address: the scheduler's.
+    :param timeout: seconds for the connection.
+    :param name: of the handler, with which the scheduler's pages begin the names of its tasks.
+    :param lost: called once, from any thread, when the scheduler is not there any more: nothing can be done with this executor then.
+    :raises OSError: there is no scheduler at the address.
+
+    :ivar workers: the addresses of the cluster's workers.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = 5,
+        security: Security | None = None,
+        name: str = "nectar",
+        lost: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._name = name
+        self._tell_lost = lost
+        self._lock = threading.Lock()
+        self._open: dict[Future[Any], Task[Any]] = {}
+        self._shut = self._lost = False
+        make: Any = Client  # it has no types
+        self._client = make(address, timeout=timeout, security=security, set_as_default=False, direct_to_workers=False)
+        self.workers: set[str] = {*self._client.nthreads()}
+        self._client.subscribe_topic("all", self._heed)
+        self._client.loop.add_callback(self._watch)
+
+    def submit(self, function: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Future[_Result]:
+        """:raises RuntimeError: it is shut down, or has lost the scheduler.
+
+        What cannot be pickled is told by the future.
+        """
+        future: Future[_Result] = Future()
+        try:
+            content = cloudpickle.dumps((function, args, kwargs))
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        end = ends.get()
+        limit = None if end is None else max(0.0, end - time.monotonic()) + GRACE
+        with self._lock:
+            if self._lost:
+                raise BrokenExecutor(LOST)
+            if self._shut:
+                raise RuntimeError("a task was handed in after the shutdown of its executor")
+            # The scheduler unpickles a call, of builtins here; unpickled by the worker, what is in there calls nectar.
+            call = io.BytesIO(pickle.dumps(_Call(content, limit), protocol=pickle.HIGHEST_PROTOCOL))
+            try:
+                task = self._client.submit(pickle.load, call, key=f"{self._name}-{uuid.uuid4().hex}", pure=False, retries=0)
+            except Exception as error:
+                raise BrokenExecutor(LOST) from error
+            self._open[future] = task
+        future.add_done_callback(self._forget)
+        self._client.loop.add_callback(self._follow, future, task)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._lock:
+            self._shut = True
+            futures = [*self._open]
+        if cancel_futures:
+            for future in reversed(futures):
+                future.cancel()
+        if wait:
+            for future in futures:
+                with suppress(CancelledError):
+                    future.exception()
+        closing = self._close_at_last()
+        if wait and closing is not None:
+            closing.join(CLOSING)
+
+    def _forget(self, future: Future[Any]) -> None:
+        """It is done: the first of what is called then."""
+        with self._lock:
+            task = self._open.pop(future)
+        if future.cancelled():
+            future.set_running_or_notify_cancel()  # who waits for it is only told by this
+            with suppress(Exception):  # there may be no connection any more
+                self._client.loop.add_callback(self._cancel, task)
+        self._close_at_last()
+
+    async def _cancel(self, task: Task[Any]) -> None:
+        with suppress(Exception):
+            await self._client.cancel([task], asynchronous=True)
+
+    async def _follow(self, future: Future[Any], task: Task[Any]) -> None:
+        """Settle a future by what becomes of its task."""
+        try:
+            result = await self._client.gather(task, asynchronous=True)
+            good, value, traceback = pickle.loads(result.getbuffer())  # noqa: S301 - whoever has the engine runs code in any case
+        except KilledWorker:
+            good, value, traceback = False, RuntimeError("the engine's workers died while they ran it"), None
+        except (CancelledError, OSError) as error:
+            if future.done():
+                return
+            good, value, traceback = False, BrokenExecutor(f"{LOST}: {type(error).__name__}"), None
+            self._lose()
+        except BaseException as error:
+            good, value, traceback = False, RuntimeError(f"the engine could not run it: {type(error).__name__}: {error}"), None
+        if traceback is not None:
+            value.__cause__ = RemoteTraceback(traceback)
+        with suppress(InvalidStateError):  # it was cancelled
+            if good:
+                future.set_result(value)
+            else:
+                future.set_exception(value)
+
+    def _heed(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Of what happens to the cluster's workers: a task that one runs when it dies is not to be the end of the next.
+
+        A worker runs what it got first, and has others at hand, which are run elsewhere.
+        """
+        message = event[1]
+        match message.get("action"):
+            case "add-worker":
+                self.workers.add(message["worker"])
+            case "remove-worker":
+                self.workers.discard(message["worker"])
+                if not message.get("expected"):
+                    self._fail_first(message.get("processing-tasks") or ())
+
+    def _fail_first(self, keys: Any) -> None:
+        with self._lock:
+            future = next((future for future, task in self._open.items() if task.key in keys), None)
+            task = None if future is None else self._open[future]
+        if future is None:
+            return
+        with suppress(InvalidStateError):
+            future.set_exception(RuntimeError("the engine's worker died while it ran it"))
+        self._client.loop.add_callback(self._cancel, task)
+
+    async def _watch(self) -> None:
+        """Notice that the scheduler is gone, which it tells nobody who waits for nothing."""
+        import asyncio
+
+        while not self._lost and self._client.status in ("running", "newly-created"):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(LOOK)
+        if not self._shut:
+            self._lose()
+
+    def _lose(self) -> None:
+        with self._lock:
+            first, self._lost = not self._lost, True
+        if first:
+            self._tell_lost()
+            self._close_at_last()
+
+    def _close_at_last(self) -> threading.Thread | None:
+        """Close the connection, once nobody needs it any more. It is closed by a thread, because this may be its own."""
+        with self._lock:
+            if self._open or not (self._shut or self._lost):
+                return None
+        thread = threading.Thread(target=self._close, name="closing", daemon=True)
+        thread.start()
+        return thread
+
+    def _close(self) -> None:
+        with suppress(Exception):
+            self._client.close(CLOSING)
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an error, and is none itself
+    """Where something was raised in an engine's process, in the lines of its traceback."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0].rstrip()}"
+
+
+class _Call:
+    """What is pickled as a call of nectar's on a worker of the engine's."""
+
+    def __init__(self, content: bytes, limit: float | None) -> None:
+        self._called = content, limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remote.run, self._called

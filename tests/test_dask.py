@@ -1,0 +1,120 @@
+"""An executor on a Dask cluster: it keeps the contract, whatever becomes of the cluster's processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from concurrent.futures import BrokenExecutor, Future
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nectar.api.context import ends
+from nectar.runtime.worker.dask import DaskExecutor
+from nectar.testing import contract, executor_contract
+from tests.engine import Cluster
+from tests.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("dask"))
+    try:
+        made.add(2)
+        yield made
+    finally:
+        made.close()
+
+
+def test_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    """All in one, because each process that runs tests would start a cluster of its own."""
+    keeps_the_contract(cluster)
+    a_task_has_the_deadline_of_its_question(cluster)
+    nothing_shows(cluster)
+    a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster, tmp_path)
+    a_lost_scheduler_is_told_once(cluster)
+
+
+def keeps_the_contract(cluster: Cluster) -> None:
+    keeps = executor_contract(lambda: DaskExecutor(cluster.address))
+    for clause in contract._CLAUSES:
+        keeps(clause)
+
+
+@contextlib.contextmanager
+def executor(cluster: Cluster) -> Iterator[DaskExecutor]:
+    made = DaskExecutor(cluster.address, name="corpus")
+    try:
+        yield made
+    finally:
+        made.shutdown(wait=False)
+
+
+def a_task_has_the_deadline_of_its_question(cluster: Cluster) -> None:
+    with executor(cluster) as engine:
+        before = {engine.submit(os.getppid).result(60) for _ in range(20)}
+        token = ends.set(time.monotonic() + 0.3)
+        late = [engine.submit(time.sleep, 600) for _ in range(2)]
+        ends.reset(token)
+        assert engine.submit(os.getpid).result(60)  # their places are free again
+        for future in late:
+            with pytest.raises(TimeoutError, match=r"it took longer than 0\.5\d s, and was ended"):
+                future.result(60)
+        ended = engine.submit(os._exit, 7)
+        with pytest.raises(RuntimeError, match="its process ended with exit code 7 before it had a result"):
+            ended.result(60)
+        # None of it was the end of a process of the engine's.
+        assert {engine.submit(os.getppid).result(60) for _ in range(20)} <= before | {worker.pid for worker in cluster.workers}
+
+
+def nothing_shows(cluster: Cluster) -> None:
+    with executor(cluster) as engine:
+        for secret in ("int('whether-seven')", "(_ for _ in ()).throw(OSError('whether-lost'))", "'whether-good'"):
+            future = engine.submit(eval, secret)
+            future.exception(60)
+            assert "whether" not in repr(future)
+        assert engine.submit(eval, "__import__('os').environ.get('WHETHER', 'whether')").result(60) == "whether"
+    assert "whether" not in cluster.log()
+
+
+def a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster: Cluster, begun: Path) -> None:
+    with executor(cluster) as engine:
+        parents = [engine.submit(os.getppid) for _ in range(8)]
+        victim = parents[0].result(60)
+        slow = [f"open({str(begun / name)!r}, 'w').close() or __import__('time').sleep(2)" for name in "ab"]
+        futures = [engine.submit(eval, text) for text in (*slow, "7", "7")]
+        until(lambda: len([*begun.iterdir()]) == 2, "both workers run one")
+        os.kill(victim, signal.SIGKILL)
+        errors = [future.exception(60) for future in futures]
+        assert sorted(map(str, filter(None, errors))) == ["the engine's worker died while it ran it"]
+        assert errors[2:] == [None, None]
+        cluster.add()
+
+
+def a_lost_scheduler_is_told_once(cluster: Cluster) -> None:
+    told: list[str] = []
+    engine = DaskExecutor(cluster.address, lost=lambda: told.append("lost"))
+    futures: list[Future[None]] = [engine.submit(time.sleep, 600) for _ in range(4)]
+    cluster.scheduler.kill()
+    for future in futures:
+        assert isinstance(future.exception(60), BrokenExecutor)
+    until(lambda: told, "it is told")
+    with pytest.raises(BrokenExecutor, match="the connection to the engine's scheduler was lost"):
+        engine.submit(abs, -1)
+    engine.shutdown()
+    assert told == ["lost"]
+    told.clear()
+    cluster.restart()
+    idle = DaskExecutor(cluster.address, lost=lambda: told.append("idle"))
+    assert idle.workers == set()
+    cluster.scheduler.kill()
+    until(lambda: told == ["idle"], "it is told where nothing is waited for")
+    idle.shutdown()
