@@ -89,3 +89,39 @@ def test_a_shell_that_wants_walls_has_no_handler_start_without(world: World) -> 
     said = world.run("launch", handler, "within", "--replace").stderr
     assert "That one has a wall, and this one has none." in said
     assert "NECTAR_SANDBOX is 1, or 0" in world.run("test", handler, env={"NECTAR_SANDBOX": "yes"}, code=2).stderr
+
+
+WRITES = """
+    import os
+    from nectar import handler
+
+    @handler
+    def answer(comp):
+        written = 0
+        for path in comp.query.split():
+            try:
+                open(f"{path}/here", "w").close()
+                written += 1
+            except OSError as error:
+                print(path, error.strerror)
+        return written
+"""
+
+
+def test_what_is_granted_in_a_project_lies_among_what_it_was_built_from(world: World) -> None:
+    """Also where that has no such directory, or one reaches it by a link."""
+    project = world.project("writes")
+    (project / "src" / "writes" / "__init__.py").write_text(world.file("aside.py", WRITES).read_text())
+    (project / ".gitignore").write_text("ignored/\n")
+    for directory in ("src/writes/ignored", "out/ignored"):
+        (project / directory).mkdir(parents=True)
+    (project / "out" / "kept").write_text("")
+    (project / "nowhere").symlink_to("absent")
+    (world.directory / "way").symlink_to("writes")
+    grants = ("--allow", "write=src/writes/ignored", "--allow", "write=out/ignored", "--allow", "read=out")
+    query = "src/writes/ignored out/ignored src/writes out . nowhere"
+    for handler in (project, world.directory / "way"):
+        ran = world.run("test", handler, "--sandbox", *grants, "--query", query, "--expect", "2")
+        said = [f"{path} Read-only file system" for path in ("src/writes", "out", ".")]
+        assert ran.stderr.splitlines()[-4:] == [*said, "nowhere No such file or directory"]
+    assert {path.parent.parent.name for path in project.rglob("here")} == {"writes", "out"}

@@ -48,11 +48,11 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
         _refuse_holding(prefix, home, user)
         check_open(grants, [Closed(prefix, "the Python that it runs on", to_writing=True)])
         shown[str(prefix)] = str(prefix)
-    closed = []
+    links: dict[str, str] = {}
+    closed: list[str] = []
+    inside = _name_inside(source.directory, grants)
     if source.kind == "package":
-        kept = _keep_copy(home, source, built)
-        shown |= {str(source.directory / entry.name): str(entry) for entry in sorted(kept.iterdir())}
-        closed = [str(source.directory)]
+        closed = [*_lay_out(_keep_copy(home, source, built), source.directory, [*map(Path, inside)], shown, links)]
     elif built.snapshot is not None:
         shown |= _modules(built.snapshot, source.directory)
     elif source.kind != "requirement":
@@ -64,6 +64,8 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
         directory=str(source.directory),
         shown=shown,
         closed=tuple(closed),
+        links=links,
+        aliases={path: origin for path, origin in inside.items() if path != origin},
         grants=grants,
         size=settings.sandbox_tmp_bytes,
         processes=settings.sandbox_processes,
@@ -105,6 +107,30 @@ def _modules(manifest: Path, directory: Path) -> dict[str, str]:
     """A single file and the modules that it imports, by the author's paths."""
     modules = json.loads(manifest.read_text(encoding="utf-8"))["modules"].values()
     return {str(directory / module["origin"]): str(manifest.parent / module["file"]) for module in modules}
+
+
+def _name_inside(directory: Path, grants: Grants) -> dict[str, str]:
+    """What is granted of a source, by its path in the directory as its author calls that, which may be a link."""
+    led = Path(os.path.realpath(directory))
+    return {str(directory / Path(path).relative_to(led)): path for path in grants.paths if Path(path).is_relative_to(led)}
+
+
+def _lay_out(kept: Path, directory: Path, granted: list[Path], shown: dict[str, str], links: dict[str, str]) -> Iterator[str]:
+    """Show a copy of a directory in its place: whole, but for where something that is granted comes between, for which there must be room.
+
+    :param granted: paths inside.
+    :param shown: gets path inside to what is there, and ``links`` to what is written in a link.
+    :returns: the directories that are put together of their entries.
+    """
+    yield str(directory)
+    for entry in sorted(kept.iterdir()):
+        path = directory / entry.name
+        if entry.is_symlink():
+            links[str(path)] = os.readlink(entry)
+        elif any(path in each.parents for each in granted) and entry.is_dir():
+            yield from _lay_out(entry, path, granted, shown, links)
+        else:
+            shown[str(path)] = str(entry)
 
 
 def _keep_copy(home: Home, source: Source, built: Environment) -> Path:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nectar.manage.wall import seccomp
+from nectar.manage.wall import gpu, seccomp
 from nectar.manage.wall.grants import Grants
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Layout(NamedTuple):
     :ivar home: the home directory outside.
     :ivar directory: in which it runs.
     :ivar shown: path inside to what is there, read only.
-    :ivar closed: directories inside in which nothing is but that.
+    :ivar closed: directories inside in which nothing is but that, and what is granted.
+    :ivar links: path inside to what is written in the link that is there.
+    :ivar aliases: path inside, by which something that is granted is reached, too, to where that is.
     :ivar size: bytes of each directory that is kept in memory.
     :ivar processes: how many there may be, threads counted.
     """
@@ -49,6 +51,8 @@ class Layout(NamedTuple):
     directory: str
     shown: Mapping[str, str]
     closed: tuple[str, ...] = ()
+    links: Mapping[str, str] = {}
+    aliases: Mapping[str, str] = {}
     grants: Grants = Grants()
     size: int = 256 * 1024 * 1024
     processes: int = 256
@@ -78,8 +82,11 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
     places |= {f"/dev/{name}": ["--dev-bind", f"/dev/{name}", f"/dev/{name}"] for name in _DEVICES}
     for path, origin in layout.shown.items():
         places[path] = ["--ro-bind", origin, path]
-    places |= {path: ["--ro-bind-try", path, path] for path in layout.grants.read}
-    places |= {path: ["--bind-try", path, path] for path in layout.grants.write}
+    places |= {path: ["--symlink", target, path] for path, target in layout.links.items()}
+    for path, origin in {**{path: path for path in layout.grants.paths}, **layout.aliases}.items():
+        places[path] = ["--bind" if origin in layout.grants.write else "--ro-bind", origin, path]
+    if layout.grants.gpu:
+        places |= {path: ["--dev-bind" if path.startswith("/dev/") else "--ro-bind", path, path] for path in gpu.find()}
     arguments = [*_namespaces(layout.grants), *_system(), *_etc(layout.grants)]
     arguments += [each for path in sorted(places, key=_depth) for each in places[path]]
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
@@ -92,7 +99,8 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
         "arguments": [*arguments, "--chdir", layout.directory],
         "filter": seccomp.compile_filter().hex(),
         "processes": layout.processes,
-        "tmpfs": memory,
+        "tmpfs": [path for path in memory if path not in layout.grants.paths],
+        "granted": list(layout.grants.paths),
     }
 
 

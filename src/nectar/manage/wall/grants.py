@@ -26,6 +26,11 @@ class Grants:
     write: tuple[str, ...] = ()
     gpu: bool = False
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.read, *self.write)
+
     def to_mapping(self) -> dict[str, Any]:
         """As ``sandbox`` of a record has it."""
         return {"network": self.network, "read": list(self.read), "write": list(self.write), "gpu": self.gpu}

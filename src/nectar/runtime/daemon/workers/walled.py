@@ -7,6 +7,7 @@ ends before it. It is known once bubblewrap has told its PID, a few milliseconds
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -146,7 +147,11 @@ def compose(wall: Mapping[str, Any], ours: ExitStack, theirs: ExitStack) -> tupl
 
     :param ours: closes what the daemon keeps, and ``theirs`` what is the child's.
     :returns: that, the descriptors in it, and the one from which comes what bubblewrap tells.
+    :raises OSError: something that is granted leads elsewhere by now: somebody who can write beside it has made it a link.
     """
+    for path in wall["granted"]:
+        if os.path.realpath(path) != path:
+            raise OSError(errno.ELOOP, "what is granted is a link by now", path)
     reading, writing = os.pipe()
     ours.callback(os.close, reading)
     theirs.callback(os.close, writing)

@@ -1,0 +1,41 @@
+"""What stands before the command line of a worker behind a wall."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nectar.manage.wall import bubblewrap
+from nectar.manage.wall.bubblewrap import Layout
+from nectar.manage.wall.grants import Grants
+from nectar.runtime.daemon.workers.walled import compose
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def wall_of(**granted: Any) -> dict[str, Any]:
+    return bubblewrap.compose("/bwrap", Layout(home="/home/me", directory="/", shown={}, grants=Grants(**granted)))
+
+
+def test_what_was_granted_and_has_become_a_link_starts_no_worker(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    wall = wall_of(read=(str(corpus),))
+    with ExitStack() as ours, ExitStack() as theirs:
+        command, _, _ = compose(wall, ours, theirs)
+    at = command.index(str(corpus))
+    assert command[at - 1 : at + 2] == ["--ro-bind", str(corpus), str(corpus)]
+    corpus.rmdir()
+    corpus.symlink_to("/etc")
+    with ExitStack() as ours, ExitStack() as theirs, pytest.raises(OSError, match="is a link by now") as told:
+        compose(wall, ours, theirs)
+    assert (told.value.errno, told.value.filename) == (errno.ELOOP, str(corpus))
+
+
+def test_a_directory_that_is_granted_is_not_counted_as_memory() -> None:
+    assert wall_of()["tmpfs"] == ["/dev/shm", "/tmp", "/home/me"]
+    assert wall_of(write=("/tmp",))["tmpfs"] == ["/dev/shm", "/home/me"]
