@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 import pytest
 
 from nectar import features
+from nectar.home import Home
+from nectar.manage.wall import bubblewrap, trying
 from nectar.runtime.daemon.aliases import watcher
+
+NOWHERE = Home(Path("/nowhere"))
 
 proc = pytest.mark.skipif(
     not features.has_proc(), reason="without /proc, what carries a mark is not found: it ends with its group, or by itself"
@@ -21,4 +26,5 @@ death_signal = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "prctl"),
     reason="without prctl, the worker of a killed daemon ends when it next looks at its channel",
 )
+wall = pytest.mark.skipif(trying.examine(NOWHERE, bubblewrap.find()) is not None, reason="no wall can stand here")
 inotify = pytest.mark.skipif(not watcher.INOTIFY, reason="there is no inotify")

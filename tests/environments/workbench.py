@@ -70,9 +70,9 @@ class Bench:
     def file(self, name: str, text: str) -> Path:
         return write(self.directory / name, text)
 
-    def provide(self, path: Path | None, *, upgrade: bool = False, **options: object) -> Environment:
+    def provide(self, path: Path | None, *, upgrade: bool = False, walled: bool = False, **options: object) -> Environment:
         """What ``launch`` asks for."""
-        return store.provide(self.home, self.open(path, **options), report=self.said.append, upgrade=upgrade)
+        return store.provide(self.home, self.open(path, **options), report=self.said.append, upgrade=upgrade, walled=walled)
 
     def find(self, path: Path | None, **options: object) -> Environment | None:
         return store.find(self.home, self.open(path, **options))

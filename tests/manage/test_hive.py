@@ -46,6 +46,7 @@ def file(tmp_path: Path) -> Path:
         (H + "sandbox = false\nallow = ['network']", 2, "Without a wall|[handlers.h]: allow"),
         (H + "allow = ['network']", 2, "Without a wall|sandbox = true"),
         (H + "offline = 1", 2, "'offline' must be true or false."),
+        (H + "no_build = 1", 2, "'no_build' must be true or false."),
         (H + "[handlers.h.settings]\nworker = 1", 2, "no setting 'worker'.|[handlers.h]: settings|Did you mean 'workers'?"),
         (H + "[handlers.h.settings]\nworkers = 0", 2, "'workers' must be a whole number from 1 to 256, not 0."),
         (H + "[handlers.h.settings]\nenv = {A = 'b'}", 2, "'env' is not set there.|Its place: [handlers.h.env]"),

@@ -105,6 +105,12 @@ build_env_option = click.option(
     metavar="NAME",
     help="A variable of this shell that builds get, besides what all get; may be repeated.",
 )
+no_build_option = click.option(
+    "--no-build",
+    "no_build",
+    is_flag=True,
+    help="Install wheels alone, and build nothing but what uv builds without running any of it.",
+)
 python_option = click.option("--python", metavar="V", help="The Python to use, instead of what the project asks for.")
 env_option = click.option(
     "--env", "pairs", multiple=True, metavar="K[=V]", help="A variable for the handler, or one of this shell's; may be repeated."

@@ -39,6 +39,7 @@ _KEYS: dict[str, tuple[type, str]] = {
     "python": (str, "a text"),
     "python_downloads": (bool, "true or false"),
     "offline": (bool, "true or false"),
+    "no_build": (bool, "true or false"),
     "build_env": (list, "a list of texts"),
     "env_files": (list, "a list of texts"),
     "env": (dict, "a table of names and texts"),
@@ -196,6 +197,7 @@ def _make_order(directory: Path, name: str, entry: dict[str, Any]) -> Order:
         python=entry.get("python"),
         downloads=entry.get("python_downloads", False),
         offline=entry.get("offline", False),
+        no_build=entry.get("no_build", False),
         build_env=entry.get("build_env", ()),
     )
     return Order(
@@ -248,6 +250,7 @@ def _facts(source: dict[str, Any]) -> dict[str, Any]:
         "python": source.get("python"),
         "python_downloads": bool(source.get("downloads")),
         "offline": bool(source.get("offline")),
+        "no_build": bool(source.get("no_build")),
         "build_env": list(source.get("build_env") or ()),
     }
 

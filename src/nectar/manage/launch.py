@@ -54,7 +54,7 @@ def launch(home: Home, name: str, order: Order, *, replace_running: bool = False
             report(_tell_replaced(name, replaced, order))
         order = order._replace(source=_with_kept_login(home, name, order.source))
         granted.check(home, name, order)
-        with store.use(home, order.source, report=report) as built:
+        with store.use(home, order.source, walled=order.wall is not None, report=report) as built:
             prepared = prepare(home, name, order, built)
             return _take_over(home, name, prepared, attempt, replaced if replace_running else None, report=report)
 
@@ -134,7 +134,7 @@ def _anew(
     _check(home, name, order)
     with ExitStack() as stack:
         try:
-            built = stack.enter_context(store.use(home, source, upgrade=upgrade, report=report))
+            built = stack.enter_context(store.use(home, source, upgrade=upgrade, walled=order.wall is not None, report=report))
         except EnvironmentFailedError as error:
             error.hint = " ".join(filter(None, [error.hint, *differing])) or None
             raise

@@ -84,7 +84,7 @@ def ask(
 
     begun = time.time()
     granted.check(home, order.source.name, order)
-    with store.use(home, order.source, report=report, trial=True) as built:
+    with store.use(home, order.source, report=report, trial=True, walled=order.wall is not None) as built:
         try:
             prepared = prepare(home, order.source.name, order, built)
             with lend() if debug else nullcontext() as terminal:

@@ -17,6 +17,7 @@ from nectar.cli.arguments import (
     env_option,
     extra_option,
     json_option,
+    no_build_option,
     python_option,
     read_given,
     read_wall,
@@ -59,6 +60,7 @@ from nectar.manage.source.source import open_source
 @python_option
 @click.option("--python-downloads", "downloads", is_flag=True, help="Let uv fetch a Python that is not here.")
 @build_env_option
+@no_build_option
 @click.option("--offline", is_flag=True, help="Do without a network.")
 @click.option(
     "--replace", "replace_running", is_flag=True, help="Also one of that name that runs: it goes when this one is loaded."
@@ -112,6 +114,7 @@ def _read_order(handler: str | None, options: dict[str, Any]) -> Order:
         python=options["python"],
         downloads=options["downloads"],
         offline=options["offline"],
+        no_build=options["no_build"],
         build_env=options["build_env"],
     )
     return Order(

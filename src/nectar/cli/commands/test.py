@@ -20,6 +20,7 @@ from nectar.cli.arguments import (
     env_option,
     extra_option,
     json_option,
+    no_build_option,
     python_option,
     read_given,
     read_wall,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 @env_file_option
 @python_option
 @build_env_option
+@no_build_option
 @json_option
 @click.pass_obj
 def command(session: Session, /, *, handler: str, **options: Any) -> int | None:
@@ -166,7 +168,13 @@ def _try_at_each_change(session: Session, handler: str, options: dict[str, Any])
 
 
 def _open(handler: str, options: dict[str, Any]) -> Source:
-    return open_source(handler, chosen=options["extras"], python=options["python"], build_env=options["build_env"])
+    return open_source(
+        handler,
+        chosen=options["extras"],
+        python=options["python"],
+        no_build=options["no_build"],
+        build_env=options["build_env"],
+    )
 
 
 def _cases(*, directory: Path | None, query: str | None, file: str | None, expect: int | None, repeat: int) -> list[Case]:

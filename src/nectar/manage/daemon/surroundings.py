@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.errors import EnvironmentFailedError
 from nectar.home import find_user_home
 from nectar.manage.environment.survey import never_source
-from nectar.manage.wall import bubblewrap, trying
+from nectar.manage.wall import bubblewrap, pythons, trying
 from nectar.manage.wall.bubblewrap import Layout
 from nectar.manage.wall.paths import Closed, check_open
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 COPY = "nectar.source"
 """In the environment of a project: the files that it was built from, for handlers behind a wall."""
-_HOPS = 40
 
 
 def surround(home: Home, source: Source, built: Environment, script: Path, settings: Settings, grants: Grants) -> dict[str, Any]:
@@ -44,8 +43,7 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     shown = {str(built.path): str(built.path), str(api): str(api)}
     pluggy = str(api.parent / "deps" / "pluggy")
     shown[pluggy] = pluggy
-    for prefix in _prefixes(built.python):
-        _refuse_holding(prefix, home, user)
+    for prefix in pythons.list_prefixes(built.python, home):
         check_open(grants, [Closed(prefix, "the Python that it runs on", to_writing=True)])
         shown[str(prefix)] = str(prefix)
     links: dict[str, str] = {}
@@ -80,27 +78,6 @@ def change_variables(variables: Mapping[str, str]) -> dict[str, str]:
     if changed.get("HOME") in (None, os.environ.get("HOME")):
         changed["HOME"] = bubblewrap.choose_home(None if user is None else str(user))
     return changed
-
-
-def _prefixes(python: Path) -> Iterator[Path]:
-    """The directories of the Python that an environment was made with, by each path that leads to it, but for the system's."""
-    path = python
-    for _ in range(_HOPS):
-        if path != python and path.parent.name == "bin" and not path.is_relative_to("/usr") and path.parents[1] != Path("/"):
-            yield path.parents[1]
-        if not path.is_symlink():
-            return
-        path = Path(os.path.normpath(path.parent / os.readlink(path)))
-
-
-def _refuse_holding(prefix: Path, home: Home, user: Path | None) -> None:
-    for what, place in (("the data dir", home.data_dir), ("the home directory", user)):
-        if place is not None and place.is_relative_to(prefix):
-            raise UsageError(
-                f"The handler's Python cannot be shown behind a wall: its directory holds {what}.",
-                where=str(prefix),
-                hint="Choose another Python: --python",
-            )
 
 
 def _modules(manifest: Path, directory: Path) -> dict[str, str]:

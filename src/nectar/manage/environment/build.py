@@ -18,6 +18,7 @@ from nectar.manage.source.pyproject import open_project
 from nectar.manage.source.script import MANIFEST, SNAPSHOT
 from nectar.manage.tree import unlisted
 from nectar.manage.uv import interpreters
+from nectar.manage.wheels import syncing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nectar.manage.environment.installed import Distribution
     from nectar.manage.environment.survey import Survey
     from nectar.manage.source.plan import Plan
+    from nectar.manage.uv.uv import Outcome
     from nectar.protocol import EntryPoint
 
 
@@ -112,18 +114,22 @@ def _install(plan: Plan, shop: Workshop) -> Mapping[str, tuple[int, int, int]]:
     interpreters.check(installed.read_version(shop.venv), plan.asked.python)
     assert "relocatable = true" in (shop.venv / "pyvenv.cfg").read_text(encoding="utf-8"), "uv made another venv"
     steered = steering.look(shop.venv)
-    # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
-    # cannot be combined with working offline.
-    outcome = shop.uv.run(
-        *("sync", "--locked", "--no-default-groups", "--no-editable"),
-        *(f"--extra={name}" for name in plan.asked.extras if not plan.wrapped),
-        *(*project, "--python", shop.venv / "bin" / "python"),
-        variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
-    )
+    outcome = syncing.sync(shop, plan) if shop.by_wheels else _sync(plan, shop)
     if outcome.code == 0:
         return steered
     locking.refuse_mismatch(plan, shop, outcome)
     raise shop.failure("The environment could not be built.", outcome)
+
+
+def _sync(plan: Plan, shop: Workshop) -> Outcome:
+    # Not --refresh-package: what uv caches of local projects goes by their path, and this tree's is like no other's; and it
+    # cannot be combined with working offline.
+    return shop.uv.run(
+        *("sync", "--locked", "--no-default-groups", "--no-editable"),
+        *(f"--extra={name}" for name in plan.asked.extras if not plan.wrapped),
+        *("--project", shop.tree / plan.project, "--python", shop.venv / "bin" / "python"),
+        variables={"UV_PROJECT_ENVIRONMENT": str(shop.venv)},
+    )
 
 
 def _inspect(plan: Plan, shop: Workshop, made: Mapping[str, tuple[int, int, int]]) -> Marker:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nectar.manage.source.source import Source
     from nectar.manage.tree.assembly import Seen
     from nectar.manage.uv.uv import Outcome
+    from nectar.manage.wheels.builder import Builder
 
 ASIDE = ".build-"
 SETTINGS = "settings.toml"
@@ -43,9 +44,12 @@ class Workshop:
 
     :ivar tree: the copy of the source.
     :ivar venv: the environment, until it is in its place.
+    :ivar walled: whether what others say runs for a build runs behind a wall.
+    :ivar builder: builds so, once there is something to build.
     :ivar left_out: what of the source is not in the tree, as lines that were reported; an error of the build repeats them.
     """
 
+    home: Home
     source: Source
     directory: Path
     tree: Path
@@ -54,9 +58,21 @@ class Workshop:
     uv: Uv
     downloads: bool
     environ: Mapping[str, str]
+    walled: bool = False
+    builder: Builder | None = None
     left_out: list[str] = field(default_factory=list)
     _python: str | None = None
     _copied: Mapping[str, Seen] = field(default_factory=dict)
+
+    @property
+    def by_wheels(self) -> bool:
+        """Whether nothing that others say may run, but behind a wall: everything is installed from wheels then."""
+        return self.walled or self.source.no_build
+
+    @property
+    def wheels(self) -> Path:
+        """Where what is built behind a wall is built."""
+        return self.directory / "wheels"
 
     def choose_python(self, plan: Plan) -> str:
         """What to give uv as ``--python``; uv is asked once."""
@@ -97,8 +113,9 @@ class Workshop:
 
     def clear(self) -> None:
         """Take all of it away, to begin anew."""
-        for path in (self.tree, self.venv):
+        for path in (self.tree, self.venv, self.wheels):
             shutil.rmtree(path, ignore_errors=True)
+        self.builder = None
         self._copied = {}
 
     def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
@@ -137,7 +154,9 @@ def _with_own_paths(text: str, tree: Path, own: Path) -> str:
 
 
 @contextmanager
-def open_workshop(home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None]) -> Iterator[Workshop]:
+def open_workshop(
+    home: Home, source: Source, environ: Mapping[str, str], report: Callable[[str], None], *, walled: bool = False
+) -> Iterator[Workshop]:
     """A workshop in the data dir. What killed ones left is swept first.
 
     :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
@@ -161,7 +180,7 @@ def open_workshop(home: Home, source: Source, environ: Mapping[str, str], report
                 settings=directory / SETTINGS,
             )
             uv = replace(uv, variables={**variables, **_login(uv, source, directory)})
-            shop = Workshop(source, directory, tree, directory / "venv", log, uv, downloads, environ)
+            shop = Workshop(home, source, directory, tree, directory / "venv", log, uv, downloads, environ, walled)
             with repeat(shop.left_out):
                 yield shop
     except OSError as error:

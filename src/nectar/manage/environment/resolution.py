@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from nectar.home import Home
 
 
-def key_of(plan: str, index: str) -> str:
+def key_of(plan: str, index: str, *, wheels: bool = False) -> str:
     """By which a resolution is kept: 20 hexadecimal digits.
 
     :param plan: the digest of what decides it in a plan.
     :param index: that of uv's settings.
+    :param wheels: whether only versions with wheels were resolved.
     """
-    return hashlib.sha256(f"{plan} {index}".encode()).hexdigest()[:20]
+    return hashlib.sha256(f"{plan} {index}{' wheels' if wheels else ''}".encode()).hexdigest()[:20]
 
 
 def use(home: Home, key: str) -> bytes | None:

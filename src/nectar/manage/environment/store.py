@@ -36,6 +36,7 @@ def provide(
     report: Callable[[str], None],
     upgrade: bool = False,
     trial: bool = False,
+    walled: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Environment:
     """The environment of what the source is now, built where it has not been.
@@ -43,23 +44,28 @@ def provide(
     :param report: is given lines of progress for a person.
     :param upgrade: resolve anew what the project itself has no lock for.
     :param trial: where it is built, mark it as one that is only tried.
+    :param walled: where it is built, have what others say runs for that run behind a wall.
     :raises EnvironmentFailedError: it cannot be built.
+    :raises NectarError: no wall can stand here.
     """
     environ = os.environ if environ is None else environ
     home.create()
-    found = survey(home, source, environ, upgrade=upgrade)
+    found = survey(home, source, environ, walled=walled, upgrade=upgrade)
     known = generations.find_whole(home, found.key) if found.key and not upgrade else None
     if known:
         return known
     # What builds is loaded here alone: a launch of what has been built does without, and starts quicker for that.
     from nectar.manage.environment.build import build
     from nectar.manage.environment.build_directory import open_workshop
+    from nectar.manage.wall import trying
 
-    with open_workshop(home, source, environ, report) as shop:
+    if walled:
+        trying.require(home)
+    with open_workshop(home, source, environ, report, walled=walled) as shop:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 shop.clear()
-                found = survey(home, source, environ, trusting=False)
+                found = survey(home, source, environ, walled=walled, trusting=False)
             with suppress(FileNotFoundError):  # an editor replaces a file by removing it
                 anew, last = upgrade and not attempt, attempt == _ATTEMPTS - 1
                 built = build(home, found, shop, upgrade=anew, last=last, trial=trial)
@@ -70,14 +76,20 @@ def provide(
 
 @contextmanager
 def use(
-    home: Home, source: Source, *, report: Callable[[str], None], upgrade: bool = False, trial: bool = False
+    home: Home,
+    source: Source,
+    *,
+    report: Callable[[str], None],
+    upgrade: bool = False,
+    trial: bool = False,
+    walled: bool = False,
 ) -> Iterator[Environment]:
     """The same, and nobody removes it while the block runs.
 
     :param trial: whether it is only tried; else it is none that was built only for that, from now on.
     """
     for last in (False, False, True):
-        built = provide(home, source, report=report, upgrade=upgrade, trial=trial)
+        built = provide(home, source, report=report, upgrade=upgrade, trial=trial, walled=walled)
         with ExitStack() as stack:
             try:
                 stack.enter_context(drift.keep_in_use(home, built.key))

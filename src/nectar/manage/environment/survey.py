@@ -57,16 +57,19 @@ def never_source(home: Home) -> tuple[Path, ...]:
     return (home.data_dir, home.nectar)
 
 
-def survey(home: Home, source: Source, environ: Mapping[str, str], *, trusting: bool = True, upgrade: bool = False) -> Survey:
+def survey(
+    home: Home, source: Source, environ: Mapping[str, str], *, walled: bool = False, trusting: bool = True, upgrade: bool = False
+) -> Survey:
     """Look at a source. What its large files hold is remembered for the next command, and its kept lock counts as used.
 
+    :param walled: whether it is for a build behind a wall.
     :param trusting: go by what is remembered.
     :param upgrade: without a kept lock.
     :raises EnvironmentFailedError: what the source is cannot be said.
     """
     memory = Memory(place(home, source.path), trusting=trusting)
     plan, seen, index = _look(source, never_source(home), memory, environ)
-    has_own_lock, kept_by = plan.has_lock, resolution.key_of(plan.resolution_digest(seen), index)
+    has_own_lock, kept_by = plan.has_lock, resolution.key_of(plan.resolution_digest(seen), index, wheels=walled or source.no_build)
     kept = None if has_own_lock or upgrade else resolution.use(home, kept_by)
     memory.keep()
     if kept is not None:

@@ -59,6 +59,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
         distribution=normalise(project.name),
         project=position(project.directory, base),
         locals_=names_built(gathered),
+        projects=list_positions(gathered, base),
         checkout=(position(checkout.top, base), checkout) if checkout else None,
         tree=assembly.finish(),
         locking=Locking(
@@ -144,6 +145,11 @@ def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...]) -> Assembly:
 def names_built(gathered: Gathered) -> tuple[str, ...]:
     """The distributions that are built from what was gathered."""
     return tuple(sorted({normalise(each.name) for each in gathered.whole.values()}))
+
+
+def list_positions(gathered: Gathered, base: Path) -> tuple[str, ...]:
+    """Where in a tree the projects lie that were gathered."""
+    return tuple(sorted({position(each.directory, base) for each in gathered.all()}))
 
 
 def told_by(gathered: Gathered, pieces: Iterable[str]) -> frozenset[str] | None:

@@ -64,6 +64,7 @@ class Plan(NamedTuple):
     :ivar project: where its project lies, relative to the tree (``""`` is the tree itself).
     :ivar wrapped: whether the project is none of the author's, and has nothing but the distribution, with its extras, as a dependency.
     :ivar locals_: names of the distributions that are built from the tree.
+    :ivar projects: where the projects lie that it is made of, relative to the tree; they are built, or say something that counts.
     :ivar checkout: the position of git's working copy, and that, for a version that comes from git.
     """
 
@@ -71,6 +72,7 @@ class Plan(NamedTuple):
     project: str = ""
     wrapped: bool = False
     locals_: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ("",)
     checkout: tuple[str, Checkout] | None = None
     tree: BuildTree = BuildTree()
     locking: Locking = Locking()

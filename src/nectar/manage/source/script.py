@@ -74,6 +74,7 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
         distribution=distribution,
         project=project,
         locals_=tuple(sorted({distribution, *package.names_built(around)})),
+        projects=tuple(sorted({project, *package.list_positions(around, base)})),
         tree=assembly.finish(),
         locking=Locking(
             place=f"{below}{LOCK}",

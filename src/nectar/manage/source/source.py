@@ -40,6 +40,7 @@ class Source:
     :ivar downloads: whether uv may fetch a Python.
     :ivar offline: whether uv must do without a network.
     :ivar shell: what decided of the shell that its environment was asked for in; None where nobody noted it.
+    :ivar no_build: whether nothing may be built but what uv builds by itself.
     :ivar build_env: names of the shell's variables that builds get besides what all get.
     """
 
@@ -53,6 +54,7 @@ class Source:
     python: str | None = None
     downloads: bool = False
     offline: bool = False
+    no_build: bool = False
     build_env: tuple[str, ...] = ()
     shell: dict[str, str] | None = field(default=None, compare=False)
 
@@ -73,7 +75,8 @@ class Source:
         """What :func:`reopen` opens again; it holds no content, and no login.
 
         :returns: ``kind`` (as :data:`Kind`), ``path`` (absolute), ``requirement`` and ``python`` (texts or None), ``downloads`` and
-            ``offline`` (booleans); and where there are some ``extras`` and ``build_env`` (lists of names), ``shell`` (variables).
+            ``offline`` (booleans); and where there are some ``extras`` and ``build_env`` (lists of names), ``shell`` (variables),
+            ``no_build`` (true).
         """
         since_0_1_0 = {"extras": list(self.extras), "build_env": list(self.build_env), "shell": self.shell}
         return {
@@ -84,6 +87,7 @@ class Source:
             "downloads": self.downloads,
             "offline": self.offline,
             **{name: value for name, value in since_0_1_0.items() if value not in ([], None)},
+            **({"no_build": True} if self.no_build else {}),
         }
 
     def plan(self, *, but: tuple[Path, ...] = ()) -> Plan:
@@ -109,6 +113,7 @@ def open_source(
     python: str | None = None,
     downloads: bool = False,
     offline: bool = False,
+    no_build: bool = False,
     build_env: Iterable[str] = (),
 ) -> Source:
     """Say what it is that a person pointed at.
@@ -119,7 +124,7 @@ def open_source(
     :raises EnvironmentFailedError: a project that cannot be a handler; the hint has the lines to add.
     :raises UsageError: it is none of what can be a handler, or its settings are wrong.
     """
-    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline}
+    options: dict[str, Any] = {"python": python, "downloads": downloads, "offline": offline, "no_build": no_build}
     options |= {"build_env": require_buildable(build_env), "shell": configuration.select_deciding(os.environ)}
     if requirement is not None:
         if handler is not None:
@@ -180,6 +185,7 @@ def reopen(record: dict[str, Any], *, login: str | None = None) -> Source:
         python=record.get("python"),
         downloads=record.get("downloads", False),
         offline=record.get("offline", False),
+        no_build=record.get("no_build", False),
         build_env=record.get("build_env", ()),
     )
     return replace(opened, login=opened.login or login)  # 0.1.0 wrote it into the record
@@ -194,6 +200,7 @@ def recall(record: dict[str, Any], *, login: str | None = None) -> Source:
     try:
         options = {name: record[name] for name in ("kind", "requirement", "python", "downloads", "offline")}
         path = Path(record["path"])
+        options |= {"no_build": record.get("no_build", False)}
         options |= {"build_env": tuple(record.get("build_env", ())), "shell": record.get("shell")}
     except (KeyError, TypeError):
         raise UsageError("What it was launched from is not recorded.", hint="Launch it again.") from None

@@ -61,6 +61,7 @@ _PLACES = (
     r"|SSL_(CERT_FILE|CERT_DIR|CLIENT_CERT)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
     r"|GIT_(SSH|SSH_COMMAND|SSH_VARIANT|SSL_\w+|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM|LFS_\w+|TERMINAL_PROMPT|EXEC_PATH)"
 )
+_SAID = r"LANG|LANGUAGE|LC_[A-Z_]+|TZ"
 _COMPILING = (
     r"CC|CXX|CPP|CUDACXX|FC|F77|F90|LD|AR|AS|NM|RANLIB|STRIP|MAKE|LDSHARED|ARCHFLAGS|CPATH|LIBRARY_PATH|LD_\w+|DYLD_\w+|\w*FLAGS"
     r"|\w+_(DIR|ROOT|HOME|PREFIX|INCLUDE_PATH|LIBRARY_PATH)|(PKG_CONFIG|CUDA|NVCC|TORCH|ROCM|HIP|CMAKE|MESON|NINJA|SKBUILD|RUST|CARGO|GO"
@@ -98,6 +99,16 @@ def select_variables(environ: Mapping[str, str], named: Iterable[str] = ()) -> d
         name: value if re.fullmatch(_PROXIES, name) else remove_logins(value) for name, value in environ.items() if _passes(name)
     }
     return {**found, **{name: environ[name] for name in named if name in environ}}
+
+
+def select_for_builds(variables: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
+    """What of the variables that uv gets a build behind a wall gets: those that compilers go by, the language and the time zone.
+
+    :param named: those that a person named.
+    """
+    kept = {name: value for name, value in variables.items() if re.fullmatch(_SAID, name) or re.fullmatch(_COMPILING, name)}
+    passed = {name: value for name, value in kept.items() if not re.fullmatch(_TOOLS, name)}
+    return {**passed, **{name: variables[name] for name in named if name in variables}}
 
 
 def selects(name: str) -> bool:

@@ -68,22 +68,45 @@ class Uv:
         """
         settings = ["--no-config"] if self.settings is None else ["--config-file", str(self.settings)]
         command = [self.binary, *settings, *map(str, arguments)]
+        return self.follow(
+            command,
+            f"uv {arguments[0]}",
+            {**self.variables, **(variables or {})},
+            held=self.held,
+            directory=_directory(),
+            quiet=quiet,
+        )
+
+    def follow(
+        self,
+        command: list[str],
+        what: str,
+        variables: Mapping[str, str],
+        *,
+        held: Iterable[int] = (),
+        directory: str | None = None,
+        quiet: bool = False,
+    ) -> Outcome:
+        """Run a program that builds, in the same way.
+
+        :param what: it does, for who waits.
+        """
         self.log(redact("$ " + " ".join(command)))
         process = subprocess.Popen(
             command,
-            cwd=_directory(),
-            env={**self.variables, **(variables or {})},
+            cwd=directory,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,
-            pass_fds=self.held,
+            pass_fds=tuple(held),
             umask=self.umask,
         )
         try:
-            with wait(f"uv {arguments[0]}"):
+            with wait(what):
                 return self._follow(process, quiet)
         except BaseException:
             processes.end_group(process, lambda: os.killpg(process.pid, signal.SIGTERM), seconds=_GRACE)

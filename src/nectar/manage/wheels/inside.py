@@ -1,0 +1,57 @@
+"""What runs behind the wall for a build, on the handler's Python, with nothing of nectar: one step, and what came of it in a file."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+
+def unpack(order: dict[str, Any]) -> dict[str, Any]:
+    """Unpack an sdist into the directory that we are in, and say what it holds."""
+    if order["archive"].endswith(".zip"):
+        import zipfile
+
+        with zipfile.ZipFile(order["archive"]) as archive:
+            archive.extractall()
+    else:
+        import tarfile
+
+        with tarfile.open(order["archive"]) as archive:
+            archive.extractall(filter="data")
+    (top,) = [each for each in os.listdir() if os.path.isdir(each)]
+    try:
+        with open(os.path.join(top, "pyproject.toml"), encoding="utf-8") as stream:
+            return {"top": top, "pyproject": stream.read()}
+    except FileNotFoundError:
+        return {"top": top}
+
+
+def require(order: dict[str, Any]) -> dict[str, Any]:
+    """Ask a backend what it requires beside what the project says."""
+    hook = getattr(_backend(order), "get_requires_for_build_wheel", None)
+    return {"requires": hook(order["config"]) if hook else []}
+
+
+def build(order: dict[str, Any]) -> dict[str, Any]:
+    """Have a backend build a wheel."""
+    return {"wheel": _backend(order).build_wheel(order["out"], order["config"])}
+
+
+def _backend(order: dict[str, Any]) -> Any:
+    sys.path[:0] = [os.path.abspath(each) for each in order["path"]]
+    module, _, names = order["backend"].partition(":")
+    found = importlib.import_module(module)
+    for name in filter(None, names.split(".")):
+        found = getattr(found, name)
+    return found
+
+
+if __name__ == "__main__":
+    step, told = sys.argv[1], json.loads(sys.argv[2])
+    os.dup2(2, 1)  # whatever is printed is talk
+    said = {"unpack": unpack, "require": require, "build": build}[step](told)
+    with open(told["result"], "w", encoding="utf-8") as result:
+        json.dump(said, result)

@@ -1,0 +1,165 @@
+"""A tree of what projects say, in place of the projects: what uv resolves and installs by, with nothing in it that could be run.
+
+uv builds a project of the workspace whatever ``--no-build`` says, and asks a build where its ``pyproject.toml`` does not tell all. Here each
+one tells all, and its build system is none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from nectar.manage.files.authored import CODE, parse_toml, read_bytes, read_toml
+from nectar.manage.files.tables import list_of_text, section
+from nectar.manage.source.path_sources import DECIDING
+from nectar.manage.source.pyproject import normalise
+from nectar.manage.wheels.builder import Builder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nectar.manage.environment.build_directory import Workshop
+    from nectar.manage.source.plan import Plan
+    from nectar.manage.wheels.builder import Wheel
+
+_ASIDE = "aside"
+_UNTOLD = "0"
+"""The version of a project that only its build knows, where nothing depends on which it is."""
+_NO_BUILD_SYSTEM = {"requires": [], "build-backend": "nothing"}
+_READ = (".whl", ".zip", ".html", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""What uv reads that lies beside projects: distributions, and indexes of them."""
+_OF_EXTRA = r"""(?:(?P<before>.+)\s+and\s+)?extra\s*==\s*["'](?P<extra>[\w.-]+)["'](?:\s+and\s+(?P<after>.+))?"""
+
+
+class Told:
+    """That tree, in the place of the source.
+
+    :ivar source: where the source is meanwhile.
+    :ivar root: the directory of its lock.
+    :ivar builder: builds what is needed of the source.
+    """
+
+    def __init__(self, shop: Workshop, plan: Plan, source: Path) -> None:
+        self.source = source
+        self.plan = plan
+        self.tree = shop.tree
+        self.root = shop.tree / Path(plan.locking.place).parent
+        self._versions: dict[str, str] = {}
+        above = read_toml(source / Path(plan.locking.place).with_name("pyproject.toml"))
+        constraints = list_of_text(section(above, "tool", "uv").get("build-constraint-dependencies"))
+        if shop.builder is None:
+            shop.builder = Builder(shop, source, shop.choose_python(plan), constraints)
+        self.builder = shop.builder
+
+    def fill(self) -> None:
+        """Write it.
+
+        :raises EnvironmentFailedError: what a project needs, only its build would say, and that fails or is forbidden.
+        """
+        for position in self.plan.projects:
+            self._put(f"{position}/pyproject.toml" if position else "pyproject.toml", self._say(position))
+        for name in self.plan.tree.pieces:
+            if name.endswith(_READ):
+                place = self.tree / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.link(self.source / name, place, follow_symlinks=False)
+        for name in self.plan.tree.read_in_place:
+            if name and os.path.islink(self.source / name):
+                (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+                os.symlink(os.readlink(self.source / name), self.tree / name)
+        lock = self.source / self.plan.locking.place
+        if lock.is_file():
+            self._put(self.plan.locking.place, self._with_versions(read_bytes(lock, CODE)))
+
+    def read_lock(self) -> bytes:
+        """The lock that uv has left, as it would be for the projects themselves."""
+        content = read_bytes(self.tree / self.plan.locking.place, CODE)
+        if not self._versions:
+            return content
+        table = parse_toml(content.decode())
+        for each in table["package"]:
+            if self._versions.get(each["name"]) == each.get("version"):
+                del each["version"]
+        return tomli_w.dumps(table).encode()
+
+    def _with_versions(self, content: bytes) -> bytes:
+        """A lock with a version of each project, as they have one here."""
+        if not self._versions:
+            return content
+        table = parse_toml(content.decode(errors="replace"))
+        packages = table.get("package")
+        for each in packages if isinstance(packages, list) else []:
+            if isinstance(each, dict) and each.get("name") in self._versions:
+                each.setdefault("version", self._versions[each["name"]])
+        return tomli_w.dumps(table).encode()
+
+    def _put(self, name: str, content: bytes) -> None:
+        place = self.tree / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+    def _say(self, position: str) -> bytes:
+        """What the project at a position says, as a ``pyproject.toml``."""
+        file = self.source / position / "pyproject.toml"
+        table = read_toml(file) if file.is_file() else {}
+        project = section(table, "project")
+        kept = {name: value for name, value in table.items() if name == "dependency-groups"}
+        if "uv" in section(table, "tool"):
+            kept["tool"] = {"uv": table["tool"]["uv"]}
+        if file.is_file() and not project:  # a workspace's root
+            return tomli_w.dumps(kept).encode()
+        if "build-system" in table or not project:
+            kept["build-system"] = _NO_BUILD_SYSTEM
+        untold = DECIDING & {*list_of_text(project.get("dynamic"))} or (
+            "dependencies" not in project and "poetry" in table.get("tool", {})
+        )
+        wheel = self.builder.build_project(position) if untold or not project else None
+        return tomli_w.dumps({"project": self._tell(project, wheel), **kept}).encode()
+
+    def _tell(self, project: Mapping[str, Any], wheel: Wheel | None) -> dict[str, Any]:
+        said = {name: project[name] for name in ("name", "version", "requires-python", "optional-dependencies") if name in project}
+        said["dependencies"] = project.get("dependencies", [])
+        if wheel is not None:
+            requires = wheel.metadata["Requires-Python"]
+            said = {"name": wheel.name, "version": wheel.version, **({"requires-python": requires} if requires else {}), **said}
+            said["dependencies"], said["optional-dependencies"] = list_requirements(wheel)
+        if project and "version" not in project:
+            said["version"] = _UNTOLD
+            self._versions[normalise(str(said.get("name")))] = _UNTOLD
+        return said
+
+
+def list_requirements(wheel: Wheel) -> tuple[list[str], dict[str, list[str]]]:
+    """What a wheel requires, and what each of its extras does."""
+    always: list[str] = []
+    extras: dict[str, list[str]] = {str(name): [] for name in wheel.metadata.get_all("Provides-Extra") or []}
+    for line in map(str, wheel.metadata.get_all("Requires-Dist") or []):
+        requirement, _, marker = line.partition(";")
+        found = re.fullmatch(_OF_EXTRA, marker.strip())
+        if found is None:
+            always.append(line)
+            continue
+        left = " and ".join(filter(None, (found["before"], found["after"])))
+        extras.setdefault(found["extra"], []).append(f"{requirement.strip()}; {left}" if left else requirement.strip())
+    return always, extras
+
+
+@contextmanager
+def tell(shop: Workshop, plan: Plan) -> Iterator[Told]:
+    """Have that tree in place of the source, which is a copy, while the block runs."""
+    aside = shop.directory / _ASIDE
+    shop.tree.rename(aside)
+    try:
+        shop.tree.mkdir(mode=0o700)
+        told = Told(shop, plan, aside)
+        told.fill()
+        yield told
+    finally:
+        shutil.rmtree(shop.tree)
+        aside.rename(shop.tree)

@@ -1,0 +1,218 @@
+"""What others say runs for a build runs behind a wall, or with ``--no-build`` not at all; what is installed is the same."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import socket
+import tarfile
+import tomllib
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nectar.errors import EnvironmentFailedError
+from nectar.manage.environment.locking import LockMismatchError
+from nectar.manage.source.source import recall
+from nectar.manage.wheels.fetching import fetch
+from tests import needs
+from tests.environments.workbench import Bench, installed, run, write
+from tests.web import serving
+
+pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+BACKEND = """
+import os, zipfile
+
+NAME, REQUIRES, TRIES = {fields!r}
+INFO = f"{{NAME}}-2.5.dist-info"
+
+
+def attempt(code):
+    try:
+        eval(code)
+        return "done"
+    except Exception as error:
+        return type(error).__name__
+
+
+def files():
+    requires = "".join(f"Requires-Dist: {{each}}\\n" for each in REQUIRES)
+    yield f"{{INFO}}/METADATA", f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: 2.5\\nProvides-Extra: more\\n{{requires}}"
+    yield f"{{INFO}}/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    yield f"{{INFO}}/entry_points.txt", f"[nectar.handlers]\\nx = {{NAME}}:answer\\n"
+
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    os.mkdir(os.path.join(directory, INFO))
+    for name, text in files():
+        with open(os.path.join(directory, name), "w") as stream:
+            stream.write(text)
+    return INFO
+
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    seen = {{name: attempt(code) for name, code in TRIES.items()}}
+    wheel = f"{{NAME}}-2.5-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(directory, wheel), "w") as archive:
+        for name, text in [*files(), (f"{{NAME}}.py", f"seen = {{seen!r}}\\n")]:
+            archive.writestr(name, text)
+        archive.writestr(f"{{INFO}}/RECORD", "".join(f"{{name}},,\\n" for name in [*archive.namelist(), f"{{INFO}}/RECORD"]))
+    return wheel
+"""
+TRIES = {
+    "read the home": "open({home!r} + '/.ssh/id')",
+    "look into the data dir": "os.listdir({data!r} + '/nectar/envs/.locks')",
+    "list the cache of uv": "os.listdir({cache!r})",
+    "write beside": "open({beside!r} + '/taken', 'w')",
+    "write to the system": "open('/usr/lib/taken', 'w')",
+    "find a process": "os.kill({pid}, 0)",
+    "call a service": "__import__('socket').create_connection(('127.0.0.1', {port}), 5)",
+    "know an index": "os.environ['UV_INDEX_URL']",
+    "know a secret": "os.environ['SECRET_TOKEN']",
+}
+
+
+def built_by_itself(
+    place: Path, *, requires: tuple[str, ...] = (), tries: dict[str, str] | None = None, more: str = "", version: str | None = None
+) -> Path:
+    """A project with a backend of its own in it, which alone knows what it needs."""
+    dynamic = ["dependencies", "optional-dependencies", "entry-points", *([] if version else ["version"])]
+    said = f'version = "{version}"\n' if version else ""
+    write(
+        place / "pyproject.toml",
+        f'[project]\nname = "{place.name}"\nrequires-python = ">=3.11"\ndynamic = {dynamic}\n{said}'
+        f'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n{more}',
+    )
+    write(place / "backend.py", BACKEND.format(fields=(place.name, requires, tries or {})))
+    return place
+
+
+@needs.wall
+@pytest.mark.parametrize("walled", [True, False])
+def test_what_a_build_can_reach(bench: Bench, walled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, beside, cache = (bench.directory / name for name in ("home", "beside", "cache"))
+    write(home / ".ssh" / "id", "secret")
+    beside.mkdir()
+    cache.mkdir()
+    for name, value in {
+        "HOME": str(home),
+        "UV_CACHE_DIR": str(cache),
+        "UV_INDEX_URL": "http://127.0.0.1:9/",
+        "SECRET_TOKEN": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        places = {"home": str(home), "data": str(bench.home.data_dir), "cache": str(cache), "beside": str(beside)}
+        tries = {name: each.format(**places, pid=os.getpid(), port=service.getsockname()[1]) for name, each in TRIES.items()}
+        found = bench.provide(built_by_itself(bench.directory / "demo", tries=tries), walled=walled)
+    seen = ast.literal_eval(run(found, "import demo; print(demo.seen)"))
+    reached = {name for name, outcome in seen.items() if outcome == "done"}
+    assert reached == (set() if walled else {*TRIES} - {"know a secret"})
+    assert installed(found) == {"demo": "2.5"}
+    (Path("/usr/lib/taken")).unlink(missing_ok=True)
+
+
+@needs.wall
+def test_what_only_builds_know_is_resolved_as_without_a_wall(bench: Bench) -> None:
+    built_by_itself(bench.directory / "space" / "near", requires=("idna",))
+    more = '[tool.uv.sources]\nnear = { workspace = true }\n[tool.uv.workspace]\nmembers = ["near"]\n'
+    project = built_by_itself(
+        bench.directory / "space", requires=("near", 'six; extra == "more"', "click; python_version < '3'"), more=more
+    )
+    found = bench.provide(project, chosen=("more",), walled=True)
+    assert installed(found).keys() == {"space", "near", "idna", "six"}
+    (kept,) = bench.home.resolutions.glob("*.lock")
+    bench.lock(project)
+    assert tomllib.loads(kept.read_text()) == tomllib.loads((project / "uv.lock").read_text())
+
+
+@needs.wall
+def test_a_lock_that_is_not_the_projects_is_refused(bench: Bench) -> None:
+    project = built_by_itself(bench.directory / "demo", requires=("idna",))
+    bench.lock(project)
+    assert installed(bench.provide(project, walled=True)).keys() == {"demo", "idna"}
+    built_by_itself(project, requires=("idna", "six"))
+    with pytest.raises(LockMismatchError, match="The lock does not match the project"):
+        bench.provide(project, walled=True)
+
+
+def pack(bench: Bench, tries: dict[str, str] | None = None) -> Path:
+    """An index with one sdist."""
+    built_by_itself(bench.directory / "sdist", version="2.5", tries=tries)
+    write(bench.directory / "sdist" / "PKG-INFO", "Metadata-Version: 2.2\nName: sdist\nVersion: 2.5\n")
+    index = bench.directory / "index"
+    index.mkdir()
+    with tarfile.open(index / "sdist-2.5.tar.gz", "w:gz") as archive:
+        archive.add(bench.directory / "sdist", "sdist-2.5")
+    return index
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@needs.wall
+@pytest.mark.parametrize("served", [True, False])
+def test_what_has_no_wheel_is_built_from_what_the_lock_names(bench: Bench, served: bool) -> None:
+    index = pack(bench)
+    with serving(functools.partial(Quiet, directory=index)) as address:
+        links = f"http://{address}/" if served else "../index"
+        project = bench.project(dependencies=("sdist",), more=f'[tool.uv]\nfind-links = ["{links}"]\n')
+        bench.lock(project)
+        found = bench.provide(project, walled=True)
+        assert installed(found) == {"demo": "1.0", "sdist": "2.5"}
+        write(project / "src" / "demo" / "__init__.py", "changed = True\n")
+        with pytest.raises(EnvironmentFailedError, match="sdist would have to be built, which --no-build forbids"):
+            bench.provide(project, no_build=True)
+
+
+@needs.wall
+def test_tools_come_as_wheels_from_the_index(bench: Bench) -> None:
+    project = built_by_itself(bench.directory / "demo", tries={"import it": "__import__('idna')", "more": "__import__('six')"})
+    text = (project / "pyproject.toml").read_text()
+    write(project / "pyproject.toml", text.replace("requires = []", 'requires = ["idna"]'))
+    backend = (project / "backend.py").read_text()
+    write(project / "backend.py", f"{backend}\ndef get_requires_for_build_wheel(config_settings=None):\n    return ['six']\n")
+    found = bench.provide(project, walled=True)
+    assert ast.literal_eval(run(found, "import demo; print(demo.seen)")) == {"import it": "done", "more": "done"}
+    assert installed(found).keys() == {"demo"}
+    index = pack(bench)
+    write(
+        project / "pyproject.toml", text.replace("requires = []", 'requires = ["sdist"]') + f'[tool.uv]\nfind-links = ["{index}"]\n'
+    )
+    with pytest.raises(EnvironmentFailedError, match="What builds demo cannot be fetched: sdist"):
+        bench.provide(project, walled=True)
+
+
+def test_what_is_fetched_is_what_the_lock_says(tmp_path: Path) -> None:
+    write(tmp_path / "a.tar.gz", "a")
+    digest = hashlib.sha256(b"a").hexdigest()
+    into = tmp_path / "into"
+    into.mkdir()
+    said = {"url": f"file://{tmp_path}/a.tar.gz", "hash": f"sha256:{digest}"}
+    assert fetch("a", said, tmp_path, into, offline=True).read_bytes() == b"a"
+    for wrong in ({**said, "hash": "sha256:00"}, {"path": "b.tar.gz"}, {"url": "ssh://host/a"}, {"url": "https://host.invalid/a"}):
+        with pytest.raises(EnvironmentFailedError, match="The source of a cannot be fetched"):
+            fetch("a", wrong, tmp_path, into / "other", offline=True)
+
+
+def test_without_builds_what_uv_builds_alone_is_there(bench: Bench) -> None:
+    """Whatever lies beside the project is not run, and a wall is not needed."""
+    project = bench.project(dependencies=("six",))
+    write(project / "setup.py", f"open({str(bench.directory / 'ran')!r}, 'w')\n")
+    assert installed(bench.provide(project, no_build=True)) == {"demo": "1.0", "six": installed(bench.provide(project))["six"]}
+    by_itself = built_by_itself(bench.directory / "other", tries={"run": f"open({str(bench.directory / 'ran')!r}, 'w')"})
+    with pytest.raises(EnvironmentFailedError, match="other would have to be built, which --no-build forbids"):
+        bench.provide(by_itself, no_build=True)
+    assert not (bench.directory / "ran").exists()
+    assert recall(bench.open(project, no_build=True).to_mapping()).no_build
+    assert "no_build" not in bench.open(project).to_mapping()
