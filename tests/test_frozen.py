@@ -198,3 +198,26 @@ def test_the_library_is_not_needed_until_it_is_asked(cls: Any) -> None:
     )
     known = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout
     assert known == "\n"
+
+
+class Pair(frozen.NamedTuple):
+    """Two."""
+
+    left: int
+    right: list[str] | None = None
+
+    @property
+    def both(self) -> str:
+        return f"{self.left} {self.right}"
+
+
+def test_a_named_tuple_is_as_of_the_library() -> None:
+    assert Pair(1) == (1, None) == Pair(left=1)
+    assert Pair(1, ["a"]).both == "1 ['a']"
+    assert Pair(1)._replace(left=2)._asdict() == {"left": 2, "right": None}
+    assert repr(Pair(1)) == "Pair(left=1, right=None)"
+    assert (Pair.__doc__, Pair.__name__, Pair.__module__, Pair.__mro__[1]) == ("Two.", "Pair", __name__, tuple)
+    assert typing.get_type_hints(Pair) == {"left": int, "right": list[str] | None}
+    assert pickle.loads(pickle.dumps(Pair(3))) == Pair(3)
+    with pytest.raises(TypeError, match="left"):
+        Pair()  # type: ignore[call-arg]

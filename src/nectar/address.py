@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Literal
 
 from nectar import features
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
+    from typing import Literal
 
 LONGEST = 103
 """Bytes that each system takes; Linux takes four more."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import NamedTuple
+
+from nectar.frozen import NamedTuple
 
 INFO, PRINTED, WARNING, ERROR = "INFO", "PRINT", "WARNING", "ERROR"
 """Of which kind an event is; what the handler's own code printed is one."""

@@ -1,22 +1,26 @@
-"""What ``dataclass(frozen=True, kw_only=True)`` of the library makes of a class, without the library's module.
+"""What ``dataclass(frozen=True, kw_only=True)`` and ``NamedTuple`` of the library make of a class, without the library's modules.
 
 That one imports ``inspect``, ``ast`` and ``dis``: 8 ms and more than 1 MB of each daemon and of each worker. And it compiles what it makes
 of each class, which takes 1 ms of each command, and 2 for one with many fields. Who asks for what only the
 library can tell (``dataclasses.fields``, ``replace``, ``asdict``, ``inspect.signature``) has it imported then, and is answered with what it
 makes of the same fields.
+
+``NamedTuple`` and ``Protocol`` are here because the import of ``typing`` takes 2 ms of each daemon, and each class of its ``NamedTuple`` 0.1
+more, in which it looks at annotations.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import namedtuple
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import dataclass, field, replace
-    from typing import Any
+    from typing import Any, NamedTuple, Protocol
 
-    __all__ = ["dataclass", "field", "replace"]
+    __all__ = ["NamedTuple", "Protocol", "dataclass", "field", "replace"]
 
 
 class _Field:
@@ -45,8 +49,22 @@ def _replace(one: object, **changes: Any) -> object:
     return type(one)(**{name: vars(one)[name] for name in type(one).__annotations__} | changes)
 
 
+class _Named(type):
+    """What a class with :class:`NamedTuple` as its base is made by: it becomes a class of the tuples that its annotations name."""
+
+    def __new__(cls, name: str, _bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        fields = body.pop("__annotations__")
+        defaults = [body.pop(field) for field in fields if field in body]
+        made: Any = namedtuple(name, fields, defaults=defaults, module=body["__module__"])  # type: ignore[misc] # noqa: PYI024
+        made.__annotations__ = fields
+        for attribute, value in body.items():
+            setattr(made, attribute, value)
+        return made
+
+
 if not TYPE_CHECKING:
     dataclass, field, replace = _dataclass, _Field, _replace
+    NamedTuple, Protocol = type.__new__(_Named, "NamedTuple", (), {}), object
 
 
 def _make(cls: Any) -> Any:

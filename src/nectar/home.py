@@ -26,11 +26,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import ownership
 from nectar.errors import UnknownNameError, UsageError
+from nectar.frozen import NamedTuple
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -12,13 +12,14 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 import nectar
 from nectar import ownership, proc, processes
 from nectar.errors import ConflictError
+from nectar.frozen import NamedTuple
 from nectar.locks import POLL, Busy, is_free, take
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path

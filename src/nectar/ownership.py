@@ -14,11 +14,12 @@ import os
 import pwd
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import features
 from nectar.errors import ConflictError, NotFoundError
+from nectar.frozen import NamedTuple
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nectar import features
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def tells_starts() -> bool:
@@ -20,12 +20,16 @@ def tells_starts() -> bool:
 
 def read_lines() -> list[str] | None:
     """The command line of each process that can be seen, and its variables; None where the system tells of none."""
-    places = [path for name in ("cmdline", "environ") for path in Path(features.PROC).glob(f"[0-9]*/{name}")]
+    try:
+        pids = [name for name in os.listdir(features.PROC) if name.isdigit()]
+    except OSError:
+        return None
     lines = []
-    for place in places:
-        with suppress(OSError):
-            lines.append(place.read_text(errors="replace"))
-    return lines if places else None
+    for pid in pids:
+        for name in ("cmdline", "environ"):
+            with suppress(OSError):
+                lines.append(_read(f"{features.PROC}/{pid}/{name}").decode(errors="replace"))
+    return lines if pids else None
 
 
 def has_open(pid: int, path: Path) -> bool:

@@ -11,10 +11,9 @@ import signal
 import time
 from collections import defaultdict
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nectar import features, proc
+from nectar.frozen import NamedTuple
 
 # As the library's own random has it: hashlib brings OpenSSL along, which is 4 MB of each daemon and a tenth of its start.
 try:
@@ -25,9 +24,12 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
+    from pathlib import Path
     from subprocess import Popen
+    from typing import Any, Self
 
 VARIABLE = "NECTAR_WORKER"
 """In the environment of each worker, and so of all that it starts: ``{handler}/{daemon}/{token}``.

@@ -38,15 +38,16 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar import address
 from nectar.errors import UnresponsiveError
+from nectar.frozen import NamedTuple
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import Self
+    from typing import Any, Self
 
 SCHEMA = 1
 MAX_LINE = 1024 * 1024

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
 
 from nectar.errors import UsageError
 from nectar.frozen import dataclass, field
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 OLDEST = "3.11"
 """The oldest Python that a handler can have, and with it nectar's own side of it."""

@@ -19,7 +19,6 @@ from nectar.runtime.daemon.workers.kernel import Spawned
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
-    from pathlib import Path
     from random import Random
 
     from nectar.protocol import Loading
@@ -98,12 +97,12 @@ class Machine:
 
     # --- what the pool asks
 
-    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+    def spawn(self, loading: Loading, script: str, owner: str) -> Spawned:
         self._perhaps_fail(0.02)
         pid, channel, printed = next(self._numbers), next(self._numbers), next(self._numbers)
-        process = Process(pid, channel, token)
+        process = Process(pid, channel, f"{owner}/{pid:016x}")
         self.processes[pid] = self._channels[channel] = self._pipes[printed] = process
-        return Spawned(pid, channel, printed)
+        return Spawned(pid, channel, printed, process.token)
 
     def signal(self, pid: int) -> None:
         process = self.processes[pid]

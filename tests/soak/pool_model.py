@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, cast
 
@@ -73,7 +72,7 @@ class Model:
             recycle_after=self.random.choice([None, None, 5]),
         )
         loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")
-        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", self, self.machine)
+        self.pool = Pool(self.loop, loading, settings, "/r/api/nectar/runtime/start.py", "owner", self, self.machine)
         self.asked: list[Asked] = []
         self.open: dict[int, Asked] = {}
         self.stopped = False

@@ -249,7 +249,7 @@ class ServiceModel:
             stop_timeout=self.random.choice([0.5, 5]),
         )
         loading = Loading(python="python", entry=EntryPoint("b", "a:b"), directory="/")
-        self.pool = Pool(self.loop, loading, settings, Path("/r/api/nectar/runtime/start.py"), "owner", Journal(self), self.machine)
+        self.pool = Pool(self.loop, loading, settings, "/r/api/nectar/runtime/start.py", "owner", Journal(self), self.machine)
         self.machine.calm = True  # one that cannot start is not tried here
         watcher = Watcher(self.loop, self._watch)
         self.service = Service(

@@ -6,7 +6,6 @@ import errno
 import os
 import random
 import selectors
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -62,11 +61,11 @@ class Machine(machine.Machine):
         """Since the beginning, as a test writes them."""
         return round(self.now - self.begun, 6)
 
-    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+    def spawn(self, loading: Loading, script: str, owner: str) -> Spawned:
         self.tries.append(self.seconds)
         if self.refusal is not None:
             raise OSError(self.refusal, os.strerror(self.refusal))
-        return super().spawn(loading, script, token)
+        return super().spawn(loading, script, owner)
 
     def signal(self, pid: int) -> None:
         process = self.processes[pid]
@@ -111,7 +110,7 @@ class Machine(machine.Machine):
 
 
 def started(machine: Machine) -> tuple[Spawned, Process]:
-    spawned = machine.spawn(LOADING, Path("/start.py"), "token")
+    spawned = machine.spawn(LOADING, "/r/api/nectar/runtime/start.py", "owner")
     return spawned, machine.processes[spawned.pid]
 
 
@@ -199,7 +198,7 @@ class Stage:
         self.told = Told(self.machine)
         self.ended: list[float] = []
         self.watch_done: Callable[[str], None] = lambda _name: None
-        script = Path("/r/api/nectar/runtime/start.py")
+        script = "/r/api/nectar/runtime/start.py"
         self.pool = Pool(self.loop, LOADING, Settings(**settings), script, "owner", self.told, self.machine)
 
     def begin(self) -> Stage:

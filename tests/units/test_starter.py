@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.protocol import MAX_LINE, Assignment, encode
+from nectar.runtime.daemon.beginning import read_assignment
 from nectar.runtime.daemon.loop import Loop
-from nectar.runtime.daemon.starter import Starter, read_assignment
+from nectar.runtime.daemon.starter import Starter
 from tests.units.machines import LOADING, Looking
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,18 +23,18 @@ def fail(_worker: Worker, _header: dict[str, Any]) -> None:
 
 
 def made(machine: Machine) -> Worker:
-    return spawn(loop_of(machine), machine, LOADING, Path("/start.py"), "owner", Told(machine), ignore)
+    return spawn(loop_of(machine), machine, LOADING, "/r/api/nectar/runtime/start.py", "owner", Told(machine), ignore)
 
 
 def plain() -> Worker:
     return made(Machine())
 
 
-def test_a_new_one_loads_and_has_a_mark_of_its_own() -> None:
-    one, two = plain(), plain()
-    assert one.state is State.LOADING
-    assert re.fullmatch(r"owner/[0-9a-f]{16}", one.token)
-    assert one.token != two.token
+def test_a_new_one_loads_and_has_the_mark_of_its_process() -> None:
+    machine = Machine()
+    worker = made(machine)
+    assert worker.state is State.LOADING
+    assert worker.token == machine.processes[worker.pid].token
 
 
 def test_the_first_reason_of_an_end_counts() -> None:
@@ -64,7 +62,7 @@ def test_a_fault_of_ours_in_its_calls_ends_it(printing: bool) -> None:
     loop, told, listener = loop_of(machine), list[Exception](), Told(machine)
     loop.faulted = told.append
     listener.raises = MemoryError()
-    worker = spawn(loop, machine, LOADING, Path("/start.py"), "owner", listener, fail)
+    worker = spawn(loop, machine, LOADING, "/r/api/nectar/runtime/start.py", "owner", listener, fail)
     process = machine.processes[worker.pid]
     if printing:
         process.printed += b"x\n"

@@ -2,7 +2,7 @@
 
 ::
 
-    python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon.daemon`
+    python -I -S start.py daemon        a handler's daemon: `nectar.runtime.daemon.beginning`
     python -I -S start.py once          a computation without a daemon: `nectar.runtime.daemon.once`
     python -P -s start.py worker FD     the process that runs the handler's code: `nectar.runtime.worker.worker`
     python -P -s start.py part FD PID   the same beside an engine's process, whose PID that is: `nectar.runtime.worker.part`
@@ -28,7 +28,7 @@ def main() -> None:
     sys.path.append(api)
     if role == "daemon":
         sys.path.append(os.path.join(os.path.dirname(api), "deps"))
-        from nectar.runtime.daemon.daemon import main as run
+        from nectar.runtime.daemon.beginning import main as run
     elif role == "once":
         from nectar.runtime.daemon.once import main as run
     elif role == "worker":

@@ -12,11 +12,11 @@ import errno
 import os
 import stat
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from nectar import features
 from nectar.errors import ConflictError
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
+from nectar.frozen import NamedTuple
+
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from nectar.api.computation import Computation
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
+from nectar.frozen import NamedTuple
 from nectar.regular import NotRegularError, open_regular, read_up_to
 
 PENDING = ".pending"

@@ -8,11 +8,12 @@ from __future__ import annotations
 import heapq
 import os
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from nectar.api.computation import ComputationResult, InvalidQuestionError, NotWholeError
+from nectar.frozen import NamedTuple
 from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, no_question, read
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import os
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from nectar import features
+from nectar.frozen import NamedTuple
 from nectar.spool.claims import make_token
 from nectar.spool.entries import COMPLETE
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError, Standing
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -11,13 +11,13 @@ import os
 import re
 import stat
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from nectar import features
 from nectar.home import CLAIMS
 from nectar.spool.approach import StrangeLinkError, enter, look
 from nectar.spool.claims import make_token
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from pathlib import Path
 

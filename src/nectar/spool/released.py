@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import TYPE_CHECKING
 
 from nectar.spool.claims import make_token
 from nectar.spool.entries import NotAQuestionError, read
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Collection
 

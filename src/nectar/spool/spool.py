@@ -20,7 +20,6 @@ import os
 import re
 import stat
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError, read_object
 from nectar.spool.claims import Claim, Later, Question, make_token
@@ -30,6 +29,7 @@ from nectar.spool.owed import Answer, Answers, Settled, Unwritten, Written, copy
 from nectar.spool.place import Place, SpoolBusyError, SpoolUnusableError, Standing
 from nectar.spool.released import Released
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Container, Generator
     from pathlib import Path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
 
 from nectar import address, features
 from nectar.protocol import MAX_LINE, decode, encode
 from nectar.runtime.daemon.loop import READ, WRITE
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     from nectar.runtime.daemon.loop import Loop
 

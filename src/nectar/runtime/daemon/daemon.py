@@ -22,25 +22,26 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nectar import inherited, processes
 from nectar.errors import NectarError
 from nectar.events import ERROR, WARNING
 from nectar.home import Home
+from nectar.runtime.daemon.fault import describe_fault
 from nectar.runtime.daemon.job import Failure
 from nectar.runtime.daemon.loop import Loop
 from nectar.runtime.daemon.signals import route
-from nectar.runtime.daemon.starter import Starter, read_assignment
+from nectar.runtime.daemon.starter import Starter
 from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from nectar.protocol import Assignment
     from nectar.runtime.daemon.job import Job
     from nectar.runtime.daemon.service import Service
+    from nectar.runtime.daemon.workers.kernel import Kernel
 
-SCRIPT = Path(__file__).parents[1] / "start.py"
 KEPT_LINES = 1000
 """Lines that the handler printed before there was a log to write them to."""
 TOLD_LINES, TOLD_CHARACTERS = 20, 1000
@@ -59,15 +60,13 @@ class State(enum.Enum):
     STOPPING = "stopping"
 
 
-def main() -> None:
-    """Run a daemon for who is at descriptors 0 and 1, and end the process."""
-    os.umask(0o077)
-    inherited.settle_signals()
-    assignment = read_assignment()
-    if assignment is None:
-        return
+def run(assignment: Assignment, kernel: Kernel, script: str, mark: str) -> None:
+    """Run a daemon for who is at descriptors 0 and 1, and end the process.
+
+    :param kernel: what runs its workers, ``script`` the runtime's ``start.py``, and ``mark`` what marks them.
+    """
     loop = Loop()
-    daemon = Daemon(loop, assignment)
+    daemon = Daemon(loop, assignment, kernel, script, mark)
     daemon.load()
     # Half of the modules are needed once the handler is loaded: they are imported while it is.
     import nectar.runtime.daemon.service  # noqa: F401
@@ -109,7 +108,7 @@ class Daemon:
     :ivar code: its exit code, when it has ended in order.
     """
 
-    def __init__(self, loop: Loop, assignment: Assignment) -> None:
+    def __init__(self, loop: Loop, assignment: Assignment, kernel: Kernel, script: str, mark: str) -> None:
         self.state = State.LOADING
         self.code = 0
         self._loop = loop
@@ -117,8 +116,7 @@ class Daemon:
         self._assignment = assignment
         self._settings = Settings.from_mapping(assignment.settings)
         limits = inherited.raise_limits()
-        mark = processes.daemon_mark(processes.handler_mark(assignment.data_dir, assignment.name))
-        self._pool = Pool(loop, assignment.loading, self._settings, SCRIPT, mark, self, limits=limits)
+        self._pool = Pool(loop, assignment.loading, self._settings, script, mark, self, kernel, limits)
         self._starter = Starter(loop, self._obey, gone=lambda: self._stop(0))
         self._service: Service | None = None
         self._early: deque[str] = deque(maxlen=KEPT_LINES)
@@ -134,6 +132,7 @@ class Daemon:
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
         self._loop.faulted = self._faulted
         self._pool.start()
+        self._pool.reap()  # the worker that was started ahead may have ended before that could be told
 
     def _obey(self, order: str) -> None:
         try:
@@ -246,11 +245,9 @@ class Daemon:
 
     def fell(self, error: BaseException) -> None:
         """Leave a word of a bug of ours where it is looked for."""
-        import traceback
-
         try:
-            text = "".join(traceback.format_exception(error))
-            sys.stderr.write(text)
-            self._tell(text.rstrip(), ERROR)
+            text = describe_fault(error)
+            sys.stderr.write(text + "\n")
+            self._tell(text, ERROR)
         except Exception:  # the same may be too little for this, too
             return

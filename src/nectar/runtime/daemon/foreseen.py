@@ -6,9 +6,6 @@ Nothing is imported any more by a daemon that serves.
 from __future__ import annotations
 
 import codecs
-import tokenize  # noqa: F401 - for a traceback's lines, for which newer versions of Python import it only then
-import traceback
-import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 import warnings  # noqa: F401 - for threads
 
 CODECS = ("ascii", "latin-1", "unicode_escape")
@@ -19,5 +16,3 @@ def rehearse() -> None:
     """Import what is imported by use."""
     for name in CODECS:
         codecs.lookup(name)
-    # With a name that is nearly right, for which some versions of Python look elsewhere.
-    traceback.format_exception(AttributeError(name="lookups", obj=codecs))

@@ -12,13 +12,15 @@ import json
 import os
 from bisect import bisect_left
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nectar.frozen import NamedTuple
 from nectar.regular import read_regular
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     from nectar.api.computation import Status
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nectar.events import as_word
+from nectar.frozen import NamedTuple
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from nectar.api.computation import Status
 

@@ -7,10 +7,11 @@ import os
 import resource
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
 
 from nectar.events import INFO, WARNING, split_time, write_json, write_text
+from nectar.frozen import Protocol
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path

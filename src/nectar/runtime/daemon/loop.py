@@ -6,14 +6,16 @@ import heapq
 import itertools
 import selectors
 import time
-from typing import TYPE_CHECKING, ParamSpec
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
-P = ParamSpec("P")
 LONGEST_WAIT = 3600.0
 """Seconds; the system takes no time of more than some weeks."""
 BEAT = 1.0

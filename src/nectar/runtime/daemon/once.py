@@ -26,12 +26,11 @@ import signal
 import sys
 import time
 from collections import deque
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nectar import inherited, proc, processes
 from nectar.api.computation import Computation, ComputationResult
 from nectar.protocol import Assignment, decode, encode
+from nectar.runtime.daemon.beginning import SCRIPT
 from nectar.runtime.daemon.job import Failure, Job, Outcome
 from nectar.runtime.daemon.loop import READ, Loop
 from nectar.runtime.daemon.signals import route
@@ -40,10 +39,11 @@ from nectar.runtime.daemon.workers.kernel import System, Terminal
 from nectar.runtime.daemon.workers.pool import Pool
 from nectar.settings import Settings
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-SCRIPT = Path(__file__).parents[1] / "start.py"
 STOP_TIME = 1.0
 
 

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
 
 import nectar
 from nectar.api.computation import SHARE_MODULUS
@@ -26,8 +25,10 @@ from nectar.runtime.daemon.log import LogFile, Seldom, Tally, hear
 from nectar.runtime.daemon.loop import BEAT
 from nectar.runtime.daemon.presence import Presence
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from nectar.home import Home
     from nectar.runtime.daemon.aliases.alias import Alias

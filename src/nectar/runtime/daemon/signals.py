@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.loop import READ
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -6,30 +6,16 @@ What is said is in :mod:`nectar.protocol`.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
-from nectar.protocol import MAX_LINE, Assignment, decode, encode
+from nectar.protocol import decode, encode
 from nectar.runtime.daemon.loop import READ
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from nectar.runtime.daemon.loop import Loop
-
-
-def read_assignment(orders: int = 0) -> Assignment | None:
-    """Wait for the first line; None where there is none, or no end of it.
-
-    :raises ValueError: it is no message.
-    :raises KeyError, TypeError: it is no assignment.
-    """
-    received = b""
-    while not received.endswith(b"\n"):
-        piece = os.read(orders, 65536)
-        if not piece or len(received) > MAX_LINE:
-            return None
-        received += piece
-    return Assignment.from_mapping(decode(received))
 
 
 class Starter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from nectar.events import as_word, visible
 from nectar.runtime.daemon.aliases.failures import OF_ALL, Failures
@@ -15,6 +14,7 @@ from nectar.spool.listing import expire
 from nectar.spool.place import SpoolBusyError, SpoolUnusableError
 from nectar.spool.spool import Spool
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Container, Generator

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from nectar.errors import NectarError
 from nectar.events import as_word
 from nectar.runtime.daemon.aliases.alias import Alias
 from nectar.runtime.daemon.aliases.scans import Scans
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Container, Iterator
     from pathlib import Path
+    from typing import Any
 
     from nectar.home import Home
     from nectar.runtime.daemon.aliases.rescan import Age

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
 
+from nectar.frozen import Protocol
 from nectar.spool.entries import PENDING
+
+TYPE_CHECKING = False  # typing is not imported in a daemon
+if TYPE_CHECKING:
+    from typing import Any
 
 Hint = tuple[int, bytes]
 """A watch's number and the name of a file, which is empty where all of the directory is to be looked at."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from nectar import features
 from nectar.runtime.daemon.aliases.hints import may_ask
 from nectar.runtime.daemon.loop import READ
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
 

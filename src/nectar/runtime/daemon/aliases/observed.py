@@ -6,7 +6,6 @@ import errno
 import os
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from watchdog.events import (
     DirDeletedEvent,
@@ -22,8 +21,10 @@ from watchdog.observers import Observer
 from nectar.runtime.daemon.aliases.hints import may_ask
 from nectar.runtime.daemon.loop import READ
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any, ClassVar
 
     from nectar.runtime.daemon.aliases.hints import Hint
     from nectar.runtime.daemon.loop import Loop

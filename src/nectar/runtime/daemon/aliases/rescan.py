@@ -6,8 +6,8 @@ Whatever is done to the clock, nothing is told to be older than it is; in doubt 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -7,7 +7,6 @@ minute it is listed regardless.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.aliases.failures import BLOCKED, OF_ALL
 from nectar.runtime.daemon.aliases.rescan import Changes
@@ -15,6 +14,7 @@ from nectar.runtime.daemon.aliases.scans import SLICE
 from nectar.spool.claims import Claim, Later, Question
 from nectar.spool.entries import LINKED, PENDING, NotAQuestionError
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator
 

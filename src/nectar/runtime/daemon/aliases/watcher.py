@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from nectar import features
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from nectar.runtime.daemon.loop import READ, WRITE
 from nectar.runtime.daemon.workers.kernel import BREATH, MOST_LEFT, SHORTAGES
 from nectar.runtime.frames import FrameError, Reader, encode
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from nectar.runtime.daemon.loop import Loop
     from nectar.runtime.daemon.workers.kernel import Kernel

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 import os
-from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.job import Failure, Outcome
 from nectar.runtime.frames import describe_status
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from nectar.runtime.daemon.job import Job
     from nectar.settings import Settings

@@ -8,14 +8,14 @@ import os
 import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nectar import features, processes
+from nectar.frozen import NamedTuple, Protocol
 from nectar.runtime.daemon.workers.walled import Walled, compose, read_status
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
-    from pathlib import Path
 
     from nectar.protocol import Loading
 
@@ -34,21 +34,23 @@ class Spawned(NamedTuple):
 
     :ivar channel: a descriptor for frames both ways.
     :ivar printed: a descriptor from which comes what its code prints.
+    :ivar token: marks it and all that it starts.
     """
 
     pid: int
     channel: int
     printed: int
+    token: str
 
 
 class Kernel(Protocol):
     """Whatever runs workers. What it is told to do may take effect late: a kill most of all."""
 
-    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+    def spawn(self, loading: Loading, script: str, owner: str) -> Spawned:
         """Start a worker.
 
         :param script: ``start.py`` of the runtime.
-        :param token: marks it and all that it starts.
+        :param owner: what marks the processes of this daemon.
         :raises OSError: it cannot be started.
         """
 
@@ -113,8 +115,18 @@ class System:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._walled: dict[int, Walled] = {}
         self._statuses: dict[int, int] = {}
+        self._ahead: Spawned | None = None
 
-    def spawn(self, loading: Loading, script: Path, token: str) -> Spawned:
+    def start_ahead(self, loading: Loading, script: str, owner: str) -> None:
+        """Start the worker that :meth:`spawn` will be asked for first. One that cannot be started now, is tried again then."""
+        with contextlib.suppress(OSError):
+            self._ahead = self.spawn(loading, script, owner)
+
+    def spawn(self, loading: Loading, script: str, owner: str) -> Spawned:
+        if self._ahead is not None:
+            spawned, self._ahead = self._ahead, None
+            return spawned
+        token = f"{owner}/{os.urandom(8).hex()}"
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             own, given = socket.socketpair()
             ours.callback(own.close)
@@ -126,7 +138,7 @@ class System:
             os.set_blocking(reading, False)
             terminal = self._terminal
             entered, shown, complained = terminal.streams if terminal else (subprocess.DEVNULL, writing, writing)
-            command = [loading.python, "-P", "-s", str(script), "worker", str(given.fileno())]
+            command = [loading.python, "-P", "-s", script, "worker", str(given.fileno())]
             passed, told = [given.fileno()], None
             if loading.wall is not None:
                 before, more, told = compose(loading.wall, ours, theirs)
@@ -146,7 +158,7 @@ class System:
         self._children[process.pid] = process
         if loading.wall is not None and told is not None:
             self._walled[process.pid] = Walled(process.pid, told, loading.wall)
-        return Spawned(process.pid, own.detach(), reading)
+        return Spawned(process.pid, own.detach(), reading, token)
 
     def signal(self, pid: int) -> None:
         if pid in self._walled:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from nectar.frozen import Protocol
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from nectar.runtime.daemon.job import Failure, Job
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.job import Job, read_complaint, read_failure, read_outcome, read_warnings
 from nectar.runtime.daemon.workers import ends
@@ -17,9 +16,10 @@ from nectar.runtime.daemon.workers.successors import Successors
 from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
 from nectar.runtime.frames import FAREWELL_FAILED, describe_status
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from typing import Any
 
     from nectar.protocol import Loading
     from nectar.runtime.daemon.job import Failure, Outcome
@@ -48,7 +48,7 @@ class Pool:
         loop: Loop,
         loading: Loading,
         settings: Settings,
-        script: Path,
+        script: str,
         owner: str,
         listener: Listener,
         kernel: Kernel | None = None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING
 
 from nectar.runtime.daemon.job import MAX_NAME
 from nectar.runtime.daemon.loop import READ
 from nectar.runtime.daemon.workers.kernel import BREATH, MOST_LEFT, SHORTAGES
 from nectar.runtime.frames import MARK, MARKED
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

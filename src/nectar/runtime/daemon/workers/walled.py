@@ -11,13 +11,14 @@ import errno
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any
 
 from nectar import features, proc, processes
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import ExitStack
+    from typing import Any
 
 _TOLD = 4096
 """Bytes that are read at once of what bubblewrap tells."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-from typing import TYPE_CHECKING, Any
 
 from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
@@ -12,11 +11,11 @@ from nectar.runtime.daemon.workers.printed import Printed
 from nectar.runtime.daemon.workers.runs import Run, Runs
 from nectar.runtime.daemon.workers.walled import FIRST
 from nectar.runtime.origins import Origins
-from nectar.spool.claims import make_token
 
+TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from typing import Any
 
     from nectar.protocol import Loading
     from nectar.runtime.daemon.job import Failure
@@ -154,7 +153,7 @@ class Worker:
             self.timer.cancel()
 
 
-def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str, listener: Listener, received: Received) -> Worker:
+def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: str, owner: str, listener: Listener, received: Received) -> Worker:
     """Start a worker.
 
     :param script: ``start.py`` of the runtime.
@@ -162,11 +161,10 @@ def spawn(loop: Loop, kernel: Kernel, loading: Loading, script: Path, owner: str
     :param received: called with each header that the worker sends; a ValueError, KeyError or TypeError says that it is nonsense.
     :raises OSError: it cannot be started.
     """
-    token = f"{owner}/{make_token()}"
-    spawned = kernel.spawn(loading, script, token)
+    spawned = kernel.spawn(loading, script, owner)
     try:
         origins = Origins(os.path.dirname(os.path.dirname(loading.python)), loading.directory)
-        return _connected(Worker(loop, kernel, spawned.pid, token), spawned, listener, received, origins)
+        return _connected(Worker(loop, kernel, spawned.pid, spawned.token), spawned, listener, received, origins)
     except BaseException:
         kernel.signal(spawned.pid)
         for descriptor in (spawned.channel, spawned.printed):
@@ -196,7 +194,7 @@ def _await_end(loop: Loop, worker: Worker) -> None:
     loop.later(PATIENCE, lambda: worker.kill(Cause.CLOSED))
 
 
-def order_to_load(loading: Loading, script: Path) -> dict[str, Any]:
+def order_to_load(loading: Loading, script: str) -> dict[str, Any]:
     """What a worker is told to load: the frame ``load`` of :mod:`nectar.runtime.frames`, but for the bounds that it gets.
 
     :param script: ``start.py`` of the runtime.
@@ -209,6 +207,6 @@ def order_to_load(loading: Loading, script: Path) -> dict[str, Any]:
         "handler": loading.entry.name,
         "plugins": loading.plugins,
         "snapshot": loading.snapshot,
-        "pluggy": str(script.parents[3] / "deps" / "pluggy"),
+        "pluggy": os.path.join(script[: script.rindex("/api/")], "deps", "pluggy"),
         "directory": loading.directory,
     }
