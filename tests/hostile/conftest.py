@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def stage(world: World) -> Stage:
-    """A world for the villain, which the test launches."""
-    return Stage(world)
+def stage(request: pytest.FixtureRequest, world: World) -> Stage:
+    """A world for the villain, which the test launches; behind a wall where the test's parameter says so."""
+    return Stage(world, walled=getattr(request, "param", "open") == "walled")
 
 
 @pytest.fixture

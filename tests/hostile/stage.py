@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tests import needs
 from tests.soak.ground import LONG, Ground, kill, put
 from tests.world import PATIENCE, processes, until
 
 if TYPE_CHECKING:
     from tests.world import World
 
+EITHER_WAY = pytest.mark.parametrize("stage", ["open", pytest.param("walled", marks=[needs.wall, pytest.mark.once])], indirect=True)
+"""Runs a test once more, with the villain behind a wall."""
 LOG_CAP = 4 * (5 * 1024 * 1024 + 64 * 1024)
 """Bytes of a log's two files and the parts that were rotated away."""
 _EVENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (INFO   |WARNING|ERROR  |PRINT  ) \S+ \S+: ")
@@ -77,14 +82,19 @@ class Asker:
 class Stage(Ground):
     """The handler in villain.py, or another text."""
 
-    def __init__(self, world: World, name: str = "villain") -> None:
+    def __init__(self, world: World, name: str = "villain", *, walled: bool = False) -> None:
+        """:param walled: whether it is launched behind a wall, and granted to make its notes."""
         super().__init__(world, name)
         self.notes = world.directory / f"{name}.notes"
         self.file = world.directory / f"{name}.py"
+        self.walled = walled
 
     def play(self, *flags: str, settings: dict[str, object] | None = None, text: str | None = None) -> Asker:
         """Launch, attach to a node of its own, and return who asks there."""
         self.write(settings=settings, text=text)
+        if self.walled:
+            self.notes.touch()
+            flags += ("--sandbox", "--allow", f"write={self.notes}")
         self.world.run(
             "launch", self.file, self.name, "--env", f"NOTES={self.notes}", "--env", f"HERE={self.world.directory}", *flags
         )
@@ -105,6 +115,9 @@ class Stage(Ground):
         """Processes that came from the handler and are no worker of the daemon's."""
         daemon = self.daemon
         workers = {worker["pid"] for worker in self.status()["workers"]}
+        if self.walled:  # each is bubblewrap, whose child has the worker as its first
+            first = {pid for worker in workers for pid in _children(worker)}
+            workers |= first | {pid for each in first for pid in _children(each)[:1]}
         return [pid for pid in processes(self.world.directory) if pid not in {daemon, but, *workers} and _alive(pid)]
 
     def left(self) -> dict[int, str]:
@@ -145,6 +158,13 @@ class Stage(Ground):
 def resident(pid: int) -> int:
     """KiB of memory that a process has."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _alive(pid: int) -> bool:

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.hostile.stage import milliseconds
+from tests.hostile.stage import EITHER_WAY, milliseconds
 from tests.soak.ground import LATE, LONG, kill
 from tests.soak.table import portion
 from tests.world import until
@@ -46,6 +46,7 @@ WITH_A_LINE = {
 """What Python leaves in the log when it dies of a fault."""
 
 
+@EITHER_WAY
 def test_a_dying_worker_costs_one_answer(stage: Stage, row: Row) -> None:
     """One after another, each way in turn; the question after each is answered by the next worker."""
     asker = stage.play()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.hostile.stage import milliseconds
+from tests.hostile.stage import EITHER_WAY, milliseconds
 from tests.soak.ground import LATE
 from tests.soak.table import portion
 from tests.world import until
@@ -34,6 +34,7 @@ WAYS = (
 )
 
 
+@EITHER_WAY
 def test_a_hang_ends(stage: Stage, row: Row) -> None:
     asker = stage.play()
     daemon = stage.daemon
@@ -69,6 +70,7 @@ def test_a_hang_ends(stage: Stage, row: Row) -> None:
     assert worst < 1000 * LATE
 
 
+@EITHER_WAY
 def test_a_hang_of_one_worker_holds_no_other_up(stage: Stage, row: Row) -> None:
     asker = stage.play("--workers", "2")
     rounds = portion(60, least=3)
@@ -83,6 +85,7 @@ def test_a_hang_of_one_worker_holds_no_other_up(stage: Stage, row: Row) -> None:
     assert not wrong, "\n".join(map(str, wrong))
 
 
+@EITHER_WAY
 def test_what_hangs_at_its_farewell_is_ended(stage: Stage, row: Row) -> None:
     """``nectar_worker_stopping``, ``atexit`` and threads that never end: a stop waits for none of them."""
     stage.play(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import needs
-from tests.hostile.stage import milliseconds
+from tests.hostile.stage import EITHER_WAY, milliseconds
 from tests.soak.ground import LATE
 from tests.soak.table import portion
 from tests.world import until
@@ -32,6 +32,7 @@ CANNOT_BE: dict[str, list[object]] = {
 }
 
 
+@EITHER_WAY
 @needs.memory
 def test_a_run_with_too_much_memory(stage: Stage, row: Row) -> None:
     """Slowly or at once, touched or only asked for: an error that says so, and the next question is answered."""
@@ -84,6 +85,7 @@ def test_a_leak(stage: Stage, row: Row) -> None:
     assert max(workers.values()) <= 16
 
 
+@EITHER_WAY
 @needs.memory
 def test_a_handler_that_is_too_large_when_it_is_loaded(stage: Stage, row: Row) -> None:
     stage.write(

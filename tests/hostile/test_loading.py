@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hostile.stage import milliseconds
+from tests.hostile.stage import EITHER_WAY, milliseconds
 from tests.soak.ground import LATE, LONG, kill
 from tests.soak.table import FRACTION, portion
 from tests.world import until
@@ -114,6 +114,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     assert stage.forged() == []
 
 
+@EITHER_WAY
 def test_a_handler_that_loads_too_slowly(stage: Stage, row: Row) -> None:
     """Beyond ``start_timeout`` a launch says so, and leaves nothing."""
     rounds = portion(10, least=2)

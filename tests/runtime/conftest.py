@@ -14,6 +14,7 @@ import pytest
 from nectar import processes
 from nectar.protocol import ask
 from nectar.testing.sample import sample
+from tests import needs
 from tests.world import PATIENCE, World, reap, until
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ class Running:
     """A handler that has been launched.
 
     :ivar source: its file, beside the data dir.
+    :ivar notes: a directory beside it.
+    :ivar walled: whether its worker is behind a wall.
     """
 
-    def __init__(self, world: World, source: Path) -> None:
+    def __init__(self, world: World, source: Path, *, walled: bool = False) -> None:
         self.world = world
         self.home = world.home
         self.source = source
+        self.notes = source.with_name("notes")
+        self.walled = walled
         self.name = source.stem
         self._numbers = itertools.count(1)
 
@@ -116,8 +121,10 @@ class Running:
                 continue
         return found
 
-    def until_none_but_the_worker(self, since: int) -> None:
-        until(lambda: len(self.processes()) == 1 and since not in self.processes(), "only a new worker is there")
+    def until_none_but_the_worker(self, since: list[int]) -> None:
+        """:param since: PIDs of the processes that there were before."""
+        few = 3 if self.walled else 1  # bubblewrap has two of its own
+        until(lambda: len(now := self.processes()) == few and not set(now) & set(since), "only a new worker is there")
 
 
 @contextmanager
@@ -126,7 +133,8 @@ def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
     world = World(directory)
     source = directory / name
     shutil.copy(Path(__file__).with_name(name), source)
-    running = Running(world, source)
+    running = Running(world, source, walled="--sandbox" in options)
+    running.notes.mkdir()
     world.run("launch", source, *options)
     try:
         yield running
@@ -135,8 +143,9 @@ def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
         assert reap(directory) == []
 
 
-@pytest.fixture(scope="module")
-def chameleon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=["open", pytest.param("walled", marks=[needs.wall, pytest.mark.once])])
+def chameleon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The handler in chameleon.py, one daemon for all tests of a module."""
-    with launched(tmp_path_factory.mktemp("world"), "chameleon.py") as running:
+    options = ["--sandbox", "--allow", "write=notes"] if request.param == "walled" else []
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py", *options) as running:
         yield running

@@ -81,7 +81,7 @@ def test_a_daemon_that_is_killed_takes_its_workers_along_and_loses_nothing(runni
         until(lambda: not running.processes(), "its workers are gone")
         running.world.run("start", running.name)
 
-    spins = running.source.with_name("spins")
+    spins = running.notes / "spins"
     node.put("spin", f"spin {spins}", deadline=60)
     until(spins.exists, "it runs")
     kill_and_start()

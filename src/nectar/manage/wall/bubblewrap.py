@@ -31,8 +31,39 @@ _OF_ALL = (
 """What of ``/etc`` a loader, a clock and certificates need: nothing that holds a key."""
 _OF_NAMES = ("gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "rpc", "services")
 """What of it those need that ask for hosts by their names."""
-_OF_MACHINES = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "asound", "mtrr", "latency_stats")
-"""What of ``/proc`` is the machine's, and open to root's number, which a root's worker has outside of its namespace: to be read only."""
+_OF_MACHINES = (
+    "acpi",
+    "asound",
+    "bus",
+    "driver",
+    "dynamic_debug",
+    "fs",
+    "irq",
+    "mtrr",
+    "pressure",
+    "scsi",
+    "sys",
+    "sysrq-trigger",
+    "tty",
+)
+"""What of ``/proc`` is the machine's: to be read only. A root's worker has root's number outside, to which the kernel opens all of it."""
+_HIDDEN = (
+    *(
+        "interrupts",
+        "iomem",
+        "ioports",
+        "kallsyms",
+        "kcore",
+        "key-users",
+        "keys",
+        "kmsg",
+        "kpagecgroup",
+        "kpagecount",
+        "kpageflags",
+    ),
+    *("latency_stats", "pagetypeinfo", "sched_debug", "slabinfo", "timer_list", "timer_stats", "vmallocinfo"),
+)
+"""What of it tells of others: their keys, their memory, when they do something."""
 
 
 class Layout(NamedTuple):
@@ -156,6 +187,9 @@ def _system() -> Iterator[str]:
     for name in _OF_MACHINES:
         if os.path.exists(f"/proc/{name}"):
             yield from ("--ro-bind", f"/proc/{name}", f"/proc/{name}")
+    for name in _HIDDEN:
+        if os.path.exists(f"/proc/{name}"):
+            yield from ("--ro-bind", "/dev/null", f"/proc/{name}")
 
 
 def _etc(grants: Grants) -> Iterator[str]:

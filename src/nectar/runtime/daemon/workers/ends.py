@@ -56,8 +56,13 @@ def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
             )
         case Cause.MEMORY:
             return Failure(
-                f"The handler took too much memory while it was loaded{_beyond(settings)}.",
+                f"The handler took too much memory while it was loaded{_beyond(cause, settings)}.",
                 hint="Raise memory_limit under [tool.nectar], or load less at import.",
+            )
+        case Cause.CROWDED:
+            return Failure(
+                f"The handler had too many processes while it was loaded{_beyond(cause, settings)}.",
+                hint="Raise sandbox_processes under [tool.nectar]; each thread counts, too.",
             )
         case Cause.FAULT:
             return Failure(f"A worker could not be used: {cause.value}.", hint="The log says how.")
@@ -93,9 +98,16 @@ def explain_no_answer(job: Job, cause: Cause, status: int, settings: Settings, s
         case Cause.ITSELF:
             return Outcome("error", error=f"The worker {describe_status(status)} before it had an answer.", seconds=seconds)
         case _:
-            more = _beyond(settings) if cause is Cause.MEMORY else ""
+            more = _beyond(cause, settings)
             return Outcome("error", error=f"The worker was ended: {cause.value}{more}.", seconds=seconds)
 
 
-def _beyond(settings: Settings) -> str:
-    return f" (memory_limit is {settings.memory_limit})"
+def _beyond(cause: Cause, settings: Settings) -> str:
+    """Which limit it was, where there is one."""
+    match cause:
+        case Cause.MEMORY:
+            return f" (memory_limit is {settings.memory_limit})"
+        case Cause.CROWDED:
+            return f" (sandbox_processes is {settings.sandbox_processes})"
+        case _:
+            return ""
