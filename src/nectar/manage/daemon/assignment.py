@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nectar import processes
 from nectar.entries import choose
 from nectar.frozen import replace
-from nectar.manage.daemon import hints, surroundings, variables
+from nectar.manage.daemon import variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar
 from nectar.protocol import Assignment, EntryPoint, Loading
@@ -84,6 +84,8 @@ class Prepared(NamedTuple):
 
     def find_hint(self, said: str, traceback: str, *, loading: bool = False) -> str | None:
         """What to do about what the handler's code ended with; the parameters are as for :class:`nectar.manage.daemon.hints.Case`."""
+        from nectar.manage.daemon import hints  # only where something is wrong
+
         given = self.assignment.loading.variables
         python = self.environment.marker.python_version
         return hints.find_hint(hints.Case(self.order.source, said, traceback, loading, given, os.environ, python))
@@ -100,6 +102,8 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
     loading = _loading(built, order.source, entry, process)
     if order.wall is not None:
+        from nectar.manage.daemon import surroundings  # 5 ms that no handler without a wall is to wait for
+
         wall = surroundings.surround(home, order.source, built, script, settings, order.wall)
         loading = loading._replace(wall=wall, variables=surroundings.change_variables(loading.variables))
     return Prepared(
