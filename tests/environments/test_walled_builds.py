@@ -9,11 +9,13 @@ import os
 import socket
 import tarfile
 import tomllib
+from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.environment.locking import LockMismatchError
@@ -216,3 +218,46 @@ def test_without_builds_what_uv_builds_alone_is_there(bench: Bench) -> None:
     assert not (bench.directory / "ran").exists()
     assert recall(bench.open(project, no_build=True).to_mapping()).no_build
     assert "no_build" not in bench.open(project).to_mapping()
+
+
+OUT = "../../../../../evil"
+"""From a build's tree to what lies beside the data dir; from the project to nowhere."""
+WAYS = {
+    "member": ("", f'[tool.uv.workspace]\nmembers = ["{OUT}"]\n'),
+    "source": ("evil", f'[tool.uv.sources]\nevil = {{ path = "{OUT}", editable = true }}\n'),
+    "group": ("", f'[tool.uv.sources]\nevil = {{ path = "{OUT}", editable = true }}\n[dependency-groups]\nmore = ["evil"]\n'),
+}
+
+
+def set_trap(bench: Bench) -> Path:
+    """A project beside the data dir, whose build leaves a file behind."""
+    place = built_by_itself(bench.directory / "evil")
+    ran = bench.directory / "ran"
+    write(place / "backend.py", f"open({str(ran)!r}, 'w')\n{(place / 'backend.py').read_text()}")
+    return ran
+
+
+@needs.wall
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_beside_the_copy_is_built(bench: Bench, way: str) -> None:
+    ran = set_trap(bench)
+    needed, more = WAYS[way]
+    project = bench.project(dependencies=tuple(filter(None, [needed])), more=more)
+    with suppress(EnvironmentFailedError):
+        bench.provide(project, walled=True)
+    assert not ran.exists()
+
+
+@needs.wall
+@pytest.mark.parametrize("kind", ["editable", "directory", "virtual", "path"])
+def test_no_lock_leads_to_what_lies_beside_the_copy(bench: Bench, kind: str) -> None:
+    ran = set_trap(bench)
+    project = bench.project(dependencies=("idna",))
+    lock = bench.lock(project)
+    table = tomllib.loads(lock.read_text())
+    next(each for each in table["package"] if each["name"] == "idna")["dependencies"] = [{"name": "evil"}]
+    table["package"].append({"name": "evil", "source": {kind: OUT}})
+    lock.write_text(tomli_w.dumps(table))
+    with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
+        bench.provide(project, walled=True)
+    assert not ran.exists()

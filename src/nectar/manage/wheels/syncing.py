@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.files.tables import section
 from nectar.manage.source.pyproject import normalise
 from nectar.manage.wheels import fetching
-from nectar.manage.wheels.told import tell
+from nectar.manage.wheels.told import LOCAL, tell
 
 if TYPE_CHECKING:
     from nectar.manage.environment.build_directory import Workshop
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _WRAPPER = "nectar-environment"
 _HAS_NO_WHEEL = r"Distribution `(?P<name>[A-Za-z0-9._-]+)(?:==(?P<version>[^ ]+))? @ [^`]*` can't be installed because it is marked as `--no-build`"
-_LOCAL = ("editable", "directory")
 
 
 def resolve(shop: Workshop, plan: Plan, *, upgrade: bool) -> tuple[Outcome, bytes]:
@@ -114,10 +112,9 @@ class _Lock:
 
     def _make(self, package: dict[str, Any]) -> Wheel:
         source, name = package["source"], package["name"]
-        for kind in _LOCAL:
+        for kind in LOCAL:
             if kind in source:
-                position = self._place(str(source[kind]))
-                return self._told.builder.build_project(position)
+                return self._told.builder.build_project(self._told.find_project(str(source[kind])))
         if "git" in source:
             raise EnvironmentFailedError(
                 f"{name} comes from git ({source['git'].partition('?')[0].partition('#')[0]}), and would have to be built.",
@@ -125,7 +122,7 @@ class _Lock:
             )
         sdist = section(package, "sdist")
         if "path" in source:
-            return self._told.builder.build_archive(self._told.source / self._place(str(source["path"])))
+            return self._told.builder.build_archive(self._told.find_file(str(source["path"])))
         if "url" in source:
             sdist = {"url": source["url"], **sdist}
         return self._told.builder.build_archive(self._fetch(name, sdist, self._told.root / str(source.get("registry", ""))))
@@ -134,13 +131,6 @@ class _Lock:
         self._fetched += 1
         into = self._told.builder.make_place()
         return fetching.fetch(name, sdist, base, into, offline=self._offline)
-
-    def _place(self, relative: str) -> str:
-        """Where in the tree something lies that a lock names."""
-        found = os.path.normpath(os.path.join(os.path.dirname(self._told.plan.locking.place), relative))
-        if found.startswith(("..", "/")):
-            raise EnvironmentFailedError(f"The lock names something outside of the handler's source: {relative}.")
-        return "" if found == "." else found
 
 
 def _is_built(package: dict[str, Any], told: Told) -> bool:

@@ -15,20 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, parse_toml, read_bytes, read_toml
 from nectar.manage.files.tables import list_of_text, section
+from nectar.manage.source import workspace
 from nectar.manage.source.path_sources import DECIDING
-from nectar.manage.source.pyproject import normalise
+from nectar.manage.source.pyproject import Project, normalise
 from nectar.manage.wheels.builder import Builder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.source.plan import Plan
     from nectar.manage.wheels.builder import Wheel
 
+LOCAL = ("editable", "directory", "virtual")
+"""What a lock calls sources that are projects here."""
 _ASIDE = "aside"
+_NOWHERE = "nectar-leaves-this-out"
 _UNTOLD = "0"
 """The version of a project that only its build knows, where nothing depends on which it is."""
 _NO_BUILD_SYSTEM = {"requires": [], "build-backend": "nothing"}
@@ -75,7 +80,7 @@ class Told:
                 os.symlink(os.readlink(self.source / name), self.tree / name)
         lock = self.source / self.plan.locking.place
         if lock.is_file():
-            self._put(self.plan.locking.place, self._with_versions(read_bytes(lock, CODE)))
+            self._put(self.plan.locking.place, self._with_versions(read_bytes(lock, CODE), read_toml(lock, CODE)))
 
     def read_lock(self) -> bytes:
         """The lock that uv has left, as it would be for the projects themselves."""
@@ -88,11 +93,11 @@ class Told:
                 del each["version"]
         return tomli_w.dumps(table).encode()
 
-    def _with_versions(self, content: bytes) -> bytes:
+    def _with_versions(self, content: bytes, table: dict[str, Any]) -> bytes:
         """A lock with a version of each project, as they have one here."""
+        self.check(table)
         if not self._versions:
             return content
-        table = parse_toml(content.decode(errors="replace"))
         packages = table.get("package")
         for each in packages if isinstance(packages, list) else []:
             if isinstance(each, dict) and each.get("name") in self._versions:
@@ -111,7 +116,7 @@ class Told:
         project = section(table, "project")
         kept = {name: value for name, value in table.items() if name == "dependency-groups"}
         if "uv" in section(table, "tool"):
-            kept["tool"] = {"uv": table["tool"]["uv"]}
+            kept["tool"] = {"uv": self._within(position, table)}
         if file.is_file() and not project:  # a workspace's root
             return tomli_w.dumps(kept).encode()
         if "build-system" in table or not project:
@@ -121,6 +126,75 @@ class Told:
         )
         wheel = self.builder.build_project(position) if untold or not project else None
         return tomli_w.dumps({"project": self._tell(project, wheel), **kept}).encode()
+
+    def _within(self, position: str, table: dict[str, Any]) -> dict[str, Any]:
+        """A project's ``[tool.uv]``, in which no path leads out of the tree: from there it would lead to what is not told."""
+        uv = dict(section(table, "tool", "uv"))
+        if "workspace" in uv:
+            space = workspace.find(Project(self.source / position, table))
+            members = {self._name(each) for each in space.members} if space else set()
+            here = sorted(os.path.relpath(each or ".", position or ".") for each in members & {*self.plan.projects} - {position})
+            uv["workspace"] = {"members": [re.sub(r"([*?\[\]])", r"[\1]", each) for each in here]}
+        uv["sources"] = {
+            name: [self._inward(position, each) for each in entries]
+            if isinstance(entries, list)
+            else self._inward(position, entries)
+            for name, entries in section(uv, "sources").items()
+        }
+        return uv
+
+    def _name(self, directory: Path) -> str | None:
+        place = os.path.relpath(directory, self.source)
+        return "" if place == "." else place
+
+    def _inward(self, position: str, entry: Any) -> Any:
+        """A source, which is none where its path leads out."""
+        path = entry.get("path") if isinstance(entry, dict) else None
+        if path is None:
+            return entry
+        place = os.path.normpath(os.path.join(position, str(path)))
+        there = {"" if each == "." else each for each in (place,)} & {*self.plan.projects, *self.plan.tree.pieces}
+        return entry if there else {**entry, "path": _NOWHERE}
+
+    def check(self, lock: dict[str, Any]) -> None:
+        """Refuse a lock that names what is not told, which would be read or built where it lies.
+
+        :raises EnvironmentFailedError: it does.
+        """
+        packages = lock.get("package")
+        for each in packages if isinstance(packages, list) else []:
+            named = each.get("source") if isinstance(each, dict) else None
+            source = named if isinstance(named, dict) else {}
+            for kind in source.keys() & {*LOCAL, "path"}:
+                if kind in LOCAL:
+                    self.find_project(str(source[kind]))
+                elif not self.plan.wrapped:  # else an operator named it
+                    self.find_file(str(source[kind]))
+
+    def find_project(self, relative: str) -> str:
+        """Where in the tree a project lies that a lock names.
+
+        :raises EnvironmentFailedError: it is none of the handler's source.
+        """
+        return self._require(relative, self.plan.projects)
+
+    def find_file(self, relative: str) -> Path:
+        """The wheel or sdist in the source that a lock names.
+
+        :raises EnvironmentFailedError: it is none.
+        """
+        return self.source / self._require(relative, self.plan.tree.pieces)
+
+    def _require(self, relative: str, known: Container[str]) -> str:
+        found = os.path.normpath(os.path.join(os.path.dirname(self.plan.locking.place), relative))
+        found = "" if found == "." else found
+        if found not in known:
+            raise EnvironmentFailedError(
+                f"The lock names what is not in the handler's source: {relative}.",
+                where=str(self.plan.locking.authors or self.plan.locking.place),
+                hint="Behind a wall, and with --no-build, it can name only what lies there, or on an index.",
+            )
+        return found
 
     def _tell(self, project: Mapping[str, Any], wheel: Wheel | None) -> dict[str, Any]:
         said = {name: project[name] for name in ("name", "version", "requires-python", "optional-dependencies") if name in project}
