@@ -17,7 +17,7 @@ from functools import cache
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 PROC = "/proc"
 """Where the kernel tells of processes, if anywhere."""
@@ -265,9 +265,9 @@ def machine() -> str:
     return os.uname().machine
 
 
-def has_user_namespaces() -> bool:
-    """Whether the kernel knows namespaces of users; whether anybody may make one is another matter."""
-    return os.path.exists(f"{PROC}/self/ns/user")
+def list_missing_namespaces(kinds: Iterable[str]) -> list[str]:
+    """Those of some kinds of namespaces that the system does not know; whether anybody may make the others is another matter."""
+    return [kind for kind in kinds if not os.path.exists(f"{PROC}/self/ns/{kind}")]
 
 
 def name_boot() -> tuple[str, str]:

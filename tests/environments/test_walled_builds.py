@@ -22,7 +22,7 @@ from nectar.manage.environment.locking import LockMismatchError
 from nectar.manage.source.source import recall
 from nectar.manage.wheels.fetching import fetch
 from tests import needs
-from tests.environments.workbench import Bench, installed, run, uv, write
+from tests.environments.workbench import Bench, installed, run, write
 from tests.web import serving
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
@@ -229,27 +229,6 @@ WAYS = {
 }
 
 
-SCRIPT = """\
-# /// script
-# requires-python = ">=3.11"
-# dependencies = [{dependencies}]
-# [tool.uv.sources]
-# {sources}
-# ///
-from nectar import handler
-"""
-SCRIPT_LOCK = f"""
-version = 1
-revision = 3
-requires-python = ">=3.11"
-[manifest]
-requirements = [{{ name = "evil", editable = "{OUT}" }}]
-[[package]]
-name = "evil"
-source = {{ editable = "{OUT}" }}
-"""
-
-
 def set_trap(bench: Bench) -> Path:
     """A project beside the data dir, whose build leaves a file behind."""
     place = built_by_itself(bench.directory / "evil")
@@ -281,19 +260,4 @@ def test_no_lock_leads_to_what_lies_beside_the_copy(bench: Bench, kind: str) -> 
     lock.write_text(tomli_w.dumps(table))
     with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
         bench.provide(project, walled=True)
-    assert not ran.exists()
-
-
-@needs.wall
-def test_a_single_file_with_a_lock_of_its_own(bench: Bench) -> None:
-    """Its sources lie beside it, or are none."""
-    ran = set_trap(bench)
-    built_by_itself(bench.directory / "near", requires=("idna",))
-    script = bench.file("one.py", SCRIPT.format(dependencies='"near", "six"', sources='near = { path = "near" }'))
-    uv("lock", "--script", script)
-    assert installed(bench.provide(script, walled=True)).keys() == {"one-file", "near", "idna", "six"}
-    script = bench.file("two.py", SCRIPT.format(dependencies='"evil"', sources=f'evil = {{ path = "{OUT}", editable = true }}'))
-    write(script.with_name("two.py.lock"), SCRIPT_LOCK)
-    with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
-        bench.provide(script, walled=True)
     assert not ran.exists()

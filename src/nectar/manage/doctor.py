@@ -16,6 +16,7 @@ from nectar.manage.environment import drift, generations
 from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import is_too_old, list_installed
 from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
+from nectar.manage.wall import trying
 from nectar.settings import OLDEST
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def examine(home: Home) -> Iterator[Finding]:
         return
     if broken is not None:
         yield Finding("problem", f"{broken.message} ({broken.where})", broken.hint)
+    yield _wall(home, [name for name, record in records.items() if record.sandbox is not None])
     for name, record in records.items():
         yield from _handler(home, name, record)
     if broken is not None:
@@ -131,6 +133,16 @@ def _inotify() -> Iterator[Finding]:
                 f"The limit fs.inotify.{name} is {limit}; nectar needs {use}.",
                 f"sudo sysctl fs.inotify.{name}={low * 8}",
             )
+
+
+def _wall(home: Home, walled: list[str]) -> Finding:
+    """:param walled: the handlers that have one."""
+    found = trying.examine(home, anew=True)
+    if not isinstance(found, trying.Refusal):
+        return Finding("fine", f"A wall can stand around a handler, by {found}")
+    if walled:
+        return Finding("problem", f"No wall can stand here, and {', '.join(walled)} cannot start: {found.what}", found.cure)
+    return Finding("fine", f"No wall can stand here, for --sandbox: {found.what}", found.cure)
 
 
 def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nectar.errors import EnvironmentFailedError
 from nectar.home import find_user_home
+from nectar.manage.daemon import bytecode
 from nectar.manage.environment.survey import never_source
 from nectar.manage.wall import bubblewrap, pythons, trying
 from nectar.manage.wall.bubblewrap import Layout
@@ -46,6 +47,7 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     for prefix in pythons.list_prefixes(built.python, home):
         check_open(grants, [Closed(prefix, "the Python that it runs on", to_writing=True)])
         shown[str(prefix)] = str(prefix)
+    bytecode.provide(program, built, api, [*shown])
     links: dict[str, str] = {}
     closed: list[str] = []
     inside = _name_inside(source.directory, grants)

@@ -111,11 +111,9 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     rewrite(
         shop.tree, plan.locking.script.removesuffix(".lock"), inline_metadata.write(passing.select_of_script(said.table)).encode()
     )
-    if shop.by_wheels:
-        checked = syncing.check_script(shop, plan)
-    else:
-        project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
-        checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
+    project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
+    wheels = ["--no-build"] if shop.by_wheels else []
+    checked = shop.uv.run("lock", "--locked", *wheels, "--script", script, *project, quiet=True)
     refuse_mismatch(plan, shop, checked)
     if checked.code:
         raise shop.failure("The lock beside the file cannot be used.", checked)

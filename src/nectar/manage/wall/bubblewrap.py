@@ -32,36 +32,14 @@ _OF_ALL = (
 _OF_NAMES = ("gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "rpc", "services")
 """What of it those need that ask for hosts by their names."""
 _OF_MACHINES = (
-    "acpi",
-    "asound",
-    "bus",
-    "driver",
-    "dynamic_debug",
-    "fs",
-    "irq",
-    "mtrr",
-    "pressure",
-    "scsi",
-    "sys",
-    "sysrq-trigger",
-    "tty",
+    *("acpi", "asound", "bus", "driver", "dynamic_debug", "fs", "irq", "mtrr"),
+    *("pressure", "scsi", "sys", "sysrq-trigger", "tty"),
 )
 """What of ``/proc`` is the machine's: to be read only. A root's worker has root's number outside, to which the kernel opens all of it."""
 _HIDDEN = (
-    *(
-        "interrupts",
-        "iomem",
-        "ioports",
-        "kallsyms",
-        "kcore",
-        "key-users",
-        "keys",
-        "kmsg",
-        "kpagecgroup",
-        "kpagecount",
-        "kpageflags",
-    ),
-    *("latency_stats", "pagetypeinfo", "sched_debug", "slabinfo", "timer_list", "timer_stats", "vmallocinfo"),
+    *("interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg"),
+    *("kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "pagetypeinfo"),
+    *("sched_debug", "slabinfo", "timer_list", "timer_stats", "vmallocinfo"),
 )
 """What of it tells of others: their keys, their memory, when they do something."""
 
@@ -90,17 +68,16 @@ class Layout(NamedTuple):
     processes: int = 256
 
 
-def find() -> str | None:
-    """The path of the one that is used: the system's, or else the wheel's."""
+def find() -> Iterator[str]:
+    """The paths of those that there are: first the system's, for which that may have a rule, and then the wheel's."""
     found = shutil.which(NAME)
     if found is not None:
-        return os.path.abspath(found)
+        yield os.path.abspath(found)
     spec = importlib.util.find_spec(_WHEEL)
     for place in (spec and spec.submodule_search_locations) or ():
         inside = Path(place, "_bin", NAME)
         if os.access(inside, os.X_OK):
-            return str(inside)
-    return None
+            yield str(inside)
 
 
 def compose(program: str, layout: Layout) -> dict[str, Any]:

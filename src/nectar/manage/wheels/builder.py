@@ -21,7 +21,7 @@ from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source import archive
 from nectar.manage.source.pyproject import normalise
 from nectar.manage.uv import passing
-from nectar.manage.wall import pythons
+from nectar.manage.wall import pythons, trying
 from nectar.manage.wheels import enclosure, inside
 from nectar.manage.wheels.buildsystem import BuildSystem
 from nectar.manage.wheels.tools import Tools
@@ -218,6 +218,7 @@ class Builder:
         return enclosure.run(
             uv,
             command,
+            program=trying.require(self._shop.home),
             shown=[*pythons.list_prefixes(venv / "bin" / "python", self._shop.home), venv, *shown],
             written=[ground.written, out, scratch],
             directory=ground.directory,

@@ -20,6 +20,7 @@ def run(
     uv: Uv,
     command: list[str],
     *,
+    program: str,
     shown: Iterable[Path],
     written: Iterable[Path],
     directory: Path,
@@ -27,13 +28,12 @@ def run(
 ) -> Outcome:
     """Run a program behind a wall: no network, no home, and of the disk nothing but the system and what is named here.
 
+    :param program: bubblewrap.
     :param shown: paths that it can read.
     :param written: directories that it can write to.
     :param directory: in which it runs.
     :param variables: all that it gets.
     """
-    program = bubblewrap.find()
-    assert program is not None, "it was asked for before"
     layout = bubblewrap.Layout(
         home=None,
         directory=str(directory),

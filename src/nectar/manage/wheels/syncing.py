@@ -36,14 +36,6 @@ def resolve(shop: Workshop, plan: Plan, *, upgrade: bool) -> tuple[Outcome, byte
         return outcome, b"" if outcome.code else told.read_lock()
 
 
-def check_script(shop: Workshop, plan: Plan) -> Outcome:
-    """Ask uv whether the lock beside a single file is that of its metadata."""
-    assert plan.locking.script is not None
-    with tell(shop, plan) as told:
-        script = told.tree / plan.locking.script.removesuffix(".lock")
-        return shop.uv.run("lock", "--locked", "--no-build", "--script", script, *_named(shop, plan), quiet=True)
-
-
 def sync(shop: Workshop, plan: Plan) -> Outcome:
     """Install what a plan's lock says, where that is the project's, into an environment that is empty.
 

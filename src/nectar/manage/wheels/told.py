@@ -18,7 +18,7 @@ import tomli_w
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, parse_toml, read_bytes, read_toml
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.source import inline_metadata, workspace
+from nectar.manage.source import workspace
 from nectar.manage.source.path_sources import DECIDING
 from nectar.manage.source.pyproject import Project, normalise
 from nectar.manage.wheels.builder import Builder
@@ -78,15 +78,9 @@ class Told:
             if name and os.path.islink(self.source / name):
                 (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
                 os.symlink(os.readlink(self.source / name), self.tree / name)
-        for name in filter(None, (self.plan.locking.place, self.plan.locking.script)):
-            lock = self.source / name
-            if lock.is_file():
-                self._put(name, self._with_versions(read_bytes(lock, CODE), read_toml(lock, CODE)))
-        if self.plan.locking.script:
-            script = self.plan.locking.script.removesuffix(".lock")
-            table = dict(inline_metadata.read(self.source / script).table)
-            table["tool"] = {"uv": self._within(self.plan.project, table)}
-            self._put(script, inline_metadata.write(table).encode())
+        lock = self.source / self.plan.locking.place
+        if lock.is_file():
+            self._put(self.plan.locking.place, self._with_versions(read_bytes(lock, CODE), read_toml(lock, CODE)))
 
     def read_lock(self) -> bytes:
         """The lock that uv has left, as it would be for the projects themselves."""
