@@ -43,6 +43,17 @@ _IOCTL = {"x86_64": 16, "aarch64": 29}
 _SOCKET = {"x86_64": 41, "aarch64": 198}
 _NAMESPACES = 0x7E020000
 """The flags of clone(2) that make a namespace: of mounts, cgroups, UTS, IPC, users, PIDs and the network."""
+_MODES = """
+chmod 90 - 1; fchmod 91 52 1; fchmodat 268 53 2; fchmodat2 452 452 2; creat 85 - 1; mknod 133 - 1; mknodat 259 33 2
+"""
+"""Those that give a file its mode: name, numbers, and which argument that is."""
+_OPENING = "open 2 - 1; openat 257 56 2"
+"""The same of those that may make a file: name, numbers, and which argument says whether; the next one is the mode."""
+_OPENAT2 = 437
+_CREATES = 0x400040
+"""O_CREAT, and what O_TMPFILE adds to O_DIRECTORY."""
+_OF_OTHERS = 0o6000
+"""The bits of a mode with which a program runs as whoever it belongs to: where an operator's handler may write, that is the operator, outside."""
 _TO_TERMINALS = (0x5412, 0x541C)
 """TIOCSTI, which types into a terminal, and TIOCLINUX, which pastes into a console."""
 _FAMILIES = (1, 2, 10, 16)
@@ -51,9 +62,14 @@ _FAMILIES = (1, 2, 10, 16)
 
 def list_refused(machine: str) -> dict[str, int]:
     """The numbers of the calls that are refused whatever their arguments are, by name."""
+    return {name: number for name, number, *_ in _list(_CALLS, machine)}
+
+
+def _list(calls: str, machine: str) -> list[tuple[str, int, int]]:
+    """Of a table of calls those that a machine has: name, number, and what stands behind the numbers, or 0."""
     column = [*_ARCHITECTURES].index(machine) + 1
-    rows = [row.split() for row in _CALLS.replace("\n", ";").split(";") if row.strip()]
-    return {row[0]: int(row[column]) for row in rows if row[column] != "-"}
+    rows = [row.split() for row in calls.replace("\n", ";").split(";") if row.strip()]
+    return [(row[0], int(row[column]), int(row[3]) if len(row) > 3 else 0) for row in rows if row[column] != "-"]
 
 
 def is_known(machine: str) -> bool:
@@ -72,8 +88,15 @@ def compile_filter(machine: str | None = None) -> bytes:
         program += _if(_SET, _X32, [_refuse(errno.ENOSYS)])
     for number in sorted(list_refused(machine).values()):
         program += _if(_EQUAL, number, [_refuse(errno.EPERM)])
-    # Its flags are in memory, where nothing here can look at them; libraries go on with clone.
-    program += _if(_EQUAL, _CLONE3, [_refuse(errno.ENOSYS)])
+    # Their arguments are in memory, where nothing here can look at them; libraries go on with clone, and with openat.
+    for number in (_CLONE3, _OPENAT2):
+        program += _if(_EQUAL, number, [_refuse(errno.ENOSYS)])
+    refuse_mode = _if(_SET, _OF_OTHERS, [_refuse(errno.EPERM)])
+    for _, number, index in _list(_MODES, machine):
+        program += _if(_EQUAL, number, [_load_argument(index), *refuse_mode, _ALLOWED])
+    for _, number, index in _list(_OPENING, machine):
+        making = [_load_argument(index), *_if(_SET, _CREATES, [_load_argument(index + 1), *refuse_mode])]
+        program += _if(_EQUAL, number, [*making, _ALLOWED])
     program += _if(_EQUAL, _CLONE[machine], [_load_argument(0), *_if(_SET, _NAMESPACES, [_refuse(errno.EPERM)]), _ALLOWED])
     typing = [each for command in _TO_TERMINALS for each in _if(_EQUAL, command, [_refuse(errno.EPERM)])]
     program += _if(_EQUAL, _IOCTL[machine], [_load_argument(1), *typing, _ALLOWED])
