@@ -165,6 +165,17 @@ def bound_data(pid: int, soft: int, hard: int | None = None) -> None:
         resource.prlimit(pid, resource.RLIMIT_DATA, (soft if now == resource.RLIM_INFINITY else min(soft, now), now))
 
 
+def take_terminal() -> None:
+    """Have a terminal that is standard input for this session, so that an interrupt that is typed there comes to it."""
+    import fcntl
+    import termios
+
+    try:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    except OSError:  # it is another session's
+        pass
+
+
 def bound_walled(processes: int) -> None:
     """Have this process, and all that it starts, leave no picture of its memory behind, and be few.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.terminal import Terminal
 from tests.world import PATIENCE
 
@@ -36,9 +37,14 @@ HANDLER = """
 """
 
 
+@pytest.fixture(params=["open", pytest.param("walled", marks=needs.wall)])
+def options(request: pytest.FixtureRequest) -> list[str]:
+    return ["--debug", "--sandbox"] if request.param == "walled" else ["--debug"]
+
+
 @pytest.fixture
-def terminal(world: World) -> Iterator[Terminal]:
-    made = Terminal(world.command("test", world.file("looked_at.py", HANDLER), "--debug"), str(world.directory))
+def terminal(world: World, options: list[str]) -> Iterator[Terminal]:
+    made = Terminal(world.command("test", world.file("looked_at.py", HANDLER), *options), str(world.directory))
     yield made
     made.close()
 
@@ -64,12 +70,14 @@ def test_breakpoint_has_the_terminal_and_all_the_time(terminal: Terminal) -> Non
     assert terminal.settings() == before
 
 
-def test_who_leaves_the_debugger_or_interrupts_the_code_ends_the_trial(world: World, terminal: Terminal) -> None:
+def test_who_leaves_the_debugger_or_interrupts_the_code_ends_the_trial(
+    world: World, terminal: Terminal, options: list[str]
+) -> None:
     terminal.wait_for("(Pdb) ")
     terminal.type("q\n")
     terminal.wait_for("❌ The debugger was left")
     assert terminal.process.wait(PATIENCE) == 1
-    spinning = Terminal(world.command("test", "looked_at.py", "--debug", "--query", "spin"), str(world.directory))
+    spinning = Terminal(world.command("test", "looked_at.py", *options, "--query", "spin"), str(world.directory))
     try:
         spinning.wait_for("it spins")
         spinning.type("\x03")

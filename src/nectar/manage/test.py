@@ -87,7 +87,7 @@ def ask(
     with store.use(home, order.source, report=report, trial=True, walled=order.wall is not None) as built:
         try:
             prepared = prepare(home, order.source.name, order, built)
-            with lend() if debug else nullcontext() as terminal:
+            with lend(relayed=order.wall is not None) if debug else nullcontext() as terminal:
                 for event in try_questions(prepared, questions, meanwhile=meanwhile, terminal=terminal):
                     if event["event"] == "loaded":
                         event["warnings"] += [*_tell_undeclared(order.source, built), *_tell_slow(order.source, prepared, event)]
@@ -129,6 +129,8 @@ def try_questions(
                 if terminal is not None and terminal.interrupted and _tells_of_interrupt(event):
                     raise KeyboardInterrupt
                 left -= event["event"] == "answered"
+                if terminal is not None:
+                    terminal.show()
                 yield _complete(event, prepared)
         finally:
             if once.stdout is not None:

@@ -81,6 +81,9 @@ class Worker:
         unlimited = _limit_memory(order["memory"])
         if order["processes"] is not None:
             features.bound_walled(order["processes"])
+            os.setsid()  # bubblewrap's is that of the first process inside
+            if os.isatty(0):
+                features.take_terminal()
         if order["memory"] is not None:
             self._limited = f" (memory_limit is {order['memory']} bytes)"
         warnings = [*_displaced(order["directory"]), *unlimited]

@@ -143,6 +143,7 @@ class System:
             if loading.wall is not None:
                 before, more, told = compose(loading.wall, ours, theirs)
                 command, passed = before + command, passed + more
+            apart = terminal is None or loading.wall is not None  # behind a wall, there is none but what is relayed
             process = subprocess.Popen(
                 command,
                 stdin=entered,
@@ -151,8 +152,8 @@ class System:
                 pass_fds=passed,
                 cwd=loading.directory if loading.wall is None and can_be_entered(loading.directory) else "/",
                 env={**loading.variables, processes.VARIABLE: token},
-                start_new_session=terminal is None,
-                process_group=terminal.group if terminal else None,
+                start_new_session=apart,
+                process_group=None if apart or terminal is None else terminal.group,
             )
             ours.pop_all()  # the worker's from here on
         self._children[process.pid] = process
