@@ -22,7 +22,7 @@ from nectar.manage.environment.locking import LockMismatchError
 from nectar.manage.source.source import recall
 from nectar.manage.wheels.fetching import fetch
 from tests import needs
-from tests.environments.workbench import Bench, installed, run, write
+from tests.environments.workbench import Bench, installed, run, uv, write
 from tests.web import serving
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
@@ -146,15 +146,25 @@ def test_a_lock_that_is_not_the_projects_is_refused(bench: Bench) -> None:
         bench.provide(project, walled=True)
 
 
-def pack(bench: Bench, tries: dict[str, str] | None = None) -> Path:
-    """An index with one sdist."""
-    built_by_itself(bench.directory / "sdist", version="2.5", tries=tries)
-    write(bench.directory / "sdist" / "PKG-INFO", "Metadata-Version: 2.2\nName: sdist\nVersion: 2.5\n")
+def pack(bench: Bench, *, told: bool = True) -> Path:
+    """An index with one sdist.
+
+    :param told: whether that says without a build what it needs.
+    """
+    place = built_by_itself(bench.directory / "sdist", version="2.5", requires=("idna",))
+    write(place / "backend.py", f"{leave_a_trace(bench)}\n{(place / 'backend.py').read_text()}")
+    requires = "Requires-Dist: idna\n" if told else "Dynamic: Requires-Dist\n"
+    write(place / "PKG-INFO", f"Metadata-Version: 2.2\nName: sdist\nVersion: 2.5\n{requires}")
     index = bench.directory / "index"
     index.mkdir()
     with tarfile.open(index / "sdist-2.5.tar.gz", "w:gz") as archive:
-        archive.add(bench.directory / "sdist", "sdist-2.5")
+        archive.add(place, "sdist-2.5")
     return index
+
+
+def leave_a_trace(bench: Bench) -> str:
+    """Code that leaves a file beside the data dir, where it can."""
+    return f"try:\n    open({str(bench.directory / 'ran')!r}, 'w')\nexcept OSError:\n    pass\n"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -165,13 +175,18 @@ class Quiet(SimpleHTTPRequestHandler):
 @needs.wall
 @pytest.mark.parametrize("served", [True, False])
 def test_what_has_no_wheel_is_built_from_what_the_lock_names(bench: Bench, served: bool) -> None:
-    index = pack(bench)
+    """Or, without one, from what uv finds; what it needs is asked for behind the wall, where it does not say it."""
+    index = pack(bench, told=served)
     with serving(functools.partial(Quiet, directory=index)) as address:
         links = f"http://{address}/" if served else "../index"
         project = bench.project(dependencies=("sdist",), more=f'[tool.uv]\nfind-links = ["{links}"]\n')
-        bench.lock(project)
         found = bench.provide(project, walled=True)
-        assert installed(found) == {"demo": "1.0", "sdist": "2.5"}
+        assert installed(found).keys() == {"demo", "sdist", "idna"}
+        assert not (bench.directory / "ran").exists()
+        (kept,) = bench.home.resolutions.glob("*.lock")
+        bench.lock(project)
+        assert (bench.directory / "ran").exists() is not served
+        assert tomllib.loads(kept.read_text()) == tomllib.loads((project / "uv.lock").read_text())
         write(project / "src" / "demo" / "__init__.py", "changed = True\n")
         with pytest.raises(EnvironmentFailedError, match="sdist would have to be built, which --no-build forbids"):
             bench.provide(project, no_build=True)
@@ -229,12 +244,32 @@ WAYS = {
 }
 
 
+SCRIPT = """\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [{dependencies}]
+# [tool.uv.sources]
+# {sources}
+# ///
+from nectar import handler
+"""
+SCRIPT_LOCK = f"""
+version = 1
+revision = 3
+requires-python = ">=3.11"
+[manifest]
+requirements = [{{ name = "evil", editable = "{OUT}" }}]
+[[package]]
+name = "evil"
+source = {{ editable = "{OUT}" }}
+"""
+
+
 def set_trap(bench: Bench) -> Path:
     """A project beside the data dir, whose build leaves a file behind."""
     place = built_by_itself(bench.directory / "evil")
-    ran = bench.directory / "ran"
-    write(place / "backend.py", f"open({str(ran)!r}, 'w')\n{(place / 'backend.py').read_text()}")
-    return ran
+    write(place / "backend.py", f"{leave_a_trace(bench)}{(place / 'backend.py').read_text()}")
+    return bench.directory / "ran"
 
 
 @needs.wall
@@ -260,4 +295,19 @@ def test_no_lock_leads_to_what_lies_beside_the_copy(bench: Bench, kind: str) -> 
     lock.write_text(tomli_w.dumps(table))
     with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
         bench.provide(project, walled=True)
+    assert not ran.exists()
+
+
+@needs.wall
+def test_a_single_file_with_a_lock_of_its_own(bench: Bench) -> None:
+    """Its sources lie beside it, or are none."""
+    ran = set_trap(bench)
+    built_by_itself(bench.directory / "near", requires=("idna",))
+    script = bench.file("one.py", SCRIPT.format(dependencies='"near", "six"', sources='near = { path = "near" }'))
+    uv("lock", "--script", script)
+    assert installed(bench.provide(script, walled=True)).keys() == {"one-file", "near", "idna", "six"}
+    script = bench.file("two.py", SCRIPT.format(dependencies='"evil"', sources=f'evil = {{ path = "{OUT}", editable = true }}'))
+    write(script.with_name("two.py.lock"), SCRIPT_LOCK)
+    with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
+        bench.provide(script, walled=True)
     assert not ran.exists()

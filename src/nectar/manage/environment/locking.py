@@ -16,7 +16,7 @@ from nectar.manage.source import inline_metadata
 from nectar.manage.source.plan import LOCK
 from nectar.manage.tree.pieces import rewrite
 from nectar.manage.uv import passing
-from nectar.manage.wheels import syncing
+from nectar.manage.wheels import resolving
 
 if TYPE_CHECKING:
     from nectar.home import Home
@@ -80,7 +80,7 @@ def require(home: Home, source: Source) -> None:
 def _resolve(plan: Plan, shop: Workshop, *, upgrade: bool = False) -> bytes:
     """Have uv resolve, preferring the versions of a lock that is in the tree."""
     if shop.by_wheels:
-        outcome, content = syncing.resolve(shop, plan, upgrade=upgrade)
+        outcome, content = resolving.resolve(shop, plan, upgrade=upgrade)
         if outcome.code:
             raise shop.failure("The handler's dependencies could not be resolved.", outcome, _explain(outcome))
         return content
@@ -111,9 +111,11 @@ def _from_script(plan: Plan, shop: Workshop) -> bytes:
     rewrite(
         shop.tree, plan.locking.script.removesuffix(".lock"), inline_metadata.write(passing.select_of_script(said.table)).encode()
     )
-    project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
-    wheels = ["--no-build"] if shop.by_wheels else []
-    checked = shop.uv.run("lock", "--locked", *wheels, "--script", script, *project, quiet=True)
+    if shop.by_wheels:
+        checked = resolving.check_script(shop, plan)
+    else:
+        project = ("--project", shop.tree / plan.project, "--python", shop.choose_python(plan))
+        checked = shop.uv.run("lock", "--locked", "--script", script, *project, quiet=True)
     refuse_mismatch(plan, shop, checked)
     if checked.code:
         raise shop.failure("The lock beside the file cannot be used.", checked)
@@ -137,7 +139,7 @@ def _explain(outcome: Outcome) -> str | None:
     """A hint where something would have been built to tell what it needs."""
     if "--no-build" not in outcome.errors and "is disabled" not in outcome.errors:
         return None
-    return "Behind a wall, and with --no-build, only what has a wheel is resolved. A lock beside the handler tells of the rest: uv lock"
+    return "Nothing is built to tell what it needs, as --no-build wants it, or because it cannot be: a lock beside the handler tells it."
 
 
 def refuse_mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> None:

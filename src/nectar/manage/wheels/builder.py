@@ -70,6 +70,7 @@ class Builder:
     :param source: all of the handler's source, which is copied.
     :param python: as uv takes it.
     :param constraints: on what builds, of the project.
+    :ivar fetched: sdists that were fetched, by what a lock says of them.
     """
 
     def __init__(self, shop: Workshop, source: Path, python: str, constraints: list[str]) -> None:
@@ -83,7 +84,13 @@ class Builder:
         self._settings = read_toml(shop.uv.settings, CODE)
         self._tools = Tools(shop, self.place, python, self._settings, constraints)
         self._made: dict[str, Wheel] = {}
+        self.fetched: dict[str, Path] = {}
         self._count = 0
+
+    @property
+    def python(self) -> Path:
+        """One like that of what is built."""
+        return self._tools.provide() / "bin" / "python"
 
     def build_project(self, position: str) -> Wheel:
         """Build what lies at a position of the source."""

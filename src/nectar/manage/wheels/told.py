@@ -18,9 +18,10 @@ import tomli_w
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.authored import CODE, parse_toml, read_bytes, read_toml
 from nectar.manage.files.tables import list_of_text, section
-from nectar.manage.source import workspace
+from nectar.manage.source import inline_metadata, workspace
 from nectar.manage.source.path_sources import DECIDING
 from nectar.manage.source.pyproject import Project, normalise
+from nectar.manage.wheels import fetching
 from nectar.manage.wheels.builder import Builder
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Told:
     """
 
     def __init__(self, shop: Workshop, plan: Plan, source: Path) -> None:
+        self._shop = shop
         self.source = source
         self.plan = plan
         self.tree = shop.tree
@@ -78,9 +80,15 @@ class Told:
             if name and os.path.islink(self.source / name):
                 (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
                 os.symlink(os.readlink(self.source / name), self.tree / name)
-        lock = self.source / self.plan.locking.place
-        if lock.is_file():
-            self._put(self.plan.locking.place, self._with_versions(read_bytes(lock, CODE), read_toml(lock, CODE)))
+        for name in filter(None, (self.plan.locking.place, self.plan.locking.script)):
+            lock = self.source / name
+            if lock.is_file():
+                self._put(name, self._with_versions(read_bytes(lock, CODE), read_toml(lock, CODE)))
+        if self.plan.locking.script:
+            script = self.plan.locking.script.removesuffix(".lock")
+            table = dict(inline_metadata.read(self.source / script).table)
+            table["tool"] = {"uv": self._within(self.plan.project, table)}
+            self._put(script, inline_metadata.write(table).encode())
 
     def read_lock(self) -> bytes:
         """The lock that uv has left, as it would be for the projects themselves."""
@@ -184,6 +192,17 @@ class Told:
         :raises EnvironmentFailedError: it is none.
         """
         return self.source / self._require(relative, self.plan.tree.pieces)
+
+    def fetch(self, name: str, sdist: dict[str, Any], base: Path) -> Path:
+        """The sdist that a lock says, fetched once.
+
+        :param base: what a path in it is relative to.
+        """
+        key = str(sdist)
+        if key not in self.builder.fetched:
+            into, offline = self.builder.make_place(), bool(self._shop.uv.variables.get("UV_OFFLINE"))
+            self.builder.fetched[key] = fetching.fetch(name, sdist, base, into, offline=offline)
+        return self.builder.fetched[key]
 
     def _require(self, relative: str, known: Container[str]) -> str:
         found = os.path.normpath(os.path.join(os.path.dirname(self.plan.locking.place), relative))
