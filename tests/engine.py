@@ -7,12 +7,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.world import until
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(sys.modules["nectar"].__file__ or "").parents[1])])
 """What the engine's workers have on their path: nectar."""
@@ -20,14 +16,12 @@ PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(sys.modules["ne
 
 class Cluster:
     """:param directory: for logs, and what Dask writes.
-    :param python: the interpreter, in whose environment there is Dask.
 
     :ivar address: the scheduler's, which is the same after :meth:`restart`.
     """
 
-    def __init__(self, directory: Path, python: str | Path = sys.executable) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._python = str(python)
         self._all: list[subprocess.Popen[bytes]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -40,13 +34,17 @@ class Cluster:
         self.scheduler = self._start("scheduler", "--port", str(self._port), "--no-show")
         until(lambda: self._is_told("scheduler", self.address), "the scheduler listens")
 
-    def add(self, count: int = 1, **variables: str) -> None:
-        """Workers, which are there when this returns."""
-        for number in range(len(self.workers), len(self.workers) + count):
+    def add(self, count: int = 1, python: str | Path = sys.executable, path: str | Path = PATH) -> None:
+        """Workers, which are there when this returns.
+
+        :param python: in whose environment there is Dask; nectar is at ``path``.
+        """
+        before = len(self.workers)
+        for number in range(before, before + count):
             name = f"worker{number}"
             options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self._directory / name), "--death-timeout", "60")
-            self.workers.append(self._start("worker", self.address, *options, name=name, variables=variables))
-        for number in range(len(self.workers)):
+            self.workers.append(self._start("worker", self.address, *options, name=name, python=python, path=path))
+        for number in range(before, before + count):
             until(lambda name=f"worker{number}": self._is_told(name, "Registered to"), "a worker is there")  # type: ignore[misc]
 
     def log(self) -> str:
@@ -61,10 +59,10 @@ class Cluster:
         return text in (self._directory / f"{name}.log").read_text()
 
     def _start(
-        self, kind: str, *arguments: str, name: str = "", variables: Mapping[str, str] | None = None
+        self, kind: str, *arguments: str, name: str = "", python: str | Path = sys.executable, path: str | Path = PATH
     ) -> subprocess.Popen[bytes]:
-        command = [self._python, "-m", f"distributed.cli.dask_{kind}", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        command = [str(python), "-m", f"distributed.cli.dask_{kind}", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
         with (self._directory / f"{name or kind}.log").open("w") as log:
-            environ = {**os.environ, "PYTHONPATH": PATH, **(variables or {})}
+            environ = {**os.environ, "PYTHONPATH": str(path)}
             self._all.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ))
         return self._all[-1]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nectar.errors import UsageError
-from nectar.settings import NOT_BUILT, Settings
+from nectar.settings import Settings
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="=\0"), min_size=1)
 tables = st.fixed_dictionaries(
@@ -102,12 +102,6 @@ def test_a_key_that_is_near_none_names_all() -> None:
 def test_answers_in_the_log_are_a_line_each(given: dict[str, bool], each: bool) -> None:
     assert Settings.from_mapping(given).logs_each is each
     assert Settings.from_mapping(given).to_mapping() == given
-
-
-@pytest.mark.parametrize("key", sorted(NOT_BUILT))
-def test_a_key_without_effect_yet_is_refused(key: str) -> None:
-    with pytest.raises(UsageError, match="not supported yet"):
-        Settings.from_mapping({key: 1})
 
 
 def test_a_size_is_a_number_or_a_text() -> None:

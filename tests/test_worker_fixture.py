@@ -215,6 +215,7 @@ def test_parts_run_where_the_hook_says_while_the_handlers_code_runs(author: Auth
         """,
     )
     author.install("parts")
+    author.write("pyproject.toml", PROJECT.replace("[tool.nectar]", '[tool.nectar]\n    executor = "parts"'))
     author.write(
         "author_one.py",
         """

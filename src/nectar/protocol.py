@@ -70,6 +70,7 @@ class Loading(NamedTuple):
     :ivar directory: the handler's source directory, in which the worker runs.
     :ivar snapshot: of a single file: the manifest of the modules that were taken along, else None.
     :ivar variables: the whole environment of the worker's process.
+    :ivar engine: what :func:`nectar.manage.daemon.engine.describe` says of what runs its calls, or parts of them.
     :ivar wall: what the worker runs behind, or None: ``program`` (bubblewrap), ``files`` (path to text, of files that are made in there),
         ``arguments`` (all others that come before the worker's command), ``filter`` (of system calls, in hexadecimal digits),
         ``processes`` (how many there may be inside, threads counted) and ``tmpfs`` (where files lie in memory).
@@ -81,6 +82,7 @@ class Loading(NamedTuple):
     plugins: Sequence[EntryPoint] = ()
     snapshot: str | None = None
     variables: Mapping[str, str] = {}
+    engine: Mapping[str, Any] = {}
     wall: Mapping[str, Any] | None = None
 
 

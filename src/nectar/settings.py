@@ -18,8 +18,6 @@ OLDEST = "3.11"
 FLOOR = f">={OLDEST}"
 """The same as ``requires-python``."""
 MEBIBYTE = 1024 * 1024
-NOT_BUILT = frozenset({"executor", "dask"})
-"""Keys that are part of the design and have no effect yet: refused, rather than ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +41,10 @@ class Settings:
     :ivar extras: names of the project's optional dependencies that its environment has too.
     :ivar env: variables to set in the handler's process.
     :ivar pass_env: names of variables to let through from the launching shell.
+    :ivar executor: what an executor that a hook or ``dask`` gives is for: ``"whole"`` calls of the handler, ``"parts"`` of them, or
+        ``"none"``; None is ``"whole"`` where there is one.
+    :ivar dask: of a Dask cluster: ``address`` (the scheduler's), ``timeout`` (seconds to connect within, 5), ``tls_ca``, ``tls_cert``
+        and ``tls_key`` (files, relative to the project), ``insecure`` (without TLS, though it is not on this machine).
     :ivar needs: what the handler cannot do without behind a wall, each as :func:`part_grant` takes it; its operator grants it, or not.
     :ivar sandbox_tmp: what each of its private directories there holds at most, in bytes or as ``"256MiB"``.
     :ivar sandbox_processes: how many processes there are behind its wall at most.
@@ -64,6 +66,8 @@ class Settings:
     extras: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     pass_env: list[str] = field(default_factory=list)
+    executor: str | None = None
+    dask: dict[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     sandbox_tmp: int | str = 256 * MEBIBYTE
     sandbox_processes: int = 256
@@ -76,8 +80,6 @@ class Settings:
         :raises UsageError: a key is unknown (the nearest known one is named), or a value is wrong.
         """
         for key in table:
-            if key in NOT_BUILT:
-                raise UsageError(f"The setting {key!r} is not supported yet.", where=where, hint=f"Leave {key!r} out.")
             if key not in _CHECKS:
                 raise UsageError(f"There is no setting {_shown(key)}.", where=where, hint=_nearest(key))
         for key, value in table.items():
@@ -199,6 +201,21 @@ def _extras(value: object) -> str | None:
     return None if fits else "a list of names in [project.optional-dependencies]"
 
 
+def _executor(value: object) -> str | None:
+    return None if value in ("whole", "parts", "none") else '"whole", "parts" or "none"'
+
+
+def _text(value: object) -> str | None:
+    return None if isinstance(value, str) and value and "\0" not in value else "a text"
+
+
+def _dask(value: object) -> str | None:
+    if not isinstance(value, dict) or not value.keys() <= _DASK.keys():
+        return f"a table of {', '.join(_DASK)}"
+    problems = ((key, _DASK[key](each)) for key, each in value.items())
+    return next((f"a table in which {key} is {problem}" for key, problem in problems if problem), None)
+
+
 def is_variable_name(name: str) -> bool:
     """Whether the environment can hold a variable of this name."""
     return bool(name) and "=" not in name and "\0" not in name
@@ -213,6 +230,14 @@ _GRANTS = {"network": "network", "gpu": "gpu", "read": "read=PATH", "write": "wr
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
+_DASK = {
+    "address": _text,
+    "timeout": _seconds(0.1, 3600),
+    "tls_ca": _text,
+    "tls_cert": _text,
+    "tls_key": _text,
+    "insecure": _truth,
+}
 _CHECKS = {
     "workers": _count(1, 256),
     "concurrency": _count(1, 1024),
@@ -229,6 +254,8 @@ _CHECKS = {
     "log_answers": _truth,
     "extras": _extras,
     "env": _variables,
+    "executor": _executor,
+    "dask": _dask,
     "pass_env": _names,
     "needs": _texts,
     "sandbox_tmp": _memory,

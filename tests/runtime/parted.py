@@ -3,6 +3,7 @@
 # /// script
 # [tool.nectar]
 # concurrency = 2
+# executor = "parts"
 # ///
 import asyncio
 import os

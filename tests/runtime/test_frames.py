@@ -15,6 +15,7 @@ import pluggy
 import pytest
 
 from nectar.runtime import frames, start
+from nectar.runtime.daemon.workers.worker_process import NO_ENGINE
 from nectar.testing.sample import sample
 from tests.units.machines import Stage
 
@@ -84,12 +85,11 @@ class Started:
     def load(self, entry: str, snapshot: Path | None = None) -> dict[str, Any]:
         manifest = None if snapshot is None else str(snapshot)
         loading: dict[str, Any] = {"entry": entry, "handler": "h", "plugins": [], "snapshot": manifest, "directory": self.directory}
-        return self.ask(
-            {"do": "load", "parent": os.getpid(), "pluggy": PLUGGY, "slots": 1, "memory": None, "limits": {}, **loading}
-        )
+        bounds: dict[str, Any] = {"slots": 1, "memory": None, "limits": {}, "processes": None}
+        return self.ask({"do": "load", "parent": os.getpid(), "pluggy": PLUGGY, **bounds, **NO_ENGINE, **loading})
 
     def run(self, query: str, job: int = 0) -> dict[str, Any]:
-        header = {"do": "run", "job": job, "comp_id": "a", "timestamp": 0.0}
+        header = {"do": "run", "job": job, "comp_id": "a", "timestamp": 0.0, "deadline": 60}
         return self.ask(header, sample(query, comp_id="a").to_json())
 
     def close(self) -> int:

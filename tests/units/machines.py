@@ -209,13 +209,13 @@ class Stage:
     def go(self, seconds: float) -> None:
         go(self.machine, self.loop, seconds, self._act)
 
-    def run(self, name: str, *, deadline: float = 3600, alias: str = "alias") -> None:
+    def run(self, name: str, *, deadline: float = 3600, alias: str = "alias", again: Callable[[], None] | None = None) -> None:
         def done(outcome: Outcome | None) -> None:
             assert name not in self.outcomes, "it has two outcomes"
             self.watch_done(name)
             self.outcomes[name] = self.machine.seconds, outcome
 
-        self.pool.run(Job(alias, name, b"{}", 0.0, deadline, done, name))
+        self.pool.run(Job(alias, name, b"{}", 0.0, deadline, done, name, again=again))
 
     def stop(self, timeout: float) -> None:
         self.pool.stop(timeout, lambda: self.ended.append(self.machine.seconds))

@@ -229,3 +229,27 @@ def test_claims_that_wait_are_left_when_it_is_paused(make_nodes: MakeNodes, node
     alias.close()
     alias.close()
     assert nodes.claimed("one") == {"a", "b", "released"}
+
+
+# --- runs that are lost
+
+
+def test_a_run_that_is_lost_is_the_next_try_and_the_fourth_is_none(nodes: Nodes) -> None:
+    assert nodes.take_all(1) == ["one/a"]
+    taken = nodes.take()
+    for attempt in (2, 3):
+        assert taken is not None
+        assert taken.alias.run_again(taken.question)
+        assert nodes.claimed("one") == {"b"}
+        before, taken = taken, nodes.take()
+        assert taken is not None
+        assert (taken.comp_id, taken.question.claim.attempt) == ("b", attempt)
+        assert taken.question.claim.token != before.question.claim.token
+        assert not before.alias.run_again(before.question), "it is another's by now"
+    assert taken is not None
+    taken.alias.run_again(taken.question)
+    last = nodes.take()
+    assert last is not None
+    assert "tried 3 times" in str(last.question.problem)
+    last.answer()
+    assert nodes.take_all() == []

@@ -23,6 +23,10 @@ def test_an_error_says_what_and_where() -> None:
     assert read_outcome({**BAD, "traceback": None}) == Outcome("error", error="no", seconds=0.5)
 
 
+def test_a_worker_may_say_why_there_was_no_time() -> None:
+    assert read_outcome({**BAD, "status": "timeout"}) == Outcome("timeout", error="no", traceback="at line 1", seconds=0.5)
+
+
 def test_of_what_is_too_long_the_beginning_of_the_error_is_kept_and_the_end_of_the_traceback() -> None:
     outcome = read_outcome({**BAD, "error": "a" * MAX_ERROR + "b", "traceback": "a" + "b" * MAX_DETAIL})
     assert outcome == Outcome("error", error="a" * MAX_ERROR, traceback="b" * MAX_DETAIL, seconds=0.5)

@@ -6,7 +6,7 @@ import pytest
 
 from nectar.runtime.daemon.job import Failure
 from nectar.runtime.daemon.loop import Loop
-from nectar.runtime.daemon.workers.pauses import Pauses
+from nectar.runtime.daemon.workers.pauses import WITH_ENGINE, Pauses
 from tests.units.machines import Machine, Told, go, loop_of
 
 NO = Failure("no")
@@ -49,6 +49,14 @@ def test_each_is_twice_as_long_up_to_a_minute(tried: Tried) -> None:
         lengths.append(tried.over[-1] - begun)
     assert lengths == [1, 2, 4, 8, 16, 32, *[60] * 1994]
     assert len(tried.over) == len(tried.told.failures) == 2000
+
+
+def test_with_an_engine_they_are_shorter(tried: Tried) -> None:
+    pauses = Pauses(tried.loop, tried.told, lambda: tried.over.append(tried.machine.seconds), WITH_ENGINE)
+    for _ in range(5):
+        pauses.failed(NO)
+        tried.go(5)
+    assert tried.over == [1, 7, 14, 20, 25]
 
 
 def test_a_shortage_makes_none_longer(tried: Tried) -> None:

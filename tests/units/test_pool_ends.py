@@ -6,11 +6,13 @@ Seconds are those since the pool was made.
 from __future__ import annotations
 
 import errno
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nectar.runtime.daemon.job import Outcome
+from nectar.runtime.frames import ENGINE_LOST
 from tests.units.machines import READY, Stage, near, nothing
 
 if TYPE_CHECKING:
@@ -213,3 +215,35 @@ def test_the_end_of_all_waits_for_what_a_worker_left() -> None:
     stage.machine.left = 0
     stage.go(0.02)
     assert stage.ended == [near(1.02, within=0.021)]
+
+
+# --- the end of an engine
+
+
+def test_what_a_lost_engine_ran_is_for_its_owner_to_run_again_and_all_of_it() -> None:
+    stage = Stage(concurrency=3)
+    stage.begin()
+    again: list[str] = []
+    for name in ("a", "b"):
+        stage.run(name, again=functools.partial(again.append, name))
+    stage.run("c")
+    stage.go(1)
+    stage.machine.end(stage.processes[0], ENGINE_LOST)
+    stage.go(0.5)
+    assert again == ["a", "b"]
+    assert stage.outcomes == {}
+    assert stage.told.failures == [(1, "The connection to the engine's scheduler was lost.")]
+    assert stage.told.warnings == []
+    assert stage.processes == []
+    assert not stage.pool.free
+    stage.go(1)
+    stage.answer("c")  # whose owner has nothing to say of it: the next worker has it
+    stage.go(0)
+    assert stage.succeeded("c")
+
+
+def test_a_worker_that_loses_its_engine_while_it_connects_could_not_be_loaded() -> None:
+    stage = Stage()
+    stage.load = lambda process: stage.machine.end(process, ENGINE_LOST)
+    stage.begin().go(0.5)
+    assert stage.told.failures == [(0, "The worker lost the engine while it loaded the handler.")]

@@ -6,12 +6,15 @@ to do is under ``do``; the other fields are these:
 ==========  ==================================================================================================================
 the daemon  holds
 ==========  ==================================================================================================================
-``load``    ``parent`` (the daemon's PID; behind a wall, that of whom the worker sees there), ``entry`` and ``handler`` (value and name of the entry point), ``plugins`` (pairs of name
-            and value), ``snapshot`` and ``directory`` (as in :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the
-            package), ``memory`` (bytes, or null for no limit), ``limits`` (what :func:`nectar.inherited.give_back` takes),
-            ``processes`` (how many there may be behind its wall, threads counted; null without one), ``slots`` (how many computations it runs at once); it comes first, and once
+``load``    ``parent`` (the daemon's PID, or behind a wall that of whom the worker sees there), ``entry`` and ``handler`` (value and name
+            of the entry point), ``plugins`` (pairs of name and value), ``snapshot`` and ``directory`` (as in
+            :class:`nectar.protocol.Loading`), ``pluggy`` (the path of the package), ``memory`` (bytes, or null for no limit),
+            ``limits`` (what :func:`nectar.inherited.give_back` takes), ``processes`` (how many there may be behind its wall, threads
+            counted, or null without one), ``slots`` (how many computations it runs at once), and ``name``, ``executor``, ``dask``,
+            ``identity`` and ``lock`` (as :func:`nectar.manage.daemon.engine.describe` says them); it comes first, and once
 ``run``     ``job`` (a number, never the same again), ``comp_id``, ``timestamp`` (Unix seconds at which the question was
-            written), ``name`` (to mark what it prints, where several run at once); the body is the question, as it was in its file
+            written), ``deadline`` (seconds), ``name`` (to mark what it prints, where several run at once); the body is the question,
+            as it was in its file
 ``cancel``  ``job``; it has overstayed, and is to be ended and answered, whatever with; only to a worker that cancels
 ``stop``    nothing: say farewell, and end
 ==========  ==================================================================================================================
@@ -23,8 +26,8 @@ the worker  holds
             (whether a ``free`` comes after each answer); the handler is loaded, and ``run`` may come
 ``failed``  ``message``, ``where``, ``hint``, ``detail`` (text, or null but for the first, as in a
             :class:`nectar.errors.NectarError`); it ends after it
-``answer``  ``job``, ``status`` (``success`` or ``error``), ``value`` (an integer, or null), ``error`` and ``traceback`` (text, or
-            null), ``seconds`` (that the function ran)
+``answer``  ``job``, ``status`` (``success``, ``error``, or ``timeout`` of what was cancelled), ``value`` (an integer, or null),
+            ``error`` and ``traceback`` (text, or null), ``seconds`` (that the function ran)
 ``free``    ``job``, ``error`` and ``traceback`` (text, or null); ``nectar_answered`` has ended, and another ``run`` may come in the
             place of this one; only from a worker that frees, and then after each answer
 ==========  ==================================================================================================================
@@ -57,6 +60,10 @@ CHANNEL_LOST = 111
 """The exit code of a worker whose channel is not there any more, or is something else by now."""
 FAREWELL_FAILED = 112
 """The exit code of a worker whose handler raised an exception in ``nectar_worker_stopping``."""
+ENGINE_LOST = 113
+"""The exit code of a worker whose engine is not there any more: what it had is run again."""
+EXECUTOR_BROKEN = 114
+"""The exit code of a worker whose handler's executor can do nothing any more, mostly because one of its processes has died."""
 _LENGTHS = struct.Struct("!II")
 
 
@@ -141,6 +148,10 @@ def describe_status(status: int) -> str:
     """How a process ended that nobody of us ended, from its exit code, or minus the signal that ended it."""
     if status == CHANNEL_LOST:
         return "lost its channel to nectar, which its code closed or used,"
+    if status == ENGINE_LOST:
+        return "lost the engine"
+    if status == EXECUTOR_BROKEN:
+        return "lost its executor, of which a process died,"
     if status >= 0:
         return f"ended with exit code {status}"
     try:

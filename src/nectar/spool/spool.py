@@ -161,6 +161,10 @@ class Spool:
         if self._held[claim.comp_id] <= 0:
             del self._held[claim.comp_id]
 
+    def count_try(self, claim: Claim) -> None:
+        """Have the run of a claim be a try: taken further, it is the next one."""
+        self._same_try.discard(claim.token)
+
     def written(self, item: str | Claim) -> float:
         """The time of a question's file, in Unix seconds; 0 where it cannot be looked at."""
         name, directory = (item.name, self._claims) if isinstance(item, Claim) else (item + PENDING, self._directory)
@@ -244,7 +248,7 @@ class Spool:
         if claim.token in self._same_try and self._released.strike(claim.token):
             return self._question(claim, content, understood)
         if claim.attempt >= MAX_TRIES:
-            problem = f"it was tried {MAX_TRIES} times, and each time the daemon ended before the answer was there"
+            problem = f"it was tried {MAX_TRIES} times, and each time the daemon, or its engine, ended before the answer was there"
             return self._question(claim, content, problem)
         return self._question(self._next_try(claim), content, understood)
 

@@ -120,11 +120,14 @@ class Worker:
 
         :meta private:
         """
+        use = (
+            "parts" if self._project.settings.executor == "parts" else "none"
+        )  # whole questions are answered here, for breakpoints
         path = [str(self._project.directory)] if self._project.is_file else []
         sys.path[:0] = path
         try:
             with self._at_work(), noted():
-                self._handler = load(self._entry, list_plugins(), str(_find_pluggy()))
+                self._handler = load(self._entry, list_plugins(), str(_find_pluggy()), use=use)
                 run_outside(self._handler.started)
             try:
                 for warning in self._handler.warnings:

@@ -53,6 +53,9 @@ from nectar.manage.source.source import open_source
 @extra_option
 @click.option("--workers", type=Number(1, 256), metavar="N", help="Processes that answer at the same time, 1 to 256.")
 @click.option("--concurrency", type=Number(1, 1024), metavar="N", help="Computations at the same time in each of them, 1 to 1,024.")
+@click.option(
+    "--insecure", is_flag=True, help="Without TLS to an engine that is on another machine, in a network that is yours alone."
+)
 @sandbox_option
 @allow_option
 @env_option
@@ -120,7 +123,10 @@ def _read_order(handler: str | None, options: dict[str, Any]) -> Order:
     return Order(
         source=source,
         entry=options["entry"],
-        settings={name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
+        settings={
+            **{name: options[name] for name in ("workers", "concurrency") if options[name] is not None},
+            **({"dask": {"insecure": True}} if options["insecure"] else {}),
+        },
         given=read_given(options["pairs"], options["files"]),
         wall=read_wall(source, options["sandbox"], options["allow"]),
         aliases=options["aliases"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nectar import processes
 from nectar.entries import choose
 from nectar.frozen import replace
-from nectar.manage.daemon import variables
+from nectar.manage.daemon import engine, variables
 from nectar.manage.daemon.given import Given
 from nectar.manage.environment import sidecar
 from nectar.protocol import Assignment, EntryPoint, Loading
@@ -50,7 +50,11 @@ class Order(NamedTuple):
 
         :raises UsageError: one is wrong.
         """
-        return Settings.from_mapping({**self.source.settings.to_mapping(), **self.settings})
+        project = self.source.settings
+        table = {**project.to_mapping(), **self.settings}
+        if "dask" in self.settings:
+            table["dask"] = {**project.dask, **self.settings["dask"]}
+        return Settings.from_mapping(table)
 
 
 class Prepared(NamedTuple):
@@ -97,10 +101,11 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """
     entry = chosen or choose_entry(built, order.entry)
     settings = order.read_settings()
-    given = replace(order.given.passing(settings.pass_env, os.environ), login=order.source.login)
+    given = replace(order.given.passing([*settings.pass_env, engine.ADDRESS], os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
     loading = _loading(built, order.source, entry, process)
+    loading = loading._replace(engine=engine.describe(name, settings, given.variables(), order.source.directory, built.marker))
     if order.wall is not None:
         from nectar.manage.daemon import surroundings  # 5 ms that no handler without a wall is to wait for
 

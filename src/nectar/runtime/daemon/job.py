@@ -44,6 +44,7 @@ class Job(NamedTuple):
     :ivar alias: whose question it is.
     :ivar deadline: seconds.
     :ivar done: called with the outcome, or with None when the pool was stopped in the middle of it.
+    :ivar again: called instead where it was lost with the engine that ran it; None has it run as if it had not begun.
     :ivar key: what this is to its owner.
     :ivar alone: whether it is to have a worker to itself, so that what becomes of that one is its own doing.
     """
@@ -56,6 +57,7 @@ class Job(NamedTuple):
     done: Callable[[Outcome | None], None]
     key: object = None
     alone: bool = False
+    again: Callable[[], None] | None = None
 
     @property
     def name(self) -> str:
@@ -83,8 +85,12 @@ def read_outcome(header: dict[str, Any]) -> Outcome:
     if header["status"] == "success" and type(value := header["value"]) is int:
         return Outcome("success", value, None, seconds)
     error, traceback = header["error"], header["traceback"]
-    if header["status"] == "error" and isinstance(error, str) and (traceback is None or isinstance(traceback, str)):
-        return Outcome("error", None, error[:MAX_ERROR], seconds, traceback and traceback[-MAX_DETAIL:])
+    if (
+        (status := header["status"]) in ("error", "timeout")
+        and isinstance(error, str)
+        and (traceback is None or isinstance(traceback, str))
+    ):
+        return Outcome(status, None, error[:MAX_ERROR], seconds, traceback and traceback[-MAX_DETAIL:])
     raise ValueError("it is no answer")
 
 

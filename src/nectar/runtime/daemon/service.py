@@ -176,8 +176,14 @@ class Service:
                 except Exception as error:
                     self._aliases.mend(alias, error)
 
+        def again() -> None:
+            if not alias.run_again(question):
+                done(Outcome("error", error="The engine that ran it was lost."))
+
         deadline = min(computation.deadline, self._settings.deadline or computation.deadline, 10.0**9)
-        self._pool.run(Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim))
+        self._pool.run(
+            Job(alias.name, computation.comp_id, question.raw, question.written, deadline, done, question.claim, again=again)
+        )
 
     def _answer(self, alias: Alias, question: Question, outcome: Outcome) -> None:
         if not alias.answer(question, outcome):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import threading
 import time
 import uuid
@@ -14,10 +15,14 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from contextlib import suppress
 
 import cloudpickle
+import distributed
 from distributed import Client
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
+import nectar
 from nectar.api.context import ends
+from nectar.errors import NectarError
 from nectar.runtime.worker import remote
 
 TYPE_CHECKING = False  # typing is not imported in a handler's process
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from distributed import Future as Task
-    from distributed.security import Security
 
     _Result = TypeVar("_Result")
 
@@ -97,6 +101,10 @@ class DaskExecutor(Executor):
         future.add_done_callback(self._forget)
         self._client.loop.add_callback(self._follow, future, task)
         return future
+
+    def tell(self, keys: list[str], fields: dict[str, Any]) -> None:
+        """Leave something with the scheduler, for whoever asks it."""
+        self._client.set_metadata(keys, fields)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._lock:
@@ -201,6 +209,50 @@ class DaskExecutor(Executor):
     def _close(self) -> None:
         with suppress(Exception):
             self._client.close(CLOSING)
+
+
+def connect(found: dict[str, Any], tells: dict[str, Any], name: str, lost: Callable[[], object]) -> DaskExecutor:
+    """An executor on the cluster that settings name, and which now knows of the handler.
+
+    :param found: ``dask`` of :class:`nectar.protocol.Loading`.
+    :param tells: what the cluster's workers are to compare with theirs.
+    :param name: the handler's.
+    :param lost: as for :class:`DaskExecutor`.
+    :raises NectarError: there is no scheduler, or it cannot be talked to.
+    """
+    address, security = found["address"], None
+    if found["tls_ca"] is not None:
+        make: Any = Security  # it has no types
+        security = make(
+            tls_ca_file=found["tls_ca"],
+            tls_client_cert=found["tls_cert"],
+            tls_client_key=found["tls_key"],
+            require_encryption=True,
+        )
+    try:
+        executor = DaskExecutor(address, timeout=found["timeout"], security=security, name=name, lost=lost)
+    except Exception as error:
+        raise NectarError(f"No Dask scheduler answers at {address}: {_explain(error)}.", hint=_advise(found)) from error
+    mine = {
+        "nectar": nectar.__version__,
+        "distributed": vars(distributed)["__version__"],
+        "python": "{}.{}".format(*sys.version_info),
+    }
+    executor.tell(["nectar", name], {**mine, **tells})
+    return executor
+
+
+def _explain(error: BaseException) -> str:
+    """The first cause in a word: what Dask says of it has the address again, and what it was about to do."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _advise(found: dict[str, Any]) -> str:
+    where = f"the address that {found['given']} had at the launch" if found["given"] else "address under [tool.nectar.dask]"
+    tls = "" if found["tls_ca"] is not None else ", and whether it wants TLS (tls_ca, tls_cert, tls_key)"
+    return f"Look whether one runs there, and correct {where}{tls}."
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an error, and is none itself

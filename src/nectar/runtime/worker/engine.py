@@ -13,16 +13,21 @@ TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from typing import Any
 
+    from nectar.runtime.worker.loader import Handler
+
 
 class Engine:
-    """Its life, around the hooks of a worker's beginning and end.
+    """Its life, around the hooks of a worker's beginning and end, in whose place it is called.
 
     :param call: the hooks.
+    :param whole: whether it is for the handler's own calls, and not for parts of them: then those hooks are called where these are made.
     :raises NectarError: several implement ``nectar_executor``.
     """
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, handler: Handler, *, whole: bool) -> None:
         self._call = call
+        self._handler = handler
+        self._whole = whole
         found = call.nectar_executor.get_hookimpls()
         places = [place(getattr(one.function, "__wrapped__", one.function)) for one in found]  # an async one is wrapped
         self._place = places[0]
@@ -33,6 +38,7 @@ class Engine:
                 where=", and ".join(filter(None, places)),
                 hint="A worker has one executor: leave the hook in one of them.",
             )
+        handler.started, handler.stopping = self.started, self.stopping
 
     def started(self) -> None:
         """Ask for it, and call ``nectar_worker_started``, which may use it.
@@ -48,6 +54,9 @@ class Engine:
                 where=self._place,
                 hint="Return an object of one, or None for threads of the worker itself.",
             )
+        if self._whole and given is not None:
+            self._handler.given = given
+            return
         PARTS.given = given
         try:
             self._call.nectar_worker_started()
@@ -58,19 +67,24 @@ class Engine:
     def stopping(self) -> None:
         """Call ``nectar_worker_stopping``, which may use it, and shut it down: nothing is begun any more, and what runs is waited for."""
         try:
-            self._call.nectar_worker_stopping()
+            if self._handler.given is None:
+                self._call.nectar_worker_stopping()
         finally:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        given, PARTS.given = PARTS.given, None
-        if given is None:
-            return
+        given, PARTS.given = self._handler.given or PARTS.given, None
+        if given is not None:
+            shut_down(given)
+
+
+def shut_down(executor: Executor) -> None:
+    """Have nothing more begun by an executor that a hook gave, and wait for what it runs."""
+    try:
         try:
-            try:
-                given.shutdown(wait=True, cancel_futures=True)
-            except TypeError:  # it is from before Python 3.9, as loky's
-                given.shutdown()
-        except Exception as error:
-            error.add_note("This is the shutdown of what nectar_executor gave.")
-            raise
+            executor.shutdown(wait=True, cancel_futures=True)
+        except TypeError:  # it is from before Python 3.9, as loky's
+            executor.shutdown()
+    except Exception as error:
+        error.add_note("This is the shutdown of what nectar_executor gave.")
+        raise

@@ -13,6 +13,7 @@ from nectar.api.decorator import is_async, is_handler
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
     from typing import Any
 
     from nectar.api.computation import Computation, ComputationResult
@@ -26,6 +27,7 @@ class Handler:
     :ivar task: the same as an async function, where it is one and no hook stands between.
     :ivar warnings: plugins that could not be loaded, each in one sentence; they stop nobody else.
     :ivar answered: to be called after each answer was sent, where there is something to call then.
+    :ivar given: once it has started, the executor by which each of its calls is made, where there is one: then none is made here.
     """
 
     def __init__(
@@ -45,18 +47,38 @@ class Handler:
         self.task = task
         self.coroutines = coroutines or Coroutines()
         self.answered = answered
+        self.given: Executor | None = None
 
     def answer(self, computation: Computation) -> object:
         """What the author's code answers; where several are run at once, called in a thread each."""
         return self.coroutines.finish(self.compute(computation))
 
 
-def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
+def load_ordered(order: dict[str, Any], use: str) -> Handler:
+    """Load what a worker was ordered to.
+
+    :param order: the frame ``load`` of :mod:`nectar.runtime.frames`.
+    :param use: and what is raised: as for :func:`load`.
+    """
+    from nectar.runtime.worker.own import OWN
+
+    OWN.tell(sys.prefix, order["directory"], order["snapshot"])
+    entry = order["entry"]
+    if order["snapshot"] is not None:
+        from nectar.runtime.worker import snapshot
+
+        module, colon, attribute = entry.partition(":")
+        entry = snapshot.install(order["snapshot"], order["directory"]).get(module, module) + colon + attribute
+    return load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"], use=use)
+
+
+def load(entry: str, plugins: list[tuple[str, str]], pluggy: str, *, use: str = "parts") -> Handler:
     """Load a handler.
 
     :param entry: ``module:attribute``; or ``module``, in which there must be one ``@handler`` function.
     :param plugins: further entry points with hook implementations, as pairs of name and value.
     :param pluggy: the directory of the package, loaded only where there is a hook to call.
+    :param use: what the executor of the hook is for: ``parts`` of a question, ``whole`` ones, or ``none``, with which it is not asked for.
     :raises NectarError: there is no handler, or more than one, or it implements a hook that there is not.
     :raises Exception: whatever the author's code raised at its import.
     """
@@ -71,7 +93,7 @@ def load(entry: str, plugins: list[tuple[str, str]], pluggy: str) -> Handler:
         warnings += find_overlooked(module, entry, heard)
     if function is not None and not heard:
         return _direct(function, warnings)
-    return _hooked(entry, function, target, plugged, warnings, pluggy)
+    return _hooked(entry, function, target, plugged, warnings, pluggy, use)
 
 
 def _hooked(
@@ -81,6 +103,7 @@ def _hooked(
     plugged: list[tuple[str, Any]],
     warnings: list[str],
     pluggy: str,
+    use: str,
 ) -> Handler:
     from nectar.runtime.worker.hooks import Hooks
 
@@ -107,12 +130,12 @@ def _hooked(
         afterwards = Afterwards(call)
         compute, answered = afterwards.compute, afterwards.answered
     around = call.nectar_worker_started, call.nectar_worker_stopping
-    if call.nectar_executor.get_hookimpls():
+    handler = Handler(compute, warnings, *around, coroutines=coroutines, answered=answered)
+    if use != "none" and call.nectar_executor.get_hookimpls():
         from nectar.runtime.worker.engine import Engine
 
-        engine = Engine(call)
-        around = engine.started, engine.stopping
-    return Handler(compute, warnings, *around, coroutines=coroutines, answered=answered)
+        Engine(call, handler, whole=use == "whole")
+    return handler
 
 
 def _import_plugins(plugins: list[tuple[str, str]]) -> tuple[list[tuple[str, Any]], list[str]]:

@@ -17,19 +17,27 @@ if TYPE_CHECKING:
     from nectar.runtime.worker.worker import Worker
 
 
-async def answer_all(worker: Worker, handler: Handler, slots: int) -> None:
+async def answer_all(worker: Worker, handler: Handler, order: dict[str, Any]) -> None:
     """Answer what comes, until the daemon asks for the end or closes the channel.
 
-    :param slots: how many computations it sends before it has an answer, at most.
+    :param order: the frame ``load`` of :mod:`nectar.runtime.frames`; no more computations than its ``slots`` come before an answer.
     """
     loop = asyncio.get_running_loop()
+    whole = None
+    if handler.given is not None:
+        from nectar.runtime.worker.whole import Whole
+
+        whole = Whole(handler.given, order)
     over = asyncio.Event()
-    threads = ThreadPoolExecutor(slots, thread_name_prefix="computation")
+    threads = ThreadPoolExecutor(order["slots"], thread_name_prefix="computation")
     tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(header: dict[str, Any], body: bytes) -> None:
-        whose.set(header["name"].encode())  # of this task, and of the thread that has its context
+        whose.set(header.get("name", "").encode())  # of this task, and of the thread that has its context
         try:
+            if whole is not None:
+                worker.send(await whole.answer(header, body))
+                return
             if handler.task is not None:
                 worker.send(await worker.answer_as_task(handler.task, header, body))
                 return

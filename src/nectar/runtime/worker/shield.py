@@ -17,6 +17,7 @@ import traceback
 import unicodedata  # noqa: F401 - for a traceback with a line that is not ASCII
 
 from nectar import features
+from nectar.errors import NectarError
 from nectar.runtime import frames
 from nectar.runtime.frames import MAX_DETAIL, MAX_ERROR
 from nectar.runtime.worker.own import OWN
@@ -126,6 +127,15 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ImportError):  # which names a module's file
         message = name_origins(message)
     return f"{name}: {message}"[:MAX_ERROR] if message else f"{name}"
+
+
+def explain(error: BaseException) -> dict[str, str | None]:
+    """Why the handler could not be loaded: the parts of a :class:`nectar.errors.NectarError`."""
+    if isinstance(error, NectarError):
+        where = None if error.where is None else name_origins(error.where)
+        return {"message": error.message, "where": where, "hint": error.hint, "detail": error.detail}
+    message = f"The handler could not be loaded: {describe(error)}"
+    return {"message": message, "where": None, "hint": None, "detail": trace(error)}
 
 
 def name_origins(text: str) -> str:

@@ -135,6 +135,18 @@ class Alias:
         self._settle(spool, question.claim)
         return True
 
+    def run_again(self, question: Question) -> bool:
+        """Have a question run again that was claimed here, as the next try: its run was lost, and not by its own doing.
+
+        :returns: False where that cannot be, because the directory is another one by now.
+        """
+        if self.spool is None or question.claim not in self.spool:
+            return False
+        self.spool.count_try(question.claim)
+        if self._waiting is not None:  # else it is for the next process
+            self._waiting.requeue(question.claim)
+        return True
+
     def tick(self) -> None:
         """Once a second: notice what no event told."""
         for spool in self._spools:

@@ -10,6 +10,7 @@ from nectar.runtime.frames import describe_status
 
 TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
+    from nectar.protocol import Loading
     from nectar.runtime.daemon.job import Job
     from nectar.settings import Settings
 
@@ -25,6 +26,7 @@ class Cause(enum.Enum):
     LINGERING = "nectar_answered took too long"
     MEMORY = "it took too much memory"
     CROWDED = "it had too many processes"
+    ENGINE = "it lost the engine"
     CLOSED = "it closed its channel to nectar"
     NONSENSE = "it wrote something else on its channel to nectar"
     FAULT = "nectar failed while it dealt with it"
@@ -68,6 +70,13 @@ def explain_no_load(cause: Cause, status: int, settings: Settings) -> Failure:
             return Failure(f"A worker could not be used: {cause.value}.", hint="The log says how.")
         case _:
             return Failure(f"The worker {describe_status(status)} while it loaded the handler.")
+
+
+def explain_no_engine(loading: Loading) -> Failure:
+    """Why a worker has ended that was ready."""
+    dask = loading.engine.get("dask")
+    where = f" at {dask['address']}" if dask else ""
+    return Failure(f"The connection to the engine's scheduler{where} was lost.")
 
 
 def explain_shared_end(cause: Cause, status: int) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LONGEST_PAUSE = 60.0
 """Seconds between two tries to start a worker, at most; the first pause is one second, each further one twice as long."""
+WITH_ENGINE = 5.0
+"""The same where it is most likely an engine that is missing, which may come back at any time."""
 EARLY_DEATHS = 3
 """Workers that died in a row with nothing to do and nothing done, after which the next one has to wait."""
 LIVES = 2.0
@@ -24,15 +26,17 @@ class Pauses:
     """Tells of each failure to have a worker, and makes the next try wait.
 
     :param over: called after each pause.
+    :param longest: seconds of one.
 
     :ivar last_failure: why there was no worker the last time, until there is one.
     """
 
-    def __init__(self, loop: Loop, listener: Listener, over: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, listener: Listener, over: Callable[[], None], longest: float = LONGEST_PAUSE) -> None:
         self.last_failure: Failure | None = None
         self._loop = loop
         self._listener = listener
         self._over = over
+        self._longest = longest
         self._failures = 0
         self._early_deaths = 0
         self._pause: Timer | None = None
@@ -81,7 +85,7 @@ class Pauses:
         self.last_failure = why
         if self._pause is not None:
             self._pause.cancel()
-        self._pause = self._loop.later(min(LONGEST_PAUSE, 2.0 ** min(count - 1, 10)), self._end)
+        self._pause = self._loop.later(min(self._longest, 2.0 ** min(count - 1, 10)), self._end)
         self._listener.failed(why)
 
     def _end(self) -> None:

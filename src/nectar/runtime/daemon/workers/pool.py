@@ -11,10 +11,10 @@ from nectar.runtime.daemon.workers.ends import AFTERWARDS, SHARED, Cause
 from nectar.runtime.daemon.workers.kernel import BREATH, LAST_WORDS, SHORTAGES, System
 from nectar.runtime.daemon.workers.leftovers import Leftovers
 from nectar.runtime.daemon.workers.memory import Memory
-from nectar.runtime.daemon.workers.pauses import Pauses
+from nectar.runtime.daemon.workers.pauses import LONGEST_PAUSE, WITH_ENGINE, Pauses
 from nectar.runtime.daemon.workers.successors import Successors
 from nectar.runtime.daemon.workers.worker_process import State, Worker, order_to_load, spawn
-from nectar.runtime.frames import FAREWELL_FAILED, describe_status
+from nectar.runtime.frames import ENGINE_LOST, FAREWELL_FAILED, describe_status
 
 TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Pool:
         self._waiting: deque[Job] = deque()
         self._stopped: Callable[[], None] | None = None
         self._given = 0
-        self._pauses = Pauses(loop, listener, self.start)
+        self._pauses = Pauses(loop, listener, self.start, WITH_ENGINE if loading.engine.get("dask") else LONGEST_PAUSE)
         self._left = Leftovers(loop, self._kernel, listener, self._go_on)
         self._successors = Successors(loop, self._kernel, self._workers, self._start_one, self._dismiss)
         self._ended = False
@@ -130,7 +130,7 @@ class Pool:
         self._given += 1
         worker.runs.add(job, self._given)
         worker.state = State.BUSY
-        header = {"do": "run", "job": self._given, "comp_id": job.comp_id, "timestamp": job.timestamp}
+        header = {"do": "run", "job": self._given, "comp_id": job.comp_id, "timestamp": job.timestamp, "deadline": job.deadline}
         worker.channel.send(header if self._settings.concurrency == 1 else {**header, "name": job.name}, job.body)
 
     def interrupt(self, alias: str) -> bool:
@@ -316,6 +316,9 @@ class Pool:
     def _account_for(self, worker: Worker, status: int) -> None:
         """See to the jobs of a worker that has ended, and to what its end means for the next one."""
         runs = worker.runs.clear()
+        if worker.loaded and worker.cause is Cause.ITSELF and status == ENGINE_LOST:
+            worker.cause = Cause.ENGINE
+            self._pauses.failed(ends.explain_no_engine(self._loading))
         if worker.cause is Cause.DISMISSED and status == FAREWELL_FAILED:
             self._listener.hook_failed("nectar_worker_stopping failed")
         if not worker.loaded:
@@ -343,6 +346,8 @@ class Pool:
             job.done(ends.explain_no_answer(job, Cause.OVERDUE, status, self._settings, self._loop.now() - run.started))
         elif run.interrupted:
             job.done(None)
+        elif worker.cause is Cause.ENGINE and job.again is not None:
+            job.again()
         elif worker.cause not in SHARED:  # it was another's doing, or nectar's
             self._give_back(job)
         elif others:

@@ -30,6 +30,8 @@ PATIENCE = 0.3
 CANCELLING = 1.0
 """Seconds for a run that is cancelled to end."""
 
+NO_ENGINE = {"name": "", "executor": None, "dask": None, "identity": None, "lock": None}
+
 
 class State(enum.Enum):
     LOADING = "loading"
@@ -209,4 +211,6 @@ def order_to_load(loading: Loading, script: str) -> dict[str, Any]:
         "snapshot": loading.snapshot,
         "pluggy": os.path.join(script[: script.rindex("/api/")], "deps", "pluggy"),
         "directory": loading.directory,
+        **NO_ENGINE,
+        **loading.engine,
     }

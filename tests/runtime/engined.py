@@ -1,0 +1,30 @@
+"""A handler whose questions are answered on an engine."""
+
+# /// script
+# dependencies = ["distributed"]
+# [tool.nectar]
+# concurrency = 64
+# ///
+import os
+import time
+
+import nectar
+
+
+@nectar.handler
+def answer(comp):
+    print("asked", comp.query)
+    match comp.query.split():
+        case "parent", *_:
+            return os.getppid()
+        case "pid", *_:
+            return os.getpid()
+        case "sleep", seconds, *_:
+            time.sleep(float(seconds))
+        case "exit", status:
+            os._exit(int(status))
+        case "raise", *_:
+            raise ValueError("no")
+        case "parts", *_:
+            return sum(nectar.executor().map(int, "123"))
+    return len(comp.query)
