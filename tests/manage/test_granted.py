@@ -175,7 +175,24 @@ def test_nobody_runs_what_another_may_have_written(home: Home, place: Path) -> N
     for wall in (None, Grants()):
         with pytest.raises(ConflictError, match="The handler 'writer' may write there"):
             granted.check(home, "h", Order(source=open_source(place / "h.py"), wall=wall))
-    granted.check(home, "writer", Order(source=open_source(place / "h.py")))
+    with pytest.raises(ConflictError):
+        granted.check(home, "writer", Order(source=open_source(place / "h.py")))  # it may have written that itself
+
+
+def test_nobody_is_granted_what_another_could_have_lead_elsewhere(home: Home, place: Path) -> None:
+    source = source_of(place)
+    with registry.change(home) as records:
+        records["writer"] = Record(sandbox=Grants(write=(f"{place}/corpus",), read=(f"{place}/out",)).to_mapping())
+    for text in ("read=corpus", "write=corpus", "read=out", "write=out"):
+        settle(home, source, text)
+    with pytest.raises(ConflictError, match="The handler 'writer' may write in ") as told:
+        settle(home, source, "read=corpus/deep")
+    assert told.value.where == f"{place}/corpus/deep"
+    with registry.change(home) as records:
+        records["reader"] = Record(sandbox=Grants(read=(f"{place}/corpus/deep",)).to_mapping())
+    with pytest.raises(ConflictError, match="which this one could have lead elsewhere") as told:
+        settle(home, source, "write=corpus")
+    assert told.value.where == f"write={place}/corpus"
 
 
 NEEDS = ["network", "read=./corpus", "write=./out", "gpu"]
@@ -205,9 +222,17 @@ def test_less_than_is_needed_is_refused_with_the_flags(home: Home, place: Path, 
 
 
 def test_what_is_needed_and_leads_out_of_the_source_is_granted_by_its_own_name(home: Home, place: Path) -> None:
-    source = source_of(place, needs=["read=out_of_it"])
-    with pytest.raises(NotGrantedError):
-        settle(home, source, f"read={place.parent}/secrets")
+    needs = ["read=out_of_it", "read=way/deep", "read=/usr", "read=absent"]
+    secrets = f"{place.parent}/secrets"
+    with pytest.raises(NotGrantedError) as told:
+        settle(home, source_of(place, needs=needs), "read=corpus", "read=/usr")
+    assert told.value.missing == ["read=out_of_it", "read=absent"]
+    wall = settle(home, source_of(place, needs=needs[:-1]), f"read={secrets}", "read=corpus", "read=/usr")
+    named = {f"{place}/out_of_it": secrets, f"{place}/way/deep": f"{place}/corpus/deep", f"{place}/corpus": f"{place}/corpus"}
+    assert paths.name_inside(needs, wall, place) == named
+    (place.parent / "link").symlink_to("proj")
+    named = {name.replace("/proj/", "/link/"): led for name, led in named.items()}
+    assert paths.name_inside(needs, wall, place.parent / "link") == named
 
 
 def test_what_was_granted_is_looked_at_again(home: Home, place: Path) -> None:

@@ -261,6 +261,11 @@ PROJECTS: dict[str, Mistake] = {
     "toml": Mistake("[project\n", ("{at}", "line 1"), exits=5),
     "key": Mistake(WHOLE + "[tool.nectar]\nworker = 2\n", ("worker", "[tool.nectar] in {at}", "workers"), exits=2),
     "value": Mistake(WHOLE + '[tool.nectar]\nworkers = "two"\n', ("workers", "[tool.nectar] in {at}"), exits=2),
+    "need": Mistake(
+        WHOLE + '[tool.nectar]\nneeds = ["netwrok"]\n',
+        ("'netwrok' is nothing that can be granted.", "needs in [tool.nectar] in {at}", "Did you mean 'network'?"),
+        exits=2,
+    ),
     "module": Mistake(
         WHOLE.replace("h:answer", "my_h:answer"),
         ("names the module 'my_h', which the project does not install", "Correct the entry point"),

@@ -55,7 +55,7 @@ def show_launched(output: Output, handler: Launched, verb: str) -> None:
 def describe_wall(grants: Grants) -> str:
     """What a handler may have behind its wall."""
     said = [_NETWORK if each == "network" else each for each in grants.to_texts()]
-    return ", ".join(said) or "nothing granted"
+    return join_lines(", ".join(said)) or "nothing granted"
 
 
 def show_line(output: Output, name: str, verb: str, handler: Launched | None) -> None:

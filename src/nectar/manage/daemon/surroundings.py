@@ -15,7 +15,7 @@ from nectar.manage.daemon import bytecode
 from nectar.manage.environment.survey import never_source
 from nectar.manage.wall import bubblewrap, pythons, trying
 from nectar.manage.wall.bubblewrap import Layout
-from nectar.manage.wall.paths import Closed, check_open
+from nectar.manage.wall.paths import Closed, check_open, name_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     bytecode.provide(program, built, api, [*shown])
     links: dict[str, str] = {}
     closed: list[str] = []
-    inside = _name_inside(source.directory, grants)
+    inside = {} if source.kind == "requirement" else name_inside(settings.needs, grants, source.directory)
     if source.kind == "package":
         closed = [*_lay_out(_keep_copy(home, source, built), source.directory, [*map(Path, inside)], shown, links)]
     elif built.snapshot is not None:
@@ -86,12 +86,6 @@ def _modules(manifest: Path, directory: Path) -> dict[str, str]:
     """A single file and the modules that it imports, by the author's paths."""
     modules = json.loads(manifest.read_text(encoding="utf-8"))["modules"].values()
     return {str(directory / module["origin"]): str(manifest.parent / module["file"]) for module in modules}
-
-
-def _name_inside(directory: Path, grants: Grants) -> dict[str, str]:
-    """What is granted of a source, by its path in the directory as its author calls that, which may be a link."""
-    led = Path(os.path.realpath(directory))
-    return {str(directory / Path(path).relative_to(led)): path for path in grants.paths if Path(path).is_relative_to(led)}
 
 
 def _lay_out(kept: Path, directory: Path, granted: list[Path], shown: dict[str, str], links: dict[str, str]) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "NECTAR_SANDBOX"
 """Where it is 1, every handler has a wall, unless the command or a hive.toml says otherwise."""
+_APART = "Grant both the same directory, or each one of its own."
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot")
 
 
@@ -81,15 +82,8 @@ def check(home: Home, name: str, order: Order) -> None:
     :raises NotGrantedError: it needs more than it is granted.
     :raises NectarError: a grant opens what none may; or what is to be run lies where another handler may write.
     """
-    others = {other: record for other, record in registry.read(home).items() if other != name}
-    source = order.source
-    if source.kind != "requirement":
-        for other, record in others.items():
-            if record.wall is not None and (place := paths.is_in(source.path, record.wall.write)) is not None:
-                hint = "Put the source where no handler may write."
-                raise ConflictError(
-                    f"The handler {other!r} may write there: it is granted {place}.", where=str(source.path), hint=hint
-                )
+    records, source = registry.read(home), order.source
+    _refuse_what_others_write(name, order, records)
     if order.wall is None:
         return
     if source.kind != "requirement" and paths.is_in(source.path, [str(home.data_dir)]) is not None:
@@ -98,6 +92,7 @@ def check(home: Home, name: str, order: Order) -> None:
             "The source lies in the data dir, of which nothing is seen from behind a wall.", where=source.shown, hint=hint
         )
     paths.check_there(order.wall)
+    others = {other: record for other, record in records.items() if other != name}
     paths.check_open(order.wall, [*_closed(home, source, others)])
     missing = paths.find_missing(order.read_settings().needs, order.wall, _directory(source))
     if missing:
@@ -128,6 +123,33 @@ def require_wall(name: str, record: Record, verb: str, environ: Mapping[str, str
             f"The handler {name!r} was launched without a wall, and {VARIABLE} is 1.",
             hint=f"With one: nectar launch {what} {name} --sandbox{running} (and what it had else). Without: {VARIABLE}=0 nectar {verb} {name}",
         )
+
+
+def _refuse_what_others_write(name: str, order: Order, records: Mapping[str, Record]) -> None:
+    """:raises ConflictError: a handler may have written what is to be run; or one may have what is granted to another lead elsewhere."""
+    source, wall = order.source, order.wall
+    for other, record in records.items():
+        if record.wall is None:
+            continue
+        if source.kind != "requirement" and (place := paths.is_in(source.path, record.wall.write)) is not None:
+            hint = "Put the source where no handler may write."
+            raise ConflictError(f"The handler {other!r} may write there: it is granted {place}.", where=str(source.path), hint=hint)
+        if other == name or wall is None:
+            continue
+        for path, place in _find_inside(wall.paths, record.wall.write):
+            raise ConflictError(
+                f"The handler {other!r} may write in {place}, and could have this lead elsewhere.", where=path, hint=_APART
+            )
+        for path, place in _find_inside(record.wall.paths, wall.write):
+            what = f"The handler {other!r} is granted {path}, which this one could have lead elsewhere."
+            raise ConflictError(what, where=f"write={place}", hint=_APART)
+
+
+def _find_inside(granted: Iterable[str], written: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """What of it lies in one of these places, and is no such place itself, with that."""
+    for path in granted:
+        if (place := paths.is_in(Path(path).parent, written)) is not None:
+            yield path, place
 
 
 def _directory(source: Source) -> Path | None:

@@ -92,8 +92,10 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
     for path, origin in layout.shown.items():
         places[path] = ["--ro-bind", origin, path]
     places |= {path: ["--symlink", target, path] for path, target in layout.links.items()}
-    for path, origin in {**{path: path for path in layout.grants.paths}, **layout.aliases}.items():
-        places[path] = ["--bind" if origin in layout.grants.write else "--ro-bind", origin, path]
+    granted = {**{path: path for path in layout.grants.paths}, **layout.aliases}
+    for path, origin in granted.items():
+        written = any(Path(origin).is_relative_to(place) for place in layout.grants.write)
+        places[path] = ["--bind" if written else "--ro-bind", origin, path]
     if layout.grants.gpu:
         places |= {path: ["--dev-bind" if path.startswith("/dev/") else "--ro-bind", path, path] for path in gpu.find()}
     arguments = [*_namespaces(layout.grants), *_system(), *_etc(layout.grants)]
@@ -109,7 +111,7 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
         "filter": seccomp.compile_filter().hex(),
         "processes": layout.processes,
         "tmpfs": [path for path in memory if path not in layout.grants.paths],
-        "granted": list(layout.grants.paths),
+        "granted": [*dict.fromkeys(granted.values())],
     }
 
 

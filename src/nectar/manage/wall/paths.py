@@ -75,6 +75,20 @@ def find_missing(needs: Iterable[str], grants: Grants, directory: Path | None) -
     return [need for need in dict.fromkeys(needs) if not _covers(grants, *part_grant(need, where="needs"), directory)]
 
 
+def name_inside(needs: Iterable[str], grants: Grants, directory: Path) -> dict[str, str]:
+    """By which paths in a source's directory, as its author calls that, something that is granted is reached: path to where that is.
+
+    The directory may be reached by a link, and what the handler needs may be one that leads out of it.
+    """
+    led = Path(os.path.realpath(directory))
+    named = {str(directory / Path(path).relative_to(led)): path for path in grants.paths if Path(path).is_relative_to(led)}
+    for kind, written in (part_grant(need, where="needs") for need in needs):
+        there = _lead(written, directory) if written and not written.startswith(("/", "~")) else None
+        if there is not None and _covers(grants, kind, written, directory):
+            named.setdefault(os.path.normpath(directory / written), there)
+    return named
+
+
 def check_there(grants: Grants) -> None:
     """:raises NectarError: something that was granted once is not there any more, or has become a link."""
     for text, path in _with_texts(grants):
@@ -148,12 +162,17 @@ def _find(written: str, directory: Path | None, where: str) -> Path:
 def _covers(grants: Grants, kind: str, written: str, directory: Path | None) -> bool:
     if kind in ("network", "gpu"):
         return grants.network if kind == "network" else grants.gpu
+    led = _lead(written, directory)
+    return led is not None and any(_is_in(led, place) for place in (grants.write if kind == "write" else grants.paths))
+
+
+def _lead(written: str, directory: Path | None) -> str | None:
+    """Where what a handler needs lies; None where it is not there."""
     try:
-        path = _find(written, directory, f"{kind}={written}")
-    except NectarError:  # what is not there, or leads elsewhere, is not granted
-        return False
-    places = grants.write if kind == "write" else (*grants.read, *grants.write)
-    return any(_is_in(str(path), place) for place in places)
+        path = directory / written if directory is not None and not written.startswith("~") else make_absolute(written)
+        return os.path.realpath(path, strict=True)
+    except (NectarError, OSError, ValueError):
+        return None
 
 
 def _with_texts(grants: Grants) -> Iterator[tuple[str, Path]]:
