@@ -29,17 +29,12 @@ def launched(world: World) -> World:
 
 @pytest.fixture
 def alone(fresh: World) -> World:
-    """The same, where there are no environments of others, and its own is no other test's: gc keeps what anybody runs in."""
-    return launch(fresh, own(fresh))
+    """The same, where there are no environments of others."""
+    return launch(fresh)
 
 
-def own(world: World) -> str:
-    """A handler that is in no other world."""
-    return f"{textwrap.dedent(TWICE)}# {world.directory}\n"
-
-
-def launch(world: World, text: str = TWICE) -> World:
-    world.file("h.py", text)
+def launch(world: World) -> World:
+    world.file("h.py")
     world.node("alice")
     world.run("launch", "h.py", "--attach", "alice", "--env", "KEY=secret")
     return world
@@ -135,7 +130,7 @@ def test_remove_what_runs_and_all(launched: World) -> None:
 
 def test_gc_leaves_what_is_used(alone: World) -> None:
     used = alone.registry()["h"]["environment"]
-    alone.file("other.py", own(alone) + "\n")
+    alone.file("other.py")
     alone.run("test", "other.py")
     unused = {path.name for path in alone.home.envs.iterdir() if not path.name.startswith(".")} - {used}
     assert len(unused) == 1

@@ -12,7 +12,6 @@ import pytest
 
 from nectar.errors import ConflictError, NectarError, UsageError
 from nectar.home import Home
-from nectar.manage import doctor
 from nectar.manage.daemon.assignment import Order
 from nectar.manage.files import devices
 from nectar.manage.handlers import granted, registry
@@ -311,17 +310,3 @@ def test_grants_without_a_wall_are_none(place: Path) -> None:
 def test_paths_that_are_one_place_under_two_names(place: Path) -> None:
     assert paths.is_in(place / "way" / "deep", [str(place / "corpus")]) == str(place / "corpus")
     assert paths.is_in(place / "absent", [str(place)]) is None
-
-
-def test_doctor_tells_who_would_not_be_started(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told() -> list[str]:
-        return [finding.what for finding in doctor._may("h", record)]
-
-    record = Record(handler="/h.py")
-    assert told() == []
-    monkeypatch.setenv("NECTAR_SANDBOX", "1")
-    assert told() == ["h would not be started: The handler 'h' was launched without a wall, and NECTAR_SANDBOX is 1."]
-    record = Record(sandbox=Grants(read=(str(place),)).to_mapping())
-    assert told() == []
-    place.rename(place.with_name("away"))
-    assert told() == [f"h would not be started: What is granted cannot be reached: No such file or directory. (read={place})"]

@@ -13,11 +13,10 @@ from nectar.home import NAME_PATTERN
 from nectar.manage import gc
 from nectar.manage.daemon import hosts
 from nectar.manage.environment import drift, generations
-from nectar.manage.handlers import granted, handlers, inspection, registry, turns
+from nectar.manage.handlers import handlers, inspection, registry, turns
 from nectar.manage.uv.interpreters import is_too_old, list_installed
 from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
 from nectar.manage.wall import trying
-from nectar.manage.wall.paths import check_there
 from nectar.settings import OLDEST
 
 if TYPE_CHECKING:
@@ -167,7 +166,6 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
             before.append(Finding("problem", f"The environment of {name}: {wrong[0]}", f"nectar restart {name}"))
     else:
         before.append(Finding("warning", f"{name} was written by something else, and cannot be started.", f"nectar remove {name}"))
-    before += _may(name, record)
     gone = [alias for alias in record.attached_aliases if not home.computations(alias).is_dir()]
     before += [
         Finding("warning", f"{name} is attached to {alias}, which is not there.", f"nectar detach {name} {alias}") for alias in gone
@@ -176,17 +174,6 @@ def _handler(home: Home, name: str, record: Record) -> Iterator[Finding]:
         what = f"Process {pid} carries the mark of {name}, and nobody can tell whose it is: its PID namespace cannot be read."
         before.append(Finding("warning", what, f"If nothing needs it: kill {pid}"))
     yield from before or [Finding("fine", f"{name} is {found.health.state.value}")]
-
-
-def _may(name: str, record: Record) -> Iterator[Finding]:
-    """Why its wall, or that it has none, keeps it from being started."""
-    try:
-        granted.require_wall(name, record, "start", os.environ)
-        if record.wall is not None:
-            check_there(record.wall)
-    except NectarError as error:
-        where = "" if error.where is None else f" ({error.where})"
-        yield Finding("warning", f"{name} would not be started: {error.message}{where}", error.hint)
 
 
 def _unrecorded(home: Home) -> Iterator[Finding]:
