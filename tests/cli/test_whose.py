@@ -22,6 +22,7 @@ MAKING = {
     "test": ["test", "twice.py"],
     "dev": ["dev", "."],
     "new": ["new", "project"],
+    "worker": ["worker", "twice.py", "--connect", "127.0.0.1", "--host", "127.0.0.1", "--print"],
 }
 ACTING = {
     "attach": ["attach", "h", "alice"],

@@ -42,7 +42,7 @@ def check(words: list[str]) -> None:
 
 def lines(page: str) -> Iterator[str]:
     """The command lines of a page: of its blocks, whatever stands before or behind, and of its sentences."""
-    for block in (*blocks(page, "bash"), *blocks(page, "ini")):
+    for block in (*blocks(page, "bash"), *blocks(page, "ini"), *blocks(page, "dockerfile")):
         yield from block.replace("\\\n", " ").replace("%i", "flowers").splitlines()
     yield from (span for span in spans(page) if span.startswith(("nectar ", "nox ")))
 
@@ -65,7 +65,7 @@ def test_every_command_is_one(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_each_block_is_of_a_kind_that_is_tried(page: str) -> None:
-    tried = {"bash", "console", "ini", "json", "python", "toml", "{toctree}", "{eval-rst}"}
+    tried = {"bash", "console", "dockerfile", "ini", "json", "python", "toml", "yaml", "{toctree}", "{eval-rst}"}
     assert languages(page) - tried <= ({""} if page in ("ARCHITECTURE.md", "CONTRIBUTING.md") else set())
 
 
@@ -81,3 +81,17 @@ def test_the_unit_of_systemd_is_whole() -> None:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(unit)
     assert parser.sections() == ["Unit", "Service", "Install"]
+
+
+def test_what_kubernetes_runs_is_what_the_image_has() -> None:
+    yaml = pytest.importorskip("yaml")  # Dask needs it
+    (image,), (deployment,) = blocks("docs/scaling.md", "dockerfile"), blocks("docs/scaling.md", "yaml")
+    template = yaml.safe_load(deployment)["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    variable, path = container["env"][0]["name"], container["command"][1]
+    run = next(line for line in image.replace("\\\n", " ").splitlines() if "nectar worker" in line)
+    assert f"--host '${variable}' --print > {path}" in run
+    (mount,), (volume,) = container["volumeMounts"], template["spec"]["volumes"]
+    assert mount["name"] == volume["name"]
+    assert f"{mount['mountPath']}/ca.pem" in run
+    assert template["metadata"]["labels"] == yaml.safe_load(deployment)["spec"]["selector"]["matchLabels"]

@@ -20,6 +20,7 @@ GROUPS = {
         "disable": "Have them no longer run from the boot on.",
         "restart": "Run handlers as their code is now.",
         "remove": "Forget stopped handlers.",
+        "worker": "Share a handler's work on another machine, with Dask.",
     },
     "See how it does": {
         "view": "What handlers there are, and how they do.",
@@ -54,6 +55,7 @@ EXAMPLES = {
     "disable": "nectar disable",
     "restart": "nectar restart h01 @bob",
     "remove": "nectar remove h01 --stop",
+    "worker": "nectar worker ./my_handler_pkg h01 --connect tls://scheduler.example:8786 --tls ca.pem cert.pem key.pem",
     "view": "nectar view h01",
     "logs": "nectar logs 'h0*' --since 10m --level error",
     "submit": "nectar submit alice 'How many?'",

@@ -1,0 +1,133 @@
+"""What each worker of Dask's that is a handler's is started with: ``dask worker … --preload nectar_preload.py API NAME``.
+
+It puts nectar's own side behind the environment's packages, and has the worker take part only where the handler's daemon, at the other
+side of the scheduler, has the same environment. Dask copies the file and imports it under its name, which is hence none that a handler's
+module has; and it would go on with a worker whose preload has failed, so nothing is raised here.
+
+Lines of it go to standard error, and begin with ``nectar: ``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+LOOK = 1.0
+"""Seconds between two looks for a daemon that has not told what it has."""
+AGAIN = 5.0
+"""Seconds between two looks whether it still has the same: it may have been started anew."""
+PARTS = {"nectar": "nectar", "distributed": "distributed", "python": "Python", "key": "environment", "lock": "lock"}
+"""What a daemon tells of itself, as a person calls it."""
+LEAVING = 5.0
+"""Seconds for a scheduler to let it go; its nanny gives it 8."""
+REFUSED = "nectar: refused: "
+SERVES = "nectar: serves "
+CONFLICT = 4
+
+
+@click.command()
+@click.argument("api")
+@click.argument("name")
+async def dask_setup(worker: Any, api: str, name: str) -> None:
+    """Prepare a worker, which is registered when this has ended.
+
+    :param api: the directory with nectar itself.
+    :param name: the handler's.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        sys.path.append(api)
+        here = describe()
+        told = False
+        while (there := await _ask(worker, name)) is None:
+            if not told:
+                told = True
+                _say(f"nectar: waits until the daemon of {name!r} tells {worker.scheduler.address} which environment it has")
+            await asyncio.sleep(LOOK)
+        _require_same(worker, name, here, there)
+        worker.close = functools.partial(_leave, worker, worker.close)
+        worker.nectar = asyncio.create_task(_watch(worker, name, here))  # else nobody holds it
+    except Exception as error:
+        _say(f"nectar: {type(error).__name__}: {error}")
+        os._exit(1)
+
+
+def describe() -> dict[str, str]:
+    """What this environment is, as a daemon tells it."""
+    import distributed
+
+    import nectar
+
+    marker = json.loads((Path(sys.prefix) / "nectar.json").read_bytes())
+    return {
+        "nectar": nectar.__version__,
+        "distributed": vars(distributed)["__version__"],
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "key": marker["portable"],
+        "lock": marker["digests"]["lock"],
+    }
+
+
+def compare(here: dict[str, str], there: dict[str, str]) -> str:
+    """In what two sides differ, as a person reads it; nothing where they do not."""
+    other = [part for part in PARTS if here[part] != there.get(part)]
+    return "; ".join(f"{PARTS[part]} {here[part][:_SHOWN]} here, {str(there.get(part))[:_SHOWN]} there" for part in other)
+
+
+async def _ask(worker: Any, name: str) -> dict[str, str] | None:
+    """What the handler's daemon told the scheduler; None where it has not yet."""
+    found = await worker.scheduler.get_metadata(keys=["nectar", name], default=None)
+    return found if isinstance(found, dict) else None
+
+
+async def _watch(worker: Any, name: str, here: dict[str, str]) -> None:
+    """Say when it is registered, and end it when the daemon is started anew with something else."""
+    while worker.status.name == "init":  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.05)
+    _say(f"{SERVES}{name!r} as {worker.address} (PID {os.getpid()})")
+    while True:
+        await asyncio.sleep(AGAIN)
+        with suppress(OSError):  # the scheduler is lost, which Dask goes by itself
+            there = await _ask(worker, name)
+            _require_same(worker, name, here, here if there is None else there)
+
+
+async def _leave(worker: Any, close: Callable[..., Any], **options: Any) -> Any:
+    """Close it as its scheduler expects: what it runs, and what waits for it, is run by others then, and has not died with it."""
+    if worker.status.name == "running":
+        with suppress(OSError):  # there is no scheduler any more
+            await asyncio.wait_for(worker.close_gracefully(restart=True), LEAVING)  # which calls this, and leaves the nanny alone
+    return await close(**options)
+
+
+def _require_same(worker: Any, name: str, here: dict[str, str], there: dict[str, str]) -> None:
+    difference = compare(here, there)
+    if difference:
+        _refuse(f"The daemon of {name!r} at {worker.scheduler.address} has something else than this worker: {difference}.")
+
+
+def _refuse(text: str) -> NoReturn:
+    _say(REFUSED + text)
+    os._exit(CONFLICT)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+_SHOWN = 12
+"""Characters of a hash."""

@@ -1,0 +1,178 @@
+"""``nectar worker``: an engine's own worker for a handler, as on another machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nectar import __version__
+from nectar.manage.environment import marker
+from tests.engine import Cluster
+from tests.environments.workbench import uv
+from tests.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+HANDLER = """
+    # /// script
+    # dependencies = ["distributed"]
+    # ///
+    from nectar import Computation, handler
+
+    @handler
+    def score(comp: Computation) -> int:
+        return len(comp.query)
+"""
+
+
+class Engine:
+    """A handler that is locked, a scheduler, and what a daemon tells that."""
+
+    def __init__(self, world: World, cluster: Cluster) -> None:
+        self.world = world
+        self.cluster = cluster
+        self.file = world.file("corpus.py", HANDLER)
+        uv("lock", "--script", self.file)
+        printed = world.json("worker", self.file, "--connect", cluster.address, "--host", "127.0.0.1", "--print")
+        self.environment = Path(printed["command"][0]).parents[1]
+        self._began = 0
+
+    def begin(self, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
+        """Start ``nectar worker``, and where it writes."""
+        self._began += 1
+        place = self.world.directory / f"worker{self._began}.out"
+        with place.open("w") as said:
+            where = ("--connect", self.cluster.address)
+            return self.world.begin("worker", self.file, *where, *arguments, stdout=said, stderr=said), place
+
+    def tell(self, **others: str) -> None:
+        """As the handler's daemon does."""
+        import distributed
+
+        found = marker.read(self.environment)
+        assert found is not None
+        told = {"nectar": __version__, "distributed": vars(distributed)["__version__"], "python": found.python_version[:4]}
+        told |= {"key": found.portable, "lock": found.digests["lock"], **others}
+        self.ask(lambda client: client.set_metadata(["nectar", "corpus"], told))
+
+    def count(self) -> int:
+        """Workers that the scheduler knows."""
+        return len(self.ask(lambda client: client.nthreads()))
+
+    def ask(self, question: Any) -> Any:
+        import distributed
+
+        make: Any = distributed.Client  # it has no types
+        with make(self.cluster.address, set_as_default=False) as client:
+            return question(client)
+
+    def processes(self) -> list[str]:
+        """Those that run in the handler's environment."""
+        found = subprocess.run(["pgrep", "-f", f"{self.environment}/bin/python"], capture_output=True, text=True, check=False)
+        return found.stdout.split()
+
+
+@pytest.fixture
+def engine(world: World, tmp_path: Path) -> Iterator[Engine]:
+    cluster = Cluster(tmp_path)
+    try:
+        yield Engine(world, cluster)
+    finally:
+        cluster.close()
+
+
+def test_a_worker_waits_for_the_daemon_serves_and_goes_with_its_command(engine: Engine) -> None:
+    """All in one, because each start of Dask takes seconds."""
+    printed = engine.world.run(
+        "worker", engine.file, "--connect", engine.cluster.address, "--insecure", "--host", "$HERE", "--print"
+    )
+    with (engine.world.directory / "printed.out").open("w") as said:
+        environ = {**os.environ, "HERE": "127.0.0.1"}
+        by_hand = subprocess.Popen(["sh", "-c", printed.stdout], env=environ, stdout=said, stderr=said)
+    begun, place = engine.begin()
+    until(lambda: "Waits until the daemon of 'corpus' tells" in place.read_text(), "it waits")
+    assert engine.count() == 0
+    engine.world.node()
+    where = f"NECTAR_DASK_ADDRESS={engine.cluster.address}"
+    engine.world.run("launch", engine.file, "--env", where, "--attach", "alice")
+    until(lambda: "✅ Serving 'corpus' as tcp://127.0.0.1:" in place.read_text(), "it serves")
+    until(lambda: engine.count() == 2, "what was printed serves, too")
+    by_hand.terminate()
+    assert by_hand.wait(60) in (0, 1)
+    assert engine.count() == 1
+    engine.world.put("asked")
+    assert engine.world.answer("asked")["result"] == {"value": 3}
+    engine.tell(key="0123456789abcdef0123")
+    assert begun.wait(60) == 4
+    assert "has something else than this worker: environment " in place.read_text()
+    assert " here, 0123456789ab there.\n" in place.read_text()
+    engine.world.run("stop", "corpus")
+    assert not engine.processes()
+
+
+@pytest.mark.soak
+def test_a_worker_is_started_again_and_leaves_nothing(engine: Engine) -> None:
+    begun, place = engine.begin("--workers", "2")
+    until(lambda: "Waits until" in place.read_text(), "it waits")
+    engine.tell()
+    until(lambda: engine.count() == 2, "both are there")
+    engine.cluster.scheduler.kill()
+    until(lambda: "It is tried again" in place.read_text(), "the scheduler is missed")
+    engine.cluster.restart()
+    engine.tell()
+    until(lambda: engine.count() == 2, "both are there again")
+    begun.kill()
+    until(lambda: not engine.processes(), "nothing is left")
+    again, place = engine.begin()
+    until(lambda: engine.count() == 1, "another is there")
+    again.send_signal(signal.SIGINT)
+    assert again.wait(60) == 130
+    assert not engine.processes()
+
+
+@pytest.mark.soak
+def test_an_interrupt_while_it_waits(engine: Engine) -> None:
+    engine.cluster.scheduler.kill()
+    begun, place = engine.begin()
+    until(lambda: "Nobody answers at" in place.read_text(), "it waits for a scheduler")
+    begun.send_signal(signal.SIGTERM)
+    assert begun.wait(60) == 143
+    engine.cluster.restart()
+    begun, place = engine.begin()
+    until(lambda: "Waits until" in place.read_text(), "it waits for the daemon")
+    begun.send_signal(signal.SIGINT)
+    now = time.monotonic()
+    assert begun.wait(60) == 130
+    assert time.monotonic() - now < 30
+    assert not engine.processes()
+    engine.tell()
+    assert engine.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code", "said"),
+    [
+        ("no lock", (), 5, "uv lock --script"),
+        ("no library", (), 5, "uv add --script"),
+        ("", ("--connect", "10.0.0.1"), 2, "Questions are private"),
+        ("", ("--connect", "127.0.0.1:1", "--print"), 2, "--print needs --host"),
+        ("", ("--connect", "127.0.0.1", "--host", "192.0.2.1"), 3, "no address"),
+    ],
+)
+def test_what_cannot_be_a_worker(world: World, change: str, arguments: tuple[str, ...], code: int, said: str) -> None:
+    file = world.file("corpus.py", HANDLER.replace('"distributed"', "") if change == "no library" else HANDLER)
+    if change == "no library":
+        uv("lock", "--script", file)
+    options = arguments or ("--connect", "127.0.0.1", "--host", "127.0.0.1", "--print")
+    assert said in world.run("worker", file, *options, code=code).stderr
