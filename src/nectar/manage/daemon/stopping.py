@@ -40,13 +40,27 @@ def stop(home: Home, name: str, *, timeout: float) -> bool:
     holder = namelock.find_holder(home, name)
     if holder is not None:
         _end(home, name, holder, timeout=timeout, begun=begun)
-    clear(home, name, timeout=timeout)
+    _clear(home, name, timeout=timeout)
     hosts.leave(home)
     return holder is not None
 
 
-def clear(home: Home, name: str, *, timeout: float) -> None:
+def _clear(home: Home, name: str, *, timeout: float) -> None:
     """End what there is of a handler beside who holds its lock: daemons that were robbed of it, and what others left.
+
+    :param timeout: as in :func:`stop`.
+    :raises UnresponsiveError: one could not be ended.
+    """
+    end_robbed(home, name, timeout=timeout)
+    processes.end_orphans(home.data_dir, name)
+    with namelock.keep_free(home, name) as free:
+        if free:  # another command may have started it again by now
+            with suppress(OSError):  # on a disk that is read-only: the next daemon removes it
+                home.socket(name).unlink(missing_ok=True)
+
+
+def end_robbed(home: Home, name: str, *, timeout: float) -> None:
+    """End daemons that were robbed of the name's lock, before another one takes it, which ends what they leave.
 
     :param timeout: as in :func:`stop`.
     :raises UnresponsiveError: one could not be ended.
@@ -54,11 +68,6 @@ def clear(home: Home, name: str, *, timeout: float) -> None:
     begun = time.monotonic()
     while (robbed := namelock.find_robbed(home, name)) is not None:
         _end(home, name, robbed, timeout=timeout, begun=begun)
-    processes.end_orphans(home.data_dir, name)
-    with namelock.keep_free(home, name) as free:
-        if free:  # another command may have started it again by now
-            with suppress(OSError):  # on a disk that is read-only: the next daemon removes it
-                home.socket(name).unlink(missing_ok=True)
 
 
 def _end(home: Home, name: str, holder: Holder, *, timeout: float, begun: float) -> None:

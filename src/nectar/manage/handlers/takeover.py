@@ -69,9 +69,9 @@ class Takeover:
         return Launched(name=self._name, record=written, problems=problems, warnings=loaded["warnings"])
 
     def _stop(self) -> None:
-        """End the old daemon, and what there is of the name beside it."""
+        """End the old daemon, and those beside it; what they leave, the new one ends when it takes the name."""
         if self._replaced is None:
-            stopping.clear(self._home, self._name, timeout=self._prepared.settings.stop_timeout)
+            stopping.end_robbed(self._home, self._name, timeout=self._prepared.settings.stop_timeout)
         else:
             self.in_vain = stopping.stop(self._home, self._name, timeout=self._replaced.stop_timeout)
 
