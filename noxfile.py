@@ -178,7 +178,7 @@ def soak(session: nox.Session) -> None:
 @nox.session(python=DEFAULT, requires=["wheel"])
 def bench(session: nox.Session) -> None:
     """Speeds, each beside something that is measured in the same run."""
-    session.install(find_wheel())
+    session.install(f"{find_wheel()}[sandbox]")
     session.run("python", "benchmarks/bench.py", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
 
 

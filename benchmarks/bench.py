@@ -21,6 +21,7 @@ from rows_life import idle, overstaying, restart
 from rows_many import aliases, backlog, handlers
 from rows_peers import HEADS as HEADS_OF_PEERS
 from rows_peers import Peer, beside_the_fastest, compare
+from rows_walls import walls
 from systems import World
 from table import Row, draw
 
@@ -43,6 +44,7 @@ GROUPS: tuple[Group, ...] = (
     commands,
     launches,
     restart,
+    walls,
 )
 LONG: tuple[Group, ...] = (backlog, aliases, handlers)
 HEADS = ["what", "ours", "beside", "ratio", "goal", "reached"]

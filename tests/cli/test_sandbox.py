@@ -53,3 +53,35 @@ def test_a_daemon_keeps_its_workers_behind_it(world: World) -> None:
     assert world.answer("q")["result"] == {"value": 1}
     assert world.registry()["sees"]["sandbox"] == {"network": False, "read": [], "write": [], "gpu": False}
     assert "/usr" in world.run("logs", "sees", "--no-follow").stdout
+
+
+ASKS = """
+    # /// script
+    # [tool.nectar]
+    # pass_env = ["TOKEN_OF_MINE"]
+    # ///
+    import os
+
+    from nectar import handler
+
+    @handler
+    def answer(comp):
+        return sum(name in os.environ for name in comp.query.split())
+"""
+
+
+def test_a_project_gets_no_variable_of_the_shell_that_its_operator_does_not_give(world: World) -> None:
+    shell = {"TOKEN_OF_MINE": "t", "https_proxy": "http://eve:secret@proxy.example:1"}
+    handler = world.file("asks.py", ASKS)
+    command = ("test", "--sandbox", handler, "--query", "TOKEN_OF_MINE https_proxy")
+    refused = world.run(*command, code=4, env=shell)
+    assert "asks for variables of this shell: TOKEN_OF_MINE." in refused.stderr
+    assert "--env TOKEN_OF_MINE" in refused.stderr
+    assert "✅ Result: 1\n" in world.run(*command, "--env", "TOKEN_OF_MINE", env=shell).stdout
+    assert "✅ Result: 2\n" in world.run("test", *command[2:], env=shell).stdout
+
+
+def test_no_engine_answers_for_a_handler_with_a_wall(world: World) -> None:
+    handler = world.file("asks.py", ASKS.replace("pass_env", 'env = {}\n    # dask.address = "127.0.0.1:8786"\n    # pass_env'))
+    refused = world.run("test", "--sandbox", handler, code=4)
+    assert "are answered on an engine, whose workers have no wall." in refused.stderr

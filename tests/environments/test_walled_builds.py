@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import socket
+import subprocess
 import tarfile
 import tomllib
 from contextlib import suppress
@@ -167,6 +168,25 @@ def leave_a_trace(bench: Bench) -> str:
     return f"try:\n    open({str(bench.directory / 'ran')!r}, 'w')\nexcept OSError:\n    pass\n"
 
 
+@needs.wall
+def test_what_comes_from_git_is_built_behind_the_wall(bench: Bench) -> None:
+    place = built_by_itself(bench.directory / "near" / "below" / "cloned", requires=("idna",))
+    write(place / "backend.py", f"{leave_a_trace(bench)}{(place / 'backend.py').read_text()}")
+    for arguments in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *arguments], cwd=bench.directory / "near", check=True)
+    source = f'{{ git = "file://{bench.directory}/near", subdirectory = "below/cloned" }}'
+    project = bench.project(dependencies=("cloned",), more=f"[tool.uv.sources]\ncloned = {source}\n")
+    assert installed(bench.provide(project, walled=True)).keys() == {"demo", "cloned", "idna"}
+    assert not (bench.directory / "ran").exists()
+    (kept,) = bench.home.resolutions.glob("*.lock")
+    lock = bench.lock(project)
+    assert tomllib.loads(kept.read_text()) == tomllib.loads(lock.read_text())
+    write(lock, lock.read_text().replace('git = "file://', 'git = "ssh://host'))
+    write(project / "pyproject.toml", (project / "pyproject.toml").read_text().replace("file://", "ssh://host"))
+    with pytest.raises(EnvironmentFailedError, match="The source of cloned cannot be fetched to be built: only by https"):
+        bench.provide(project, walled=True)
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
@@ -182,8 +202,9 @@ def test_what_has_no_wheel_is_built_from_what_the_lock_names(bench: Bench, serve
         project = bench.project(dependencies=("sdist",), more=f'[tool.uv]\nfind-links = ["{links}"]\n')
         found = bench.provide(project, walled=True)
         assert installed(found).keys() == {"demo", "sdist", "idna"}
-        assert not (bench.directory / "ran").exists()
         (kept,) = bench.home.resolutions.glob("*.lock")
+        assert installed(bench.provide(index / "sdist-2.5.tar.gz", walled=True)).keys() == {"sdist", "idna"}
+        assert not (bench.directory / "ran").exists()
         bench.lock(project)
         assert (bench.directory / "ran").exists() is not served
         assert tomllib.loads(kept.read_text()) == tomllib.loads((project / "uv.lock").read_text())
@@ -240,7 +261,6 @@ OUT = "../../../../../evil"
 WAYS = {
     "member": ("", f'[tool.uv.workspace]\nmembers = ["{OUT}"]\n'),
     "source": ("evil", f'[tool.uv.sources]\nevil = {{ path = "{OUT}", editable = true }}\n'),
-    "group": ("", f'[tool.uv.sources]\nevil = {{ path = "{OUT}", editable = true }}\n[dependency-groups]\nmore = ["evil"]\n'),
 }
 
 
@@ -284,17 +304,16 @@ def test_nothing_beside_the_copy_is_built(bench: Bench, way: str) -> None:
 
 
 @needs.wall
-@pytest.mark.parametrize("kind", ["editable", "directory", "virtual", "path"])
-def test_no_lock_leads_to_what_lies_beside_the_copy(bench: Bench, kind: str) -> None:
+def test_no_lock_leads_to_what_lies_beside_the_copy(bench: Bench) -> None:
     ran = set_trap(bench)
     project = bench.project(dependencies=("idna",))
-    lock = bench.lock(project)
-    table = tomllib.loads(lock.read_text())
+    table = tomllib.loads(bench.lock(project).read_text())
     next(each for each in table["package"] if each["name"] == "idna")["dependencies"] = [{"name": "evil"}]
-    table["package"].append({"name": "evil", "source": {kind: OUT}})
-    lock.write_text(tomli_w.dumps(table))
-    with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
-        bench.provide(project, walled=True)
+    for kind in ("editable", "directory", "virtual", "path"):
+        evil = {"name": "evil", "source": {kind: OUT}}
+        (project / "uv.lock").write_text(tomli_w.dumps({**table, "package": [*table["package"], evil]}))
+        with pytest.raises(EnvironmentFailedError, match="The lock names what is not in the handler's source"):
+            bench.provide(project, walled=True)
     assert not ran.exists()
 
 

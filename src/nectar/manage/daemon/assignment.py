@@ -98,19 +98,21 @@ class Prepared(NamedTuple):
 def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: EntryPoint | None = None) -> Prepared:
     """:param chosen: the entry point, where it is known from an earlier launch.
     :raises UsageError: a setting is wrong, or the entry point must be chosen.
+    :raises NectarError: it is to have a wall, and cannot.
     """
     entry = chosen or choose_entry(built, order.entry)
     settings = order.read_settings()
     given = replace(order.given.passing([*settings.pass_env, engine.ADDRESS], os.environ), login=order.source.login)
     process = variables.compose(os.environ, settings, given.variables())
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
-    loading = _loading(built, order.source, entry, process)
-    loading = loading._replace(engine=engine.describe(name, settings, given.variables(), order.source.directory, built.marker))
+    runs_on = engine.describe(name, settings, given.variables(), order.source.directory, built.marker)
+    loading = _loading(built, order.source, entry, process)._replace(engine=runs_on)
     if order.wall is not None:
         from nectar.manage.daemon import surroundings  # 5 ms that no handler without a wall is to wait for
 
+        surroundings.check(order.source, settings, order.given, runs_on["dask"])
         wall = surroundings.surround(home, order.source, built, script, settings, order.wall)
-        loading = loading._replace(wall=wall, variables=surroundings.change_variables(loading.variables))
+        loading = loading._replace(wall=wall, variables=surroundings.change_variables(loading.variables, order.wall))
     return Prepared(
         order=order,
         environment=built,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nectar.errors import EnvironmentFailedError
+from nectar.errors import ConflictError, EnvironmentFailedError
 from nectar.home import find_user_home
 from nectar.manage.daemon import bytecode
 from nectar.manage.environment.survey import never_source
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
+    from nectar.manage.daemon.given import Given
     from nectar.manage.environment.generations import Environment
     from nectar.manage.source.source import Source
     from nectar.manage.wall.grants import Grants
@@ -73,10 +75,33 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     return bubblewrap.compose(program, layout)
 
 
-def change_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process behind a wall, from those that it would have without."""
+def check(source: Source, settings: Settings, given: Given, dask: Mapping[str, Any] | None) -> None:
+    """Whether a handler can be as it is asked for, and have a wall.
+
+    :param dask: the cluster that answers its questions, if one does.
+    :raises ConflictError: its project asks for what its operator has not given, or its questions would be answered elsewhere.
+    """
+    if dask is not None:
+        raise ConflictError(
+            "The handler's questions are answered on an engine, whose workers have no wall.",
+            where=source.shown,
+            hint='Leave the engine out: executor = "none" under [tool.nectar]; or the wall: --no-sandbox',
+        )
+    kept = {**given.passed, **given.env}
+    asked = [name for name in settings.pass_env if name in os.environ and name not in kept]
+    if asked:
+        raise ConflictError(
+            f"The handler asks for variables of this shell: {', '.join(asked)}.",
+            where=f"pass_env in {source.shown}",
+            hint=f"If it may have them: {shlex.join(word for name in asked for word in ('--env', name))}",
+        )
+
+
+def change_variables(variables: Mapping[str, str], grants: Grants) -> dict[str, str]:
+    """The variables of a process behind a wall, from those that it would have without: a proxy's may have a login in them."""
     user = find_user_home(os.environ)
-    changed = {**variables, "TMPDIR": "/tmp"}  # noqa: S108 - its own
+    changed = {name: value for name, value in variables.items() if grants.network or not name.lower().endswith("_proxy")}
+    changed["TMPDIR"] = "/tmp"  # noqa: S108 - its own
     if changed.get("HOME") in (None, os.environ.get("HOME")):
         changed["HOME"] = bubblewrap.choose_home(None if user is None else str(user))
     return changed

@@ -139,7 +139,7 @@ def _explain(outcome: Outcome) -> str | None:
     """A hint where something would have been built to tell what it needs."""
     if "--no-build" not in outcome.errors and "is disabled" not in outcome.errors:
         return None
-    return "Nothing is built to tell what it needs, as --no-build wants it, or because it cannot be: a lock beside the handler tells it."
+    return "What has no wheel is not built to tell what it needs: have a wheel of it, or a lock beside the handler."
 
 
 def refuse_mismatch(plan: Plan, shop: Workshop, outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nectar import regular
 from nectar.errors import EnvironmentFailedError
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from nectar.manage.environment.build_directory import Workshop
     from nectar.manage.uv.uv import Outcome
+    from nectar.manage.wheels.cloning import Clone
 
+_T = TypeVar("_T")
 _WHEEL = r"[\w.+!-]{1,200}\.whl"
 _NOTHING_ELSE = "It has no network and no variables but those of --build-env, and sees nothing but the system and its own source."
 
@@ -70,7 +72,6 @@ class Builder:
     :param source: all of the handler's source, which is copied.
     :param python: as uv takes it.
     :param constraints: on what builds, of the project.
-    :ivar fetched: sdists that were fetched, by what a lock says of them.
     """
 
     def __init__(self, shop: Workshop, source: Path, python: str, constraints: list[str]) -> None:
@@ -84,7 +85,7 @@ class Builder:
         self._settings = read_toml(shop.uv.settings, CODE)
         self._tools = Tools(shop, self.place, python, self._settings, constraints)
         self._made: dict[str, Wheel] = {}
-        self.fetched: dict[str, Path] = {}
+        self._had: dict[str, Any] = {}
         self._count = 0
 
     @property
@@ -96,9 +97,26 @@ class Builder:
         """Build what lies at a position of the source."""
         return self._once(f"project {position}", lambda: self._build_project(position))
 
-    def build_archive(self, file: Path) -> Wheel:
-        """Build an sdist."""
-        return self._once(f"archive {file}", lambda: self._build_archive(file))
+    def build_archive(self, file: Path, project: str = "") -> Wheel:
+        """Build an sdist.
+
+        :param project: where in it the project lies.
+        """
+        return self._once(f"archive {file}", lambda: self._build_archive(file, project))
+
+    def build_clone(self, clone: Clone) -> Wheel:
+        """Build what was cloned."""
+        return self._once(f"clone {clone.directory}", lambda: self._build_clone(clone))
+
+    def have(self, name: str, key: str, fetch: Callable[[Path], _T]) -> _T:
+        """What is fetched to be built, once.
+
+        :param fetch: fetches it into a directory.
+        """
+        self.require_wall(name)
+        if key not in self._had:
+            self._had[key] = fetch(self.make_place())
+        return self._had[key]  # type: ignore[no-any-return]
 
     def _once(self, key: str, make: Callable[[], Wheel]) -> Wheel:
         if key not in self._made:
@@ -113,16 +131,24 @@ class Builder:
         system = BuildSystem.read(table, name if isinstance(name, str) else position or "the project")
         return self._build(system, _Ground(self._copy, self._copy / position))
 
-    def _build_archive(self, file: Path) -> Wheel:
+    def _build_archive(self, file: Path, project: str) -> Wheel:
         name = re.split(r"-(?=\d)", file.name, maxsplit=1)[0]
-        self._require_wall(name)
+        self.require_wall(name)
         place = self.make_place()
         told = self._step("unpack", name, _Ground(place, place), {"archive": str(file)}, shown=[file])
-        top, text = told.get("top"), told.get("pyproject")
+        top = told.get("top")
         if not isinstance(top, str) or Path(top).name != top:
             raise EnvironmentFailedError(f"The sdist of {name} does not hold one directory.", where=file.name)
-        system = BuildSystem.read(_parse(text, file), name)
-        return self._build(system, _Ground(place, place / top))
+        return self._build_strange(name, _Ground(place, place / top / project))
+
+    def _build_clone(self, clone: Clone) -> Wheel:
+        self.require_wall(clone.name)
+        return self._build_strange(clone.name, _Ground(clone.directory, clone.directory / clone.project))
+
+    def _build_strange(self, name: str, ground: _Ground) -> Wheel:
+        """Build what is looked at behind the wall alone: any file in it may be a link out."""
+        text = self._step("look", name, ground, {}).get("pyproject")
+        return self._build(BuildSystem.read(_parse(text, name), name), ground)
 
     def _build(self, system: BuildSystem, ground: _Ground) -> Wheel:
         out = self.make_place()
@@ -154,7 +180,7 @@ class Builder:
         return next((each for each in sorted(os.listdir(out)) if each.endswith(".whl")), "")
 
     def _build_by_backend(self, system: BuildSystem, ground: _Ground, out: Path) -> str:
-        self._require_wall(system.name)
+        self.require_wall(system.name)
         order = {"backend": system.backend, "path": list(system.path), "config": self._config(system.name), "out": str(out)}
         venv = self._tools.provide(system)
         more = list_of_text(self._step("require", system.name, ground, order, venv=venv, out=out).get("requires"))
@@ -242,7 +268,7 @@ class Builder:
     def _where(self) -> str:
         return f"{self._shop.source.shown} (the whole log is {self._shop.log})"
 
-    def _require_wall(self, name: str) -> None:
+    def require_wall(self, name: str) -> None:
         """:raises EnvironmentFailedError: something has to be built by what its author chose, and nothing may be, or not without a wall."""
         if self._shop.source.no_build:
             raise EnvironmentFailedError(
@@ -257,11 +283,11 @@ class Builder:
         return self._shop.failure(f"{name} could not be built.", outcome, hint)
 
 
-def _parse(text: object, file: Path) -> dict[str, Any]:
+def _parse(text: object, name: str) -> dict[str, Any]:
     try:
         return parse_toml(text) if isinstance(text, str) else {}
     except ValueError as error:
-        raise EnvironmentFailedError(f"The pyproject.toml in {file.name} cannot be parsed: {error}.") from None
+        raise EnvironmentFailedError(f"The pyproject.toml of {name} cannot be parsed: {error}.") from None
 
 
 def _read(path: Path, name: str) -> Wheel:

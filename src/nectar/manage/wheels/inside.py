@@ -10,7 +10,7 @@ from typing import Any
 
 
 def unpack(order: dict[str, Any]) -> dict[str, Any]:
-    """Unpack an sdist into the directory that we are in, and say what it holds."""
+    """Unpack an sdist into the directory that we are in, and say which directory it holds."""
     if order["archive"].endswith(".zip"):
         import zipfile
 
@@ -22,11 +22,16 @@ def unpack(order: dict[str, Any]) -> dict[str, Any]:
         with tarfile.open(order["archive"]) as archive:
             archive.extractall(filter="data")
     (top,) = [each for each in os.listdir() if os.path.isdir(each)]
+    return {"top": top}
+
+
+def look(_order: dict[str, Any]) -> dict[str, Any]:
+    """Say what the project in the directory that we are in says."""
     try:
-        with open(os.path.join(top, "pyproject.toml"), encoding="utf-8") as stream:
-            return {"top": top, "pyproject": stream.read()}
+        with open("pyproject.toml", encoding="utf-8") as stream:
+            return {"pyproject": stream.read()}
     except FileNotFoundError:
-        return {"top": top}
+        return {}
 
 
 def require(order: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +57,6 @@ def _backend(order: dict[str, Any]) -> Any:
 if __name__ == "__main__":
     step, told = sys.argv[1], json.loads(sys.argv[2])
     os.dup2(2, 1)  # whatever is printed is talk
-    said = {"unpack": unpack, "require": require, "build": build}[step](told)
+    said = {"unpack": unpack, "look": look, "require": require, "build": build}[step](told)
     with open(told["result"], "w", encoding="utf-8") as result:
         json.dump(said, result)

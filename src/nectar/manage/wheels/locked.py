@@ -29,14 +29,12 @@ def make_wheel(told: Told, package: dict[str, Any]) -> Wheel:
         if kind in source:
             return told.builder.build_project(told.find_project(str(source[kind])))
     if "git" in source:
-        raise EnvironmentFailedError(
-            f"{name} comes from git ({str(source['git']).partition('?')[0].partition('#')[0]}), and would have to be built.",
-            hint="Built is what lies in the handler's source or has an sdist: have a wheel of it, or put it beside the handler.",
-        )
+        return told.builder.build_clone(told.clone(name, str(source["git"])))
     if "path" in source:
         return told.builder.build_archive(told.find_file(str(source["path"])))
     sdist = {**({"url": source["url"]} if "url" in source else {}), **section(package, "sdist")}
-    return told.builder.build_archive(told.fetch(name, sdist, told.root / str(source.get("registry", ""))))
+    file = told.fetch(name, sdist, told.root / str(source.get("registry", "")))
+    return told.builder.build_archive(file, str(source.get("subdirectory", "")))
 
 
 class Lock:

@@ -14,7 +14,7 @@ from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.source.pyproject import normalise
 from nectar.manage.wheels import blind
 from nectar.manage.wheels.locked import make_wheel
-from nectar.manage.wheels.told import tell
+from nectar.manage.wheels.told import UNTOLD, tell
 
 if TYPE_CHECKING:
     from nectar.manage.environment.build_directory import Workshop
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from nectar.manage.wheels.told import Told
 
 _NOT_BUILT = ("--no-build", "is disabled")
-_UNTOLD = r"Failed to build `(?P<name>[A-Za-z0-9._-]+)(?:==(?P<version>[^` ]+)| @ [^`]*)`"
+_NOT_TOLD = r"Failed to build `(?P<name>[A-Za-z0-9._-]+)(?:==(?P<version>[^` ]+)| @ git\+[^`]*)`"
+"""Of a file that is an sdist uv wants to read itself what it needs."""
 _MOST = 200
 """Packages of which only a build tells what they need."""
 
@@ -38,7 +39,10 @@ def resolve(shop: Workshop, plan: Plan, *, upgrade: bool) -> tuple[Outcome, byte
         command: list[str | Path] = ["lock", *(["--upgrade"] if upgrade else []), "--project", shop.tree / plan.project, "--python"]
         outcome = shop.uv.run(*command, shop.choose_python(plan), "--no-build", quiet=True)
         if outcome.code and shop.walled and not shop.source.no_build and any(each in outcome.errors for each in _NOT_BUILT):
-            outcome = _Asking(shop, told).run(command)
+            if plan.wrapped and told.tell_sdist():
+                outcome = shop.uv.run(*command, shop.choose_python(plan), "--no-build", quiet=True)
+            if outcome.code:
+                outcome = _Asking(shop, told).run(command) or outcome
         return outcome, b"" if outcome.code else told.read_lock()
 
 
@@ -65,7 +69,8 @@ class _Asking:
         self._known: dict[str, dict[str, Any]] = {}
         self._guessed: set[str] = set()
 
-    def run(self, command: list[str | Path]) -> Outcome:
+    def run(self, command: list[str | Path]) -> Outcome | None:
+        """:returns: how uv ended; None where that is as without asking."""
         place = self._told.builder.make_place()
         python = blind.make(place, self._told.builder.python)
         settings = self._shop.directory / "asking.toml"  # beside the other: relative paths in it are meant from there
@@ -79,16 +84,16 @@ class _Asking:
             if outcome.code == 0:
                 self._build()
                 continue
-            untold = re.search(_UNTOLD, outcome.errors)
+            untold = re.search(_NOT_TOLD, outcome.errors)
             if untold is None or not self._guess(untold["name"], untold["version"]):
-                return outcome
+                return None if "Failed to build" in outcome.errors else outcome
         raise EnvironmentFailedError(f"More than {_MOST} packages have to be built to say what they need.")
 
     def _guess(self, name: str, version: str | None) -> bool:
         """Have a package need nothing for the moment: then the lock says where its source is."""
         key = f"{name}=={version}"
         new = key not in self._known
-        self._known.setdefault(key, {"name": name, **({"version": version} if version else {}), "requires-dist": []})
+        self._known.setdefault(key, {"name": name, "version": version or UNTOLD, "requires-dist": []})
         self._guessed.add(key)
         return new
 

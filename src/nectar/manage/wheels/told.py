@@ -6,6 +6,7 @@ one tells all, and its build system is none.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from nectar.manage.source.path_sources import DECIDING
 from nectar.manage.source.pyproject import Project, normalise
 from nectar.manage.wheels import fetching
 from nectar.manage.wheels.builder import Builder
+from nectar.manage.wheels.cloning import Clone, clone
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -35,11 +37,13 @@ LOCAL = ("editable", "directory", "virtual")
 """What a lock calls sources that are projects here."""
 _ASIDE = "aside"
 _NOWHERE = "nectar-leaves-this-out"
-_UNTOLD = "0"
+UNTOLD = "0"
 """The version of a project that only its build knows, where nothing depends on which it is."""
 _NO_BUILD_SYSTEM = {"requires": [], "build-backend": "nothing"}
 _READ = (".whl", ".zip", ".html", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """What uv reads that lies beside projects: distributions, and indexes of them."""
+_SDISTS = {".tar.gz": "gztar", ".tgz": "gztar", ".tar.bz2": "bztar", ".tar.xz": "xztar", ".zip": "zip"}
+_FIELDS = ("Name", "Version", "Requires-Python", "Requires-Dist", "Provides-Extra")
 _OF_EXTRA = r"""(?:(?P<before>.+)\s+and\s+)?extra\s*==\s*["'](?P<extra>[\w.-]+)["'](?:\s+and\s+(?P<after>.+))?"""
 
 
@@ -58,6 +62,7 @@ class Told:
         self.tree = shop.tree
         self.root = shop.tree / Path(plan.locking.place).parent
         self._versions: dict[str, str] = {}
+        self._sdist: str | None = None
         above = read_toml(source / Path(plan.locking.place).with_name("pyproject.toml"))
         constraints = list_of_text(section(above, "tool", "uv").get("build-constraint-dependencies"))
         if shop.builder is None:
@@ -90,15 +95,35 @@ class Told:
             table["tool"] = {"uv": self._within(self.plan.project, table)}
             self._put(script, inline_metadata.write(table).encode())
 
+    def tell_sdist(self) -> bool:
+        """Have the sdist that is the handler say what it needs, as one that holds nothing else; False where the handler is none."""
+        file = next((each for each in self.plan.tree.pieces if each.endswith(tuple(_SDISTS))), None)
+        if file is None:
+            return False
+        ending = next(each for each in _SDISTS if file.endswith(each))
+        metadata = self.builder.build_archive(self.source / file).metadata
+        lines = [f"{field}: {' '.join(str(value).split())}\n" for field in _FIELDS for value in metadata.get_all(field) or []]
+        aside = self.builder.make_place()
+        name = Path(file).name.removesuffix(ending)
+        (aside / name).mkdir()
+        (aside / name / "PKG-INFO").write_text(f"Metadata-Version: 2.2\n{''.join(lines)}", encoding="utf-8")
+        os.unlink(self.tree / file)
+        os.rename(shutil.make_archive(str(aside / "made"), _SDISTS[ending], aside, name), self.tree / file)
+        self._sdist = file
+        return True
+
     def read_lock(self) -> bytes:
-        """The lock that uv has left, as it would be for the projects themselves."""
+        """The lock that uv has left, as it would be for the source itself."""
         content = read_bytes(self.tree / self.plan.locking.place, CODE)
-        if not self._versions:
+        if not self._versions and self._sdist is None:
             return content
         table = parse_toml(content.decode())
         for each in table["package"]:
             if self._versions.get(each["name"]) == each.get("version"):
                 del each["version"]
+            if self._sdist is not None and each["source"].get("path") == self._sdist:
+                with open(self.source / self._sdist, "rb") as stream:
+                    each["sdist"] = {"hash": f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"}
         return tomli_w.dumps(table).encode()
 
     def _with_versions(self, content: bytes, table: dict[str, Any]) -> bytes:
@@ -198,11 +223,12 @@ class Told:
 
         :param base: what a path in it is relative to.
         """
-        key = str(sdist)
-        if key not in self.builder.fetched:
-            into, offline = self.builder.make_place(), bool(self._shop.uv.variables.get("UV_OFFLINE"))
-            self.builder.fetched[key] = fetching.fetch(name, sdist, base, into, offline=offline)
-        return self.builder.fetched[key]
+        offline = bool(self._shop.uv.variables.get("UV_OFFLINE"))
+        return self.builder.have(name, f"sdist {sdist}", lambda into: fetching.fetch(name, sdist, base, into, offline=offline))
+
+    def clone(self, name: str, source: str) -> Clone:
+        """What a lock says comes from git, cloned once."""
+        return self.builder.have(name, f"clone {source}", lambda into: clone(self._shop.uv, name, source, into))
 
     def _require(self, relative: str, known: Container[str]) -> str:
         found = os.path.normpath(os.path.join(os.path.dirname(self.plan.locking.place), relative))
@@ -223,8 +249,8 @@ class Told:
             said = {"name": wheel.name, "version": wheel.version, **({"requires-python": requires} if requires else {}), **said}
             said["dependencies"], said["optional-dependencies"] = list_requirements(wheel)
         if project and "version" not in project:
-            said["version"] = _UNTOLD
-            self._versions[normalise(str(said.get("name")))] = _UNTOLD
+            said["version"] = UNTOLD
+            self._versions[normalise(str(said.get("name")))] = UNTOLD
         return said
 
 
