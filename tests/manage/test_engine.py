@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from nectar.errors import UsageError
+from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.manage.daemon.assignment import Order, prepare
 from nectar.manage.daemon.engine import ADDRESS, describe, is_local
+from nectar.manage.daemon.given import Given
 from nectar.manage.environment.marker import Marker
+from nectar.protocol import EntryPoint
 from nectar.settings import Settings
+from tests.environments.workbench import Bench, uv
 
 HERE = "tcp://127.0.0.1:8786"
 AWAY = "tcp://10.0.0.5:8786"
@@ -72,3 +76,23 @@ def test_what_is_no_address_is_told(tmp_path: Path, address: str) -> None:
 @pytest.mark.parametrize("address", [HERE, "localhost:1", "tls://[::1]:1", "127.3.2.1:1"])
 def test_what_stays_on_this_machine(address: str) -> None:
     assert is_local(address)
+
+
+@pytest.mark.uv
+@pytest.mark.once
+def test_what_is_to_be_the_same_on_several_machines_has_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    bench = Bench(tmp_path)
+    sources = '[tool.uv.sources]\ndistributed = { path = "distributed" }\n'
+    path = bench.project("corpus", dependencies=("distributed",), more=sources)
+    bench.project("distributed", at="corpus/distributed", handler=False)
+    opened = bench.open(path)
+    here = Order(opened, given=Given(env={ADDRESS: HERE}))
+    built = bench.provide(path)
+    assert prepare(bench.home, "corpus", Order(opened), built).assignment.loading.engine["dask"] is None
+    with pytest.raises(EnvironmentFailedError, match="A handler on an engine needs a lock") as refused:
+        prepare(bench.home, "corpus", here, built)
+    assert refused.value.hint == f"uv lock --project {path}"
+    assert prepare(bench.home, "corpus", here, built, chosen=EntryPoint("corpus", "corpus:answer")), "it was launched before"
+    uv("lock", "--project", path)
+    assert prepare(bench.home, "corpus", here, bench.provide(path)).assignment.loading.engine["dask"]["address"] == HERE

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.engine import Cluster
+from tests.environments.workbench import uv
 from tests.runtime.conftest import Node, Running, launched
 from tests.world import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
 
 
 def test_on_a_cluster(tmp_path: Path) -> None:
     """One after the other, because a cluster and an environment with Dask take seconds."""
-    (tmp_path / "world").mkdir()
+    file = tmp_path / "world" / "engined.py"
+    file.parent.mkdir()
+    shutil.copy(Path(__file__).with_name(file.name), file)
+    uv("lock", "--script", file)
     with ExitStack() as stack:
         cluster = Cluster(tmp_path)
         stack.callback(cluster.close)
         where = f"NECTAR_DASK_ADDRESS={cluster.address}"
-        running = stack.enter_context(launched(tmp_path / "world", "engined.py", "--env", where))
+        running = stack.enter_context(launched(file.parent, file.name, "--env", where))
         stack.callback(cluster.close)  # before what it has from there goes
         node = running.attached()
         nobody_is_there(running, node)

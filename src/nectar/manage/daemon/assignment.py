@@ -107,6 +107,10 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
     runs_on = engine.describe(name, settings, given.variables(), order.source.directory, built.marker)
     loading = _loading(built, order.source, entry, process)._replace(engine=runs_on)
+    if chosen is None and runs_on["dask"] is not None and engine.LIBRARY in dict(built.marker.distributions):
+        from nectar.manage.environment import locking  # which no handler without an engine is to wait for
+
+        locking.require(home, order.source)
     if order.wall is not None:
         from nectar.manage.daemon import surroundings  # 5 ms that no handler without a wall is to wait for
 

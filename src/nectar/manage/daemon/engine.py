@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ADDRESS = "NECTAR_DASK_ADDRESS"
 """A variable with the address of a Dask scheduler, which counts more than that in the settings."""
+LIBRARY = "distributed"
+"""Without which a handler runs here, whatever the variable says."""
 TIMEOUT = 5.0
 _WHERE = "[tool.nectar.dask]"
 _ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?P<host>[^\s:/@\[\]]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
