@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from nectar.manage.source.source import open_source
 from nectar.manage.wall import paths
 from nectar.manage.wall.grants import Grants
 from nectar.settings import Settings
+from tests.mistakes.table import WHOLE
 
 if TYPE_CHECKING:
     from nectar.manage.source.source import Source
@@ -245,6 +247,53 @@ def test_what_was_granted_is_looked_at_again(home: Home, place: Path) -> None:
     (place / "corpus").symlink_to("/etc")
     with pytest.raises(ConflictError, match="leads elsewhere by now, by a link: to /etc"):
         granted.check(home, "h", Order(source=source, wall=wall))
+
+
+@pytest.fixture
+def repository(place: Path) -> Path:
+    """A project in a working copy of git, with links to what else is there, and to what is nobody's to see."""
+    git = ["git", "-C", str(place.parent)]
+    subprocess.run([*git, "init", "-q"], check=True, timeout=60)
+    (place.parent / ".gitignore").write_text("secrets/\n")
+    (place.parent / "secrets" / "key.py").write_text("KEY = 1\n")
+    (place / "leak.py").symlink_to("../secrets/key.py")
+    (place / "leaks").symlink_to("../secrets")
+    (place / "h.py").write_text("import leak\n")
+    (place / "pyproject.toml").write_text(WHOLE)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("handler", "leaks"), [("h.py", {"src/_nectar_file/modules/leak.py"}), (".", {"leak.py", "leaks/key.py", "out_of_it/key.py"})]
+)
+def test_a_link_brings_nothing_along_from_elsewhere(repository: Path, handler: str, leaks: set[str]) -> None:
+    source = open_source(repository / handler)
+    pieces, alone = source.plan().tree.pieces, source.behind(Grants()).plan().tree
+    assert pieces.keys() - alone.pieces.keys() == leaks
+    assert {pieces[name].read() for name in leaks} == {b"KEY = 1\n"}
+    assert any("secrets/key.py, which lies outside the project" in line for line in alone.left_out)
+
+
+def test_what_a_handler_may_write_is_no_part_of_its_build(repository: Path) -> None:
+    source = open_source(repository).behind(Grants(write=(f"{repository}/out",)))
+    before = source.plan().digests()
+    (repository / "out" / "made.py").write_text("x = 1\n")
+    (repository / "out" / "way").symlink_to("../corpus")
+    assert source.plan().digests() == before != open_source(repository).plan().digests()
+
+
+def test_what_else_is_built_is_granted_or_not_taken(repository: Path) -> None:
+    library = repository.parent / "library"
+    library.mkdir()
+    (library / "pyproject.toml").write_text('[project]\nname = "library"\nversion = "1"\n')
+    at = '[tool.uv.sources]\nlibrary = { path = "../library" }\n'
+    (repository / "pyproject.toml").write_text(WHOLE.replace("dependencies = []", 'dependencies = ["library"]') + at)
+    source = open_source(repository)
+    assert "library/pyproject.toml" in source.plan().tree.pieces
+    with pytest.raises(ConflictError, match=f"is not granted to the handler: {library}") as told:
+        source.behind(Grants()).plan()
+    assert told.value.hint == f"If it may: --allow read={library}"
+    assert "library/pyproject.toml" in source.behind(Grants(read=(str(library),))).plan().tree.pieces
 
 
 def test_more_is_added_to_what_a_handler_has(place: Path) -> None:

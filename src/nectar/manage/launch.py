@@ -53,7 +53,7 @@ def launch(home: Home, name: str, order: Order, *, replace_running: bool = False
         if replaced is not None:
             report(_tell_replaced(name, replaced, order))
         order = order._replace(source=_with_kept_login(home, name, order.source))
-        granted.check(home, name, order)
+        order = granted.check(home, name, order)
         with store.use(home, order.source, walled=order.wall is not None, report=report) as built:
             prepared = prepare(home, name, order, built)
             return _take_over(home, name, prepared, attempt, replaced if replace_running else None, report=report)
@@ -114,8 +114,7 @@ def _as_launched(home: Home, name: str, attempt: Attempt, *, report: Callable[[s
         report(f"The environment of {name!r}{what}. It is built again, from the source as it is now.")
         return _anew(home, name, attempt, upgrade=False, report=report)
     source = replace(recall(record.source, login=kept.login), settings=built.settings)
-    order = _as_recorded(record, source, kept)
-    _check(home, name, order)
+    order = _check(home, name, _as_recorded(record, source, kept))
     chosen = EntryPoint(record.handler_name, record.entry)
     with drift.keep_in_use(home, built.key):
         trials.forget(home, built.key)
@@ -130,21 +129,22 @@ def _anew(
     differing = configuration.compare(record.source.get("shell"), os.environ)
     for line in differing:
         report(line)
-    order = _as_recorded(record, source, kept)._replace(wall=granted.add(record, source, allow))
-    _check(home, name, order)
+    order = _check(home, name, _as_recorded(record, source, kept)._replace(wall=granted.add(record, source, allow)))
     with ExitStack() as stack:
         try:
-            built = stack.enter_context(store.use(home, source, upgrade=upgrade, walled=order.wall is not None, report=report))
+            built = stack.enter_context(
+                store.use(home, order.source, upgrade=upgrade, walled=order.wall is not None, report=report)
+            )
         except EnvironmentFailedError as error:
             error.hint = " ".join(filter(None, [error.hint, *differing])) or None
             raise
         return _take_over(home, name, prepare(home, name, order, built), attempt, record, report=report)
 
 
-def _check(home: Home, name: str, order: Order) -> None:
+def _check(home: Home, name: str, order: Order) -> Order:
     """As :func:`nectar.manage.handlers.granted.check`, of a handler that is there."""
     try:
-        granted.check(home, name, order)
+        return granted.check(home, name, order)
     except NotGrantedError as error:
         error.hint = f"If it may: nectar restart {name} {error.flags}"
         raise

@@ -83,7 +83,7 @@ def ask(
     from nectar.manage import gc  # slow to import, and --help does without
 
     begun = time.time()
-    granted.check(home, order.source.name, order)
+    order = granted.check(home, order.source.name, order)
     with store.use(home, order.source, report=report, trial=True, walled=order.wall is not None) as built:
         try:
             prepared = prepare(home, order.source.name, order, built)

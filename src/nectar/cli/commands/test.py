@@ -105,12 +105,8 @@ def _try(session: Session, handler: str, options: dict[str, Any], *, meanwhile: 
         show = Silent(output) if as_json else Lines(output, handler, mock=options["file"] is None)
     show.begin()
     source = _open(handler, options)
-    order = Order(
-        source=source,
-        entry=options["entry"],
-        given=read_given(options["pairs"], options["files"]),
-        wall=read_wall(source, options["sandbox"], options["allow"]),
-    )
+    given = read_given(options["pairs"], options["files"])
+    order = Order(source=source, entry=options["entry"], given=given, wall=source.grants)
     home.create()
     problem = None
     answers: list[ComputationResult] = []
@@ -168,13 +164,14 @@ def _try_at_each_change(session: Session, handler: str, options: dict[str, Any])
 
 
 def _open(handler: str, options: dict[str, Any]) -> Source:
-    return open_source(
+    source = open_source(
         handler,
         chosen=options["extras"],
         python=options["python"],
         no_build=options["no_build"],
         build_env=options["build_env"],
     )
+    return source.behind(read_wall(source, options["sandbox"], options["allow"]))
 
 
 def _cases(*, directory: Path | None, query: str | None, file: str | None, expect: int | None, repeat: int) -> list[Case]:

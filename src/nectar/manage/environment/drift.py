@@ -85,7 +85,7 @@ def find_changes(home: Home, record: Record, *, environ: Mapping[str, str] | Non
     if marker is None:
         return ["environment (it is gone)"]
     try:
-        given = source.reopen(record.source)
+        given = source.reopen(record.source).behind(record.wall)
         found = survey(home, given, os.environ if environ is None else environ)
     except NectarError as error:
         return [f"source ({error.message})"]

@@ -76,16 +76,17 @@ def decide(source: Source, asked: bool | None, allow: Iterable[str], environ: Ma
     return paths.read(allow, _directory(source), where=where)
 
 
-def check(home: Home, name: str, order: Order) -> None:
+def check(home: Home, name: str, order: Order) -> Order:
     """Whether a handler can be run as it is asked for, before anything is built.
 
+    :returns: the same, with a source that brings nothing along that the handler must not see.
     :raises NotGrantedError: it needs more than it is granted.
     :raises NectarError: a grant opens what none may; or what is to be run lies where another handler may write.
     """
     records, source = registry.read(home), order.source
     _refuse_what_others_write(name, order, records)
     if order.wall is None:
-        return
+        return order
     if source.kind != "requirement" and paths.is_in(source.path, [str(home.data_dir)]) is not None:
         hint = "Move it out, or give another data dir with --data-dir."
         raise UsageError(
@@ -97,6 +98,7 @@ def check(home: Home, name: str, order: Order) -> None:
     missing = paths.find_missing(order.read_settings().needs, order.wall, _directory(source))
     if missing:
         raise NotGrantedError(source, missing)
+    return order._replace(source=source.behind(order.wall))
 
 
 def add(record: Record, source: Source, allow: Iterable[str]) -> Grants | None:

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 _TOLD_BY = ("pyproject.toml", "uv.toml", ".python-version")
 
 
-def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), but: tuple[Path, ...]) -> Plan:
+def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), but: tuple[Path, ...], alone: bool = False) -> Plan:
     """What the environment of a project is made of.
 
     :param python: what ``--python`` asked for.
     :param chosen: extras, beyond those that the project chooses itself.
     :param but: directories that are never source.
+    :param alone: whether no link brings along what lies outside of its project.
     :raises EnvironmentFailedError: it is no handler, or names what cannot be taken along.
     """
     project = open_handler(directory.resolve())
@@ -42,7 +43,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
     checkout = checkouts.open_checkout(project) if any(checkouts.names_version(each) for each in gathered.whole.values()) else None
     base = gathered.base(*([checkout.top] if checkout else []))
     asked = _asked(project, gathered, python, chosen)
-    assembly = assemble(gathered, base, but)
+    assembly = assemble(gathered, base, but, alone=alone)
     if position(project.file, base) not in assembly.pieces:
         raise EnvironmentFailedError(
             "The project's pyproject.toml is a link to a file that is not taken.",
@@ -52,7 +53,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
         )
     lock = gathered.root(project).directory / LOCK
     if lock.is_file():
-        assembly.put_file(position(lock, base), lock, Bounds(lock.parent, base))
+        assembly.put_file(position(lock, base), lock, Bounds(lock.parent, base, alone=alone))
     assembly.depend_on(checkout.describe() if checkout else [])
     outside = [each.directory for each in gathered.all() if not each.directory.is_relative_to(project.directory)]
     return Plan(
@@ -60,6 +61,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
         project=position(project.directory, base),
         locals_=names_built(gathered),
         projects=list_positions(gathered, base),
+        elsewhere=tuple(place for place in list_taken(gathered) if not place.is_relative_to(project.directory)),
         checkout=(position(checkout.top, base), checkout) if checkout else None,
         tree=assembly.finish(),
         locking=Locking(
@@ -117,25 +119,28 @@ def position(path: Path, base: Path) -> str:
     return "" if found == "." else found
 
 
-def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...]) -> Assembly:
-    """A tree with all that was gathered."""
+def assemble(gathered: Gathered, base: Path, but: tuple[Path, ...], *, alone: bool = False) -> Assembly:
+    """A tree with all that was gathered.
+
+    :param but: and ``alone`` are as for :func:`plan`.
+    """
     assembly = Assembly()
     for each in gathered.whole.values():
         also, more = cache_keys.find_files(each)
-        bounds = Bounds(each.directory, base)
+        bounds = Bounds(each.directory, base, alone=alone)
         assembly.put_tree(
             position(each.directory, base),
             trees.read(each.directory, but=but, bounds=bounds, also=[*also, *unlisted.find_named(each)]),
         )
         assembly.depend_on([*cache_keys.read_values(each), *more])
     for each in [*gathered.told.values(), *gathered.roots.values()]:
-        bounds = Bounds(each.directory, base)
+        bounds = Bounds(each.directory, base, alone=alone)
         if DECIDING & set(each.dynamic):
             assembly.put_tree(position(each.directory, base), trees.read(each.directory, but=but, bounds=bounds))
         for name in _TOLD_BY:
             assembly.put_file(position(each.directory / name, base), each.directory / name, bounds)
     for file in gathered.files:
-        assembly.put_file(position(file, base), file, Bounds(file.parent, base))
+        assembly.put_file(position(file, base), file, Bounds(file.parent, base, alone=alone))
     for index in gathered.indexes:
         if index.is_dir():
             assembly.read_in_place(position(index, base), index)
@@ -150,6 +155,12 @@ def names_built(gathered: Gathered) -> tuple[str, ...]:
 def list_positions(gathered: Gathered, base: Path) -> tuple[str, ...]:
     """Where in a tree the projects lie that were gathered."""
     return tuple(sorted({position(each.directory, base) for each in gathered.all()}))
+
+
+def list_taken(gathered: Gathered) -> list[Path]:
+    """What of it is taken whole, and not only for what it says of itself."""
+    dynamic = [each.directory for each in gathered.all() if DECIDING & set(each.dynamic)]
+    return sorted({*gathered.whole, *dynamic, *gathered.files, *gathered.indexes})
 
 
 def told_by(gathered: Gathered, pieces: Iterable[str]) -> frozenset[str] | None:

@@ -65,6 +65,7 @@ class Plan(NamedTuple):
     :ivar wrapped: whether the project is none of the author's, and has nothing but the distribution, with its extras, as a dependency.
     :ivar locals_: names of the distributions that are built from the tree.
     :ivar projects: where the projects lie that it is made of, relative to the tree; they are built, or say something that counts.
+    :ivar elsewhere: what is taken whole and does not lie in the project.
     :ivar checkout: the position of git's working copy, and that, for a version that comes from git.
     """
 
@@ -73,6 +74,7 @@ class Plan(NamedTuple):
     wrapped: bool = False
     locals_: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("",)
+    elsewhere: tuple[Path, ...] = ()
     checkout: tuple[str, Checkout] | None = None
     tree: BuildTree = BuildTree()
     locking: Locking = Locking()

@@ -49,11 +49,12 @@ def module_name(file: Path) -> str:
     return f"{name}_file" if not name.isidentifier() or name in sys.stdlib_module_names or name in _OURS else name
 
 
-def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
+def plan(file: Path, *, python: str | None, but: tuple[Path, ...], alone: bool = False) -> Plan:
     """What the environment of a single file is made of.
 
     :param python: what ``--python`` asked for.
     :param but: directories that are never source.
+    :param alone: whether no link brings along what lies outside of its directory.
     """
     said, module, directory = read_metadata(file), module_name(file), file.parent.resolve()
     distribution = f"{normalise(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
@@ -64,17 +65,19 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     project = package.position(directory, base)
     below = f"{project}/" if project else ""
     asked = Asked(python=_request(said, python), settings=None if said.uv else configuration.find_beside(directory / file.name))
-    assembly = package.assemble(around, base, but)
+    assembly = package.assemble(around, base, but, alone=alone)
     told_by = package.told_by(around, assembly.pieces)
     assembly.put(f"{below}pyproject.toml", Piece(content=tomli_w.dumps(table).encode()))
-    _put_snapshot(assembly, f"{below}src/{SNAPSHOT}", file, module)
-    lock = _put_lock(assembly, below, file)
+    bounds = Bounds(directory, alone=alone)
+    _put_snapshot(assembly, f"{below}src/{SNAPSHOT}", file, module, bounds)
+    lock = _put_lock(assembly, below, file, bounds)
     elsewhere = [*around.whole, *around.files]
     return Plan(
         distribution=distribution,
         project=project,
         locals_=tuple(sorted({distribution, *package.names_built(around)})),
         projects=tuple(sorted({project, *package.list_positions(around, base)})),
+        elsewhere=tuple(package.list_taken(around)),
         tree=assembly.finish(),
         locking=Locking(
             place=f"{below}{LOCK}",
@@ -87,10 +90,10 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...]) -> Plan:
     )
 
 
-def _put_lock(assembly: Assembly, below: str, file: Path) -> str | None:
+def _put_lock(assembly: Assembly, below: str, file: Path, bounds: Bounds) -> str | None:
     """Have the lock beside the file in a tree, and the file as it is beside it; the lock's name, None where there is none."""
     lock = file.with_name(f"{file.name}.lock")
-    found, line = _find_beside(lock, file)
+    found, line = _find_beside(lock, file, bounds)
     assembly.leave_out([line] if line else [])
     if found is None:
         return None
@@ -100,20 +103,20 @@ def _put_lock(assembly: Assembly, below: str, file: Path) -> str | None:
     return f"{below}{lock.name}"
 
 
-def _find_beside(each: Path, file: Path) -> tuple[Path | None, str | None]:
+def _find_beside(each: Path, file: Path, bounds: Bounds) -> tuple[Path | None, str | None]:
     """The file to read for one beside the handler's, or in a package there; None where it is not taken, and perhaps a line about it."""
     directory = file.parent
     ways = [place for place in (each, *each.parents) if place != directory and place.is_relative_to(directory)]
     if any(is_planted(place, file) for place in ways):
         return None, f"Left out: {each}, which another user has put there: anybody may put files into the directory."
-    return trees.follow(each, Bounds(directory.resolve()))
+    return trees.follow(each, bounds)
 
 
-def _put_snapshot(assembly: Assembly, position: str, file: Path, module: str) -> None:
+def _put_snapshot(assembly: Assembly, position: str, file: Path, module: str, bounds: Bounds) -> None:
     """Have the package that holds the handler in a tree."""
 
     def may_be_taken(each: Path) -> bool:
-        found, line = _find_beside(each, file.resolve())
+        found, line = _find_beside(each, file.resolve(), bounds)
         assembly.leave_out([line] if line else [])
         return found is not None
 

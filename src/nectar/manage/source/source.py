@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nectar.errors import NotFoundError, UsageError
+from nectar.errors import ConflictError, NotFoundError, UsageError
 from nectar.frozen import dataclass, field, replace
 from nectar.home import NAME_PATTERN, NECTAR, make_absolute
 from nectar.manage.files.tables import list_of_text
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nectar.errors import NectarError
+    from nectar.manage.wall.grants import Grants
 
 Kind = Literal["package", "file", "wheel", "sdist", "requirement"]
 _SDISTS = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
@@ -42,6 +44,7 @@ class Source:
     :ivar shell: what decided of the shell that its environment was asked for in; None where nobody noted it.
     :ivar no_build: whether nothing may be built but what uv builds by itself.
     :ivar build_env: names of the shell's variables that builds get besides what all get.
+    :ivar grants: what the handler is granted behind its wall; None where it has none.
     """
 
     kind: Kind
@@ -57,6 +60,7 @@ class Source:
     no_build: bool = False
     build_env: tuple[str, ...] = ()
     shell: dict[str, str] | None = field(default=None, compare=False)
+    grants: Grants | None = field(default=None, compare=False)
 
     @property
     def directory(self) -> Path:
@@ -95,11 +99,36 @@ class Source:
 
         :param but: directories that are never source.
         :raises EnvironmentFailedError: it cannot be said.
+        :raises ConflictError: there is a wall, and something of it lies elsewhere and is not granted.
         """
+        if self.grants is not None:
+            return self._plan_alone(self.grants, but)
+        return self._plan(but)
+
+    def behind(self, grants: Grants | None) -> Source:
+        """The same for a handler behind a wall, with what it is granted there.
+
+        Then nothing that it may write goes into its build, no link brings along what lies outside of it, and nothing else does that is not
+        granted to be read: else it would see by way of the build what it must not.
+        """
+        return replace(self, grants=grants)
+
+    def _plan_alone(self, grants: Grants, but: tuple[Path, ...]) -> Plan:
+        plan = self._plan((*but, *map(Path, grants.write)), alone=True)
+        for place in plan.elsewhere:
+            if not any(place.is_relative_to(each) for each in grants.paths):
+                raise ConflictError(
+                    f"What it is built of lies elsewhere, and is not granted to the handler: {place}.",
+                    where=self.shown,
+                    hint=f"If it may: --allow {shlex.quote(f'read={place}')}",
+                )
+        return plan
+
+    def _plan(self, but: tuple[Path, ...], *, alone: bool = False) -> Plan:
         if self.kind == "package":
-            return package.plan(self.path, python=self.python, chosen=self.extras, but=but)
+            return package.plan(self.path, python=self.python, chosen=self.extras, but=but, alone=alone)
         if self.kind == "file":
-            return script.plan(self.path, python=self.python, but=but)
+            return script.plan(self.path, python=self.python, but=but, alone=alone)
         if self.kind == "requirement":
             return artifact.plan_requirement(self.requirement or "", python=self.python)
         return artifact.plan_file(self.path, python=self.python, chosen=self.extras)

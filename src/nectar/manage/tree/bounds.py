@@ -20,11 +20,13 @@ class Bounds:
 
     :ivar source: the source's directory, without links.
     :ivar base: what all of the build lies in, without links.
+    :ivar alone: whether it may link to what lies in it, and to nothing else.
     """
 
-    def __init__(self, source: Path, base: Path | None = None) -> None:
+    def __init__(self, source: Path, base: Path | None = None, *, alone: bool = False) -> None:
         self.source = source
         self.base = base
+        self.alone = alone
 
     def refusal(self, real: str) -> str | None:
         """Why something that a link leads to is not taken; None where it may be.
@@ -50,6 +52,8 @@ class Bounds:
 
     @functools.cached_property
     def _tops(self) -> tuple[str, ...]:
+        if self.alone:
+            return (str(self.source),)
         repository = git.find(self.source)
         home = find_user_home(os.environ)
         kept = os.path.realpath(home) if home else os.sep
