@@ -85,3 +85,13 @@ def test_no_engine_answers_for_a_handler_with_a_wall(world: World) -> None:
     handler = world.file("asks.py", ASKS.replace("pass_env", 'env = {}\n    # dask.address = "127.0.0.1:8786"\n    # pass_env'))
     refused = world.run("test", "--sandbox", handler, code=4)
     assert "are answered on an engine, whose workers have no wall." in refused.stderr
+
+
+def test_what_a_project_sets_has_no_say_in_what_builds_its_wall(world: World) -> None:
+    # The loader of each program that gets these writes a file: bubblewrap is outside, and must not.
+    variables = f'env = {{ LD_DEBUG = "files", LD_DEBUG_OUTPUT = "{world.directory}/loaded" }}'
+    handler = world.file("asks.py", ASKS.replace('pass_env = ["TOKEN_OF_MINE"]', variables))
+    assert "✅ Result: 2\n" in world.run("test", "--sandbox", handler, "--query", "LD_DEBUG LD_DEBUG_OUTPUT").stdout
+    assert [*world.directory.glob("loaded*")] == []
+    world.run("test", handler)
+    assert [*world.directory.glob("loaded*")] != []

@@ -140,6 +140,12 @@ def read_first(told):
     found(open("/proc/1/root" + told["secret"], "rb").read(1))
 
 
+def first_s_memory(told):
+    """With which that of a wall could be made to go on when its daemon is killed."""
+    for path in ("/proc/1/mem", "/proc/1/task/1/mem"):
+        open(path, "r+b", buffering=0).close()
+
+
 def first_s_variables(told):
     """The variables of the machine's first process, which the test has looked at, too."""
     seen = open("/proc/1/environ", "rb").read()
@@ -566,6 +572,7 @@ TRIES = {
     "open a terminal": own_terminal,
     "read `/proc/1/environ`": first_s_variables,
     "read through `/proc/1/root`": read_first,
+    "open the memory of the first process, to write": first_s_memory,
     "read the daemon's variables": read_daemon("environ"),
     "find the daemon in `/proc`": find_daemon,
     "find memory that others share": share_memory,

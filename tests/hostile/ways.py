@@ -49,6 +49,7 @@ list the machine's devices | some | nothing
 open a terminal | done | ENOENT
 read `/proc/1/environ` | some | nothing
 read through `/proc/1/root` | some | ENOENT
+open the memory of the first process, to write | some | EACCES
 read the daemon's variables | done | ENOENT
 find the daemon in `/proc` | done | nothing
 find memory that others share | done | ENOENT

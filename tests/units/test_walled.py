@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,16 @@ def test_what_was_granted_and_has_become_a_link_starts_no_worker(tmp_path: Path)
     corpus.mkdir()
     wall = wall_of(read=(str(corpus),))
     with ExitStack() as ours, ExitStack() as theirs:
-        command, _, _ = compose(wall, ours, theirs)
+        _, option, descriptor, _ = compose(wall, {"SECRET": "s"}, ours, theirs)[0]
+        command = os.pread(int(descriptor), 1 << 20, 0).decode().split("\0")
+    assert option == "--args"  # and so on no command line
+    assert command[-4:] == ["--setenv", "SECRET", "s", ""]
     at = command.index(str(corpus))
     assert command[at - 1 : at + 2] == ["--ro-bind", str(corpus), str(corpus)]
     corpus.rmdir()
     corpus.symlink_to("/etc")
     with ExitStack() as ours, ExitStack() as theirs, pytest.raises(OSError, match="is a link by now") as told:
-        compose(wall, ours, theirs)
+        compose(wall, {}, ours, theirs)
     assert (told.value.errno, told.value.filename) == (errno.ELOOP, str(corpus))
 
 

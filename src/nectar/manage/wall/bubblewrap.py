@@ -115,8 +115,12 @@ def compose(program: str, layout: Layout) -> dict[str, Any]:
     }
 
 
-def begin(wall: Mapping[str, Any], stack: ExitStack) -> tuple[list[str], list[int]]:
-    """What stands before a command that is to run behind a wall, and the descriptors in it, which the stack closes."""
+def begin(wall: Mapping[str, Any], stack: ExitStack, variables: Mapping[str, str] | None = None) -> tuple[list[str], list[int]]:
+    """What stands before a command that is to run behind a wall, and the descriptors in it, which the stack closes.
+
+    :param variables: what the command gets. Bubblewrap itself must get none of them: it is outside, and some have the loader run an
+        author's code.
+    """
     held: list[int] = []
 
     def hold(content: bytes) -> str:
@@ -127,10 +131,13 @@ def begin(wall: Mapping[str, Any], stack: ExitStack) -> tuple[list[str], list[in
         os.lseek(descriptor, 0, os.SEEK_SET)
         return str(descriptor)
 
-    command = [wall["program"], "--seccomp", hold(bytes.fromhex(wall["filter"]))]
+    told = ["--seccomp", hold(bytes.fromhex(wall["filter"]))]
     for path, text in wall["files"].items():
-        command += ["--ro-bind-data", hold(text.encode(errors="surrogateescape")), path]
-    return [*command, *wall["arguments"], "--"], held
+        told += ["--ro-bind-data", hold(os.fsencode(text)), path]
+    told += wall["arguments"]
+    for name, value in (variables or {}).items():
+        told += ["--setenv", name, value]
+    return [wall["program"], "--args", hold(os.fsencode("\0".join([*told, ""]))), "--"], held
 
 
 def choose_home(home: str | None) -> str:
@@ -169,6 +176,9 @@ def _system() -> Iterator[str]:
     for name in _HIDDEN:
         if os.path.exists(f"/proc/{name}"):
             yield from ("--ro-bind", "/dev/null", f"/proc/{name}")
+    # The first process inside is bubblewrap's, and ends with the daemon; who could write its memory would have it live on.
+    for path in ("/proc/1/mem", "/proc/1/task/1/mem"):
+        yield from ("--ro-bind", "/dev/null", path)
 
 
 def _etc(grants: Grants) -> Iterator[str]:

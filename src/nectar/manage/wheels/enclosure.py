@@ -41,5 +41,5 @@ def run(
         grants=Grants(write=tuple(map(str, written))),
     )
     with ExitStack() as stack:
-        before, held = bubblewrap.begin(bubblewrap.compose(program, layout), stack)
-        return uv.follow([*before, *command], "a build", variables, held=held, directory=os.sep, quiet=True)
+        before, held = bubblewrap.begin(bubblewrap.compose(program, layout), stack, variables)
+        return uv.follow([*before, *command], "a build", {}, held=held, directory=os.sep, quiet=True)

@@ -11,13 +11,13 @@ import subprocess
 
 from nectar import features, processes
 from nectar.frozen import NamedTuple, Protocol
-from nectar.runtime.daemon.workers.walled import Walled, compose, read_status
 
 TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from nectar.protocol import Loading
+    from nectar.runtime.daemon.workers.walled import Walled
 
 SHORTAGES = frozenset({errno.EAGAIN, errno.EINTR, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 """What the machine has too little of for a moment: no fault of anybody's, and gone when it is tried again."""
@@ -136,30 +136,37 @@ class System:
             ours.callback(os.close, reading)
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
-            terminal = self._terminal
-            entered, shown, complained = terminal.streams if terminal else (subprocess.DEVNULL, writing, writing)
-            command = [loading.python, "-P", "-s", script, "worker", str(given.fileno())]
-            passed, told = [given.fileno()], None
+            command, passed, wall = [loading.python, "-P", "-s", script, "worker", str(given.fileno())], [given.fileno()], None
             if loading.wall is not None:
-                before, more, told = compose(loading.wall, ours, theirs)
-                command, passed = before + command, passed + more
-            apart = terminal is None or loading.wall is not None  # behind a wall, there is none but what is relayed
-            process = subprocess.Popen(
-                command,
-                stdin=entered,
-                stdout=shown,
-                stderr=complained,
-                pass_fds=passed,
-                cwd=loading.directory if loading.wall is None and can_be_entered(loading.directory) else "/",
-                env={**loading.variables, processes.VARIABLE: token},
-                start_new_session=apart,
-                process_group=None if apart or terminal is None else terminal.group,
-            )
+                from nectar.runtime.daemon.workers import walled  # which no daemon without a wall is to have
+
+                before, more, told = walled.compose(loading.wall, loading.variables, ours, theirs)
+                command, passed, wall = before + command, passed + more, walled.Walled(told, loading.wall)
+            process = self._start(loading, command, passed, writing, token)
             ours.pop_all()  # the worker's from here on
         self._children[process.pid] = process
-        if loading.wall is not None and told is not None:
-            self._walled[process.pid] = Walled(process.pid, told, loading.wall)
+        if wall is not None:
+            wall.outer = process.pid
+            self._walled[process.pid] = wall
         return Spawned(process.pid, own.detach(), reading, token)
+
+    def _start(self, loading: Loading, command: list[str], passed: list[int], printed: int, token: str) -> subprocess.Popen[bytes]:
+        terminal = self._terminal
+        entered, shown, complained = terminal.streams if terminal else (subprocess.DEVNULL, printed, printed)
+        apart = terminal is None or loading.wall is not None  # behind a wall, there is no terminal but what is relayed
+        outside = loading.wall is None
+        return subprocess.Popen(
+            command,
+            stdin=entered,
+            stdout=shown,
+            stderr=complained,
+            pass_fds=passed,
+            cwd=loading.directory if outside and can_be_entered(loading.directory) else "/",
+            # What an author sets may have the loader run the author's code, and bubblewrap is outside of its wall.
+            env={**(loading.variables if outside else {}), processes.VARIABLE: token},
+            start_new_session=apart,
+            process_group=None if apart or terminal is None else terminal.group,
+        )
 
     def signal(self, pid: int) -> None:
         if pid in self._walled:
@@ -183,13 +190,13 @@ class System:
             if pid in self._walled:
                 self._take_status(pid)
                 self._walled[pid].kill()
-            elif any(walled.is_first(pid) for walled in self._walled.values()):
+            elif any(wall.is_first(pid) for wall in self._walled.values()):
                 self._take_status(pid)  # bubblewrap had ended before it, so that it has become ours
                 del self._statuses[pid]
             else:
                 yield pid
         # A walled worker has ended when nothing of it is left inside.
-        yield from [pid for pid, walled in self._walled.items() if pid in self._statuses and walled.is_over]
+        yield from [pid for pid, wall in self._walled.items() if pid in self._statuses and wall.is_over]
 
     def wait(self, pid: int) -> int:
         self._take_status(pid)
@@ -197,11 +204,8 @@ class System:
         child = self._children.pop(pid, None)
         if child is not None:
             child.returncode = status
-        walled = self._walled.pop(pid, None)
-        if walled is None:
-            return status
-        walled.close()
-        return read_status(status)
+        wall = self._walled.pop(pid, None)
+        return status if wall is None else wall.close(status)
 
     def _take_status(self, pid: int) -> None:
         if pid not in self._statuses:
@@ -217,19 +221,19 @@ class System:
         os.close(descriptor)
 
     def resident(self, pid: int) -> int:
-        walled = self._walled.get(pid)
-        return features.resident_memory(pid) if walled is None else walled.resident()
+        wall = self._walled.get(pid)
+        return features.resident_memory(pid) if wall is None else wall.resident()
 
     def exceeds(self, pid: int, limit: int) -> bool:
-        walled = self._walled.get(pid)
-        return self.resident(pid) > limit and (walled is None or walled.proportional() > limit)
+        wall = self._walled.get(pid)
+        return self.resident(pid) > limit and (wall is None or wall.proportional() > limit)
 
     def is_crowded(self, pid: int) -> bool:
         return pid in self._walled and self._walled[pid].is_crowded
 
     def processor_time(self, pid: int) -> float:
-        walled = self._walled.get(pid)
-        return features.processor_time(pid) if walled is None else walled.processor_time()
+        wall = self._walled.get(pid)
+        return features.processor_time(pid) if wall is None else wall.processor_time()
 
     def kill_left(self, token: str | None) -> int:
         return processes.kill_children() if token is None else processes.kill_marked(token)

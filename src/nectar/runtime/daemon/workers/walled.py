@@ -24,8 +24,6 @@ _TOLD = 4096
 """Bytes that are read at once of what bubblewrap tells."""
 _INODE = 1024
 """Bytes of memory that an empty file takes, nearly."""
-FIRST = 1
-"""The PID, in a namespace of its own, of what all others in it end with."""
 
 
 class Walled:
@@ -33,10 +31,11 @@ class Walled:
 
     :param told: a descriptor from which comes what bubblewrap tells.
     :param wall: as :attr:`nectar.protocol.Loading.wall`.
+    :ivar outer: the PID of bubblewrap.
     """
 
-    def __init__(self, outer: int, told: int, wall: Mapping[str, Any]) -> None:
-        self._outer = outer
+    def __init__(self, told: int, wall: Mapping[str, Any]) -> None:
+        self.outer = 0
         self._told: int | None = told
         self._heard = b""
         self._tmpfs: list[str] = wall["tmpfs"]
@@ -84,12 +83,18 @@ class Walled:
     def processor_time(self) -> float:
         return sum(features.processor_time(pid, self._proc) for pid in self._pids())
 
-    def close(self) -> None:
+    def close(self, status: int) -> int:
+        """Let go of it.
+
+        :param status: how bubblewrap has ended: its exit code, or minus the signal.
+        :returns: the same of the worker.
+        """
         if self._told is not None:
             os.close(self._told)
             self._told = None
         if self._first is not None:
             self._first.close()
+        return 128 - status if 128 < status <= 128 + signal.NSIG else status
 
     def _find(self) -> processes.Process | None:
         """The first process inside; None where there is none yet, or none any more."""
@@ -107,7 +112,7 @@ class Walled:
             first = processes.Process(int(json.loads(self._heard)["child-pid"]))
         except (ValueError, KeyError, TypeError, ProcessLookupError):
             return None
-        if proc.read_parent(first.pid) in (self._outer, os.getpid()):
+        if proc.read_parent(first.pid) in (self.outer, os.getpid()):
             self._first = first
         else:  # it has ended, and its number is another's
             first.close()
@@ -143,9 +148,12 @@ class Walled:
         return used
 
 
-def compose(wall: Mapping[str, Any], ours: ExitStack, theirs: ExitStack) -> tuple[list[str], list[int], int]:
+def compose(
+    wall: Mapping[str, Any], variables: Mapping[str, str], ours: ExitStack, theirs: ExitStack
+) -> tuple[list[str], list[int], int]:
     """What stands before a worker's own command line.
 
+    :param variables: what the worker gets, and bubblewrap does not.
     :param ours: closes what the daemon keeps, and ``theirs`` what is the child's.
     :returns: that, the descriptors in it, and the one from which comes what bubblewrap tells.
     :raises OSError: something that is granted leads elsewhere by now: somebody who can write beside it has made it a link.
@@ -167,12 +175,11 @@ def compose(wall: Mapping[str, Any], ours: ExitStack, theirs: ExitStack) -> tupl
         os.lseek(descriptor, 0, os.SEEK_SET)
         return str(descriptor)
 
-    command = [wall["program"], "--info-fd", str(writing), "--seccomp", hold(bytes.fromhex(wall["filter"]))]
+    told = ["--info-fd", str(writing), "--seccomp", hold(bytes.fromhex(wall["filter"]))]
     for path, text in wall["files"].items():
-        command += ["--ro-bind-data", hold(text.encode(errors="surrogateescape")), path]
-    return [*command, *wall["arguments"], "--"], given, reading
-
-
-def read_status(status: int) -> int:
-    """Whatever ended the worker, from how bubblewrap has ended: its exit code, or minus the signal."""
-    return 128 - status if 128 < status <= 128 + signal.NSIG else status
+        told += ["--ro-bind-data", hold(os.fsencode(text)), path]
+    told += wall["arguments"]
+    for name, value in variables.items():
+        told += ["--setenv", name, value]
+    # Not on a command line, which anybody can see.
+    return [wall["program"], "--args", hold(os.fsencode("\0".join([*told, ""]))), "--"], given, reading

@@ -9,7 +9,6 @@ from nectar.runtime.daemon.workers.channel import Channel
 from nectar.runtime.daemon.workers.ends import Cause
 from nectar.runtime.daemon.workers.printed import Printed
 from nectar.runtime.daemon.workers.runs import Run, Runs
-from nectar.runtime.daemon.workers.walled import FIRST
 from nectar.runtime.origins import Origins
 
 TYPE_CHECKING = False  # typing is not imported in a daemon
@@ -203,7 +202,7 @@ def order_to_load(loading: Loading, script: str) -> dict[str, Any]:
     """
     return {
         "do": "load",
-        "parent": FIRST if loading.wall else os.getpid(),
+        "parent": 1 if loading.wall else os.getpid(),
         "processes": loading.wall["processes"] if loading.wall else None,
         "entry": loading.entry.value,
         "handler": loading.entry.name,
