@@ -132,7 +132,7 @@ class Daemon:
         route(self._loop, {**calls, signal.SIGINT: lambda: None, signal.SIGHUP: lambda: None})
         self._loop.faulted = self._faulted
         self._pool.start()
-        self._pool.reap()  # the worker that was started ahead may have ended before that could be told
+        self._loop.later(0, self._pool.reap)  # the worker that was started ahead may have ended before that could be told
 
     def _obey(self, order: str) -> None:
         try:

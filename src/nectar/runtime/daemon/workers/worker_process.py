@@ -200,6 +200,7 @@ def order_to_load(loading: Loading, script: str) -> dict[str, Any]:
 
     :param script: ``start.py`` of the runtime.
     """
+    api = os.path.dirname(os.path.dirname(os.path.dirname(script)))
     return {
         "do": "load",
         "parent": 1 if loading.wall else os.getpid(),
@@ -208,7 +209,7 @@ def order_to_load(loading: Loading, script: str) -> dict[str, Any]:
         "handler": loading.entry.name,
         "plugins": loading.plugins,
         "snapshot": loading.snapshot,
-        "pluggy": os.path.join(script[: script.rindex("/api/")], "deps", "pluggy"),
+        "pluggy": os.path.join(os.path.dirname(api), "deps", "pluggy"),
         "directory": loading.directory,
         **NO_ENGINE,
         **loading.engine,
