@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from nectar.manage.environment import trials
 from nectar.manage.environment.build_directory import ASIDE, find_abandoned
 from nectar.manage.environment.generations import key_of
 from nectar.manage.environment.marker import is_newer
+from nectar.manage.files.removing import remove_tree
 from nectar.manage.files.writing import place_aside
 from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents
@@ -133,7 +133,7 @@ def _remove(home: Home, each: Unused) -> bool:
         except FileNotFoundError:  # another gc was faster
             return False
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            remove_tree(aside)
         for lock in wanted:
             lock.unlink(missing_ok=True)  # whoever waits for it takes a new one
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from nectar import ownership
 from nectar.errors import EnvironmentFailedError, UsageError
 from nectar.locks import Busy, hold, is_free
+from nectar.manage.files.removing import remove_tree
 from nectar.manage.tree.pieces import rewrite
 from nectar.manage.uv import configuration, interpreters, logins, passing
 from nectar.manage.uv.uv import Uv, find_uv, select_variables, with_cache
@@ -114,7 +114,7 @@ class Workshop:
     def clear(self) -> None:
         """Take all of it away, to begin anew."""
         for path in (self.tree, self.venv, self.wheels):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         self.builder = None
         self._copied = {}
 
@@ -204,7 +204,7 @@ def _directory(home: Home) -> Iterator[tuple[Path, int]]:
         try:
             yield directory, descriptor
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
 
 
 @contextmanager
@@ -282,7 +282,7 @@ def _remove_abandoned(home: Home) -> list[Path]:
     swept = []
     for directory in find_abandoned(home):
         with suppress(Busy), hold(directory / "lock", wait=False):
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
             swept.append(directory)
     return swept
 

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from nectar import processes
 from nectar.errors import EnvironmentFailedError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PRIVATE = 0o077
 """The umask: what uv caches of a private source is nobody else's."""
+_MOST = 16 * 1024 * 1024
+"""Characters that are kept of what is said."""
+_LINE = 64 * 1024
 _GRACE = 5.0
 """Seconds that uv gets between the polite signal and the other."""
 
@@ -126,10 +129,14 @@ class Uv:
 
         assert process.stdout is not None and process.stderr is not None
         output: list[str] = []
-        reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""), daemon=True)
+        reader = threading.Thread(target=lambda: output.append(_read(process.stdout)), daemon=True)
         reader.start()
-        errors = []
-        for line in map(redact, process.stderr):
+        errors, left = [], _MOST
+        while line := process.stderr.readline(_LINE):
+            if left <= 0:
+                continue
+            left -= len(line)
+            line = redact(line) if left > 0 else "… and more, which is left out."
             errors.append(line)
             self.log(line.rstrip("\n"))
             if not quiet:
@@ -139,6 +146,15 @@ class Uv:
         process.stderr.close()
         process.stdout.close()
         return Outcome(code, "".join(output), "".join(errors))
+
+
+def _read(stream: IO[str] | None) -> str:
+    """A stream to its end, of which so much is kept."""
+    assert stream is not None
+    kept = stream.read(_MOST)
+    while stream.read(_LINE):
+        pass
+    return kept
 
 
 def _directory() -> str | None:

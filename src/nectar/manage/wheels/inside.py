@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import sys
 from typing import Any
+
+PROCESSES = 4096
+"""As many as a build may have, where its user is not root."""
 
 
 def unpack(order: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +61,10 @@ def _backend(order: dict[str, Any]) -> Any:
 if __name__ == "__main__":
     step, told = sys.argv[1], json.loads(sys.argv[2])
     os.dup2(2, 1)  # whatever is printed is talk
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    few = PROCESSES if most == resource.RLIM_INFINITY else min(PROCESSES, most)
+    resource.setrlimit(resource.RLIMIT_NPROC, (few, few))
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     said = {"unpack": unpack, "look": look, "require": require, "build": build}[step](told)
     with open(told["result"], "w", encoding="utf-8") as result:
         json.dump(said, result)
