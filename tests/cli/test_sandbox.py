@@ -82,9 +82,13 @@ def test_a_project_gets_no_variable_of_the_shell_that_its_operator_does_not_give
 
 
 def test_no_engine_answers_for_a_handler_with_a_wall(world: World) -> None:
-    handler = world.file("asks.py", ASKS.replace("pass_env", 'env = {}\n    # dask.address = "127.0.0.1:8786"\n    # pass_env'))
+    handler = world.file("asks.py", ASKS.replace('pass_env = ["TOKEN_OF_MINE"]', 'dask.address = "127.0.0.1:8786"'))
     refused = world.run("test", "--sandbox", handler, code=4)
     assert "are answered on an engine, whose workers have no wall." in refused.stderr
+    command, walls = ("worker", handler, "--connect", "127.0.0.1", "--print"), {"NECTAR_SANDBOX": "1"}
+    refused = world.run(*command, env=walls, code=4)
+    assert "An engine's worker has no wall, and NECTAR_SANDBOX is 1." in refused.stderr
+    assert "--host" in world.run(*command, "--no-sandbox", env=walls, code=2).stderr
 
 
 def test_what_a_project_sets_has_no_say_in_what_builds_its_wall(world: World) -> None:

@@ -22,7 +22,7 @@ from nectar.cli.arguments import (
 )
 from nectar.cli.session import Session
 from nectar.cli.values import Number
-from nectar.errors import UsageError
+from nectar.errors import ConflictError, UsageError
 from nectar.home import check_name, make_absolute
 from nectar.manage import worker
 from nectar.manage.daemon.assignment import Order
@@ -30,6 +30,7 @@ from nectar.manage.daemon.engine import ADDRESS
 from nectar.manage.engine import command as commands
 from nectar.manage.engine import schedulers
 from nectar.manage.engine.schedulers import Certificates
+from nectar.manage.handlers import granted
 from nectar.manage.source.source import open_source
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ TLS = ("tls_ca", "tls_cert", "tls_key")
     help="Files in PEM format: the authority's certificate, and this side's with its key. [default: the project's]",
 )
 @click.option("--insecure", is_flag=True, help="Without TLS also beyond this machine, where all on the way can read and answer.")
+@click.option("--no-sandbox", "open_", is_flag=True, help="Though NECTAR_SANDBOX is 1: an engine's worker has no wall.")
 @click.option("--print", "shown", is_flag=True, help="Only print the line that a container, Slurm or Kubernetes runs.")
 @entry_option
 @extra_option
@@ -84,6 +86,8 @@ def command(session: Session, /, *, handler: str, name: str | None, **options: A
     has lost its scheduler. All its ports are opened on the one address H.
     """
     output, home = session.output, session.home_to_make
+    if not options["open_"] and granted.is_wanted(None, os.environ):
+        raise ConflictError(f"An engine's worker has no wall, and {granted.VARIABLE} is 1.", hint="Without one: --no-sandbox")
     source = open_source(handler, chosen=options["extras"], python=options["python"], build_env=options["build_env"])
     address, certificates = _find_scheduler(source, options)
     host = _choose_host(address, options)
