@@ -27,4 +27,6 @@ death_signal = pytest.mark.skipif(
     reason="without prctl, the worker of a killed daemon ends when it next looks at its channel",
 )
 wall = pytest.mark.skipif(not isinstance(trying.examine(NOWHERE), str), reason="no wall can stand here")
+EITHER_WAY = ("open", pytest.param("walled", marks=[wall, pytest.mark.once]))
+"""Parameters of a fixture whose handler is to be tried a second time, behind a wall."""
 inotify = pytest.mark.skipif(not watcher.INOTIFY, reason="there is no inotify")

@@ -20,7 +20,7 @@ from tests.world import PATIENCE, processes, until
 if TYPE_CHECKING:
     from tests.world import World
 
-EITHER_WAY = pytest.mark.parametrize("stage", ["open", pytest.param("walled", marks=[needs.wall, pytest.mark.once])], indirect=True)
+EITHER_WAY = pytest.mark.parametrize("stage", needs.EITHER_WAY, indirect=True)
 """Runs a test once more, with the villain behind a wall."""
 LOG_CAP = 4 * (5 * 1024 * 1024 + 64 * 1024)
 """Bytes of a log's two files and the parts that were rotated away."""
@@ -84,10 +84,9 @@ class Stage(Ground):
 
     def __init__(self, world: World, name: str = "villain", *, walled: bool = False) -> None:
         """:param walled: whether it is launched behind a wall, and granted to make its notes."""
-        super().__init__(world, name)
+        super().__init__(world, name, walled=walled)
         self.notes = world.directory / f"{name}.notes"
         self.file = world.directory / f"{name}.py"
-        self.walled = walled
 
     def play(self, *flags: str, settings: dict[str, object] | None = None, text: str | None = None) -> Asker:
         """Launch, attach to a node of its own, and return who asks there."""

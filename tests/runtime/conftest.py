@@ -143,7 +143,7 @@ def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
         assert reap(directory) == []
 
 
-@pytest.fixture(scope="module", params=["open", pytest.param("walled", marks=[needs.wall, pytest.mark.once])])
+@pytest.fixture(scope="module", params=needs.EITHER_WAY)
 def chameleon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The handler in chameleon.py, one daemon for all tests of a module."""
     options = ["--sandbox", "--allow", "write=notes"] if request.param == "walled" else []

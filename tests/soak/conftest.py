@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ground(world: World) -> Ground:
-    """A world for the handler of the soak tests, which the test launches."""
-    return Ground(world)
+def ground(request: pytest.FixtureRequest, world: World) -> Ground:
+    """A world for the handler of the soak tests, which the test launches; behind a wall where the test's parameter says so."""
+    return Ground(world, walled=getattr(request, "param", "open") == "walled")
 
 
 @pytest.fixture

@@ -21,12 +21,15 @@ from nectar import processes
 from nectar.protocol import ask
 from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
+from tests import needs
 from tests.soak.ear import Ear
 from tests.world import PATIENCE, World, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+EITHER_WAY = pytest.mark.parametrize("ground", needs.EITHER_WAY, indirect=True)
+"""Runs a test once more, with its handler behind a wall."""
 LONG = 300.0
 """Seconds after which what has not happened never will, however loaded the machine is."""
 HELD_UP = STILL - 0.2
@@ -42,9 +45,11 @@ class Ground:
     """One handler in a world.
 
     :ivar runs: the file in which the handler notes its runs.
+    :ivar walled: whether it is launched behind a wall, and granted to do that.
     """
 
-    def __init__(self, world: World, name: str = "soaking") -> None:
+    def __init__(self, world: World, name: str = "soaking", *, walled: bool = False) -> None:
+        self.walled = walled
         self.world = world
         self.home = world.home
         self.name = name
@@ -65,6 +70,9 @@ class Ground:
         file.write_text(head + Path(__file__).with_name("soaking.py").read_text())
         environment = ["--env", f"RUNS={self.runs}"] if noted else []
         arguments: list[str | Path] = ["launch", file, self.name, *environment, *flags]
+        if self.walled:
+            self.runs.touch()
+            arguments += ["--sandbox", "--allow", f"write={self.runs}"]
         if wrap is None:
             self.world.run(*arguments)
             return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import needs
-from tests.soak.ground import HELD_UP, LONG, Ground, Reader, gone, injected, kill, left, put
+from tests.soak.ground import EITHER_WAY, HELD_UP, LONG, Ground, Reader, gone, injected, kill, left, put
 from tests.soak.table import portion
 from tests.world import until
 
@@ -146,10 +146,12 @@ def _kill_group(pid: int) -> bool:
     return True
 
 
+@EITHER_WAY
 def test_kills_at_random_moments(ground: Ground, row: Row) -> None:
     ground.launch()
     directories = ground.nodes(2)
-    wanted, count = portion(1000), portion(20_000)
+    part = 5 if ground.walled else 1
+    wanted, count = portion(1000) // part, portion(20_000) // part
     killer = Killer(ground, directories)
     begun = time.monotonic()
     with Reader(*directories) as reader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tests.soak.ground import LATE, Ground, gone, kill, put, until_gone
+from tests.soak.ground import EITHER_WAY, LATE, Ground, gone, kill, put, until_gone
 from tests.soak.table import portion
 from tests.world import until
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 PLACES = ("idle", "spin", "native", "family")
 
 
+@EITHER_WAY
 def test_no_worker_outlives_its_daemon(ground: Ground, row: Row) -> None:
     ground.launch()
     directory = ground.node()
-    rounds = portion(100, least=len(PLACES))
+    rounds = portion(20 if ground.walled else 100, least=len(PLACES))
     worst: defaultdict[str, float] = defaultdict(float)
     beside = 0
     for number in range(rounds):
@@ -48,6 +49,7 @@ def test_no_worker_outlives_its_daemon(ground: Ground, row: Row) -> None:
     assert beside == 0
 
 
+@EITHER_WAY
 def test_a_worker_that_is_still_loading(ground: Ground, row: Row) -> None:
     """The daemon dies while a new worker imports the handler."""
     ground.launch()

@@ -123,4 +123,6 @@ def _explain(said: str) -> str | None:
         return "AppArmor lets no program make a user namespace that has no profile for it: give bubblewrap one, in /etc/apparmor.d/bwrap"
     if "proc" in said:
         return "A container that hides parts of /proc allows no other one in it: with Docker, --security-opt systempaths=unconfined"
+    if "namespace" in said:
+        return "A container must be allowed namespaces of users: with Docker, by a profile that --security-opt seccomp=FILE names"
     return None

@@ -94,6 +94,40 @@ class Kernel(Protocol):
         """Whether this process has any child, but those, that carries no token; False where the system does not tell."""
 
 
+class Wall(Protocol):
+    """What one worker is behind: bubblewrap's, or whatever else keeps it in. The PID by which it is known is that of the child that stands for it."""
+
+    def kill(self) -> None:
+        """Have all that is inside end."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left inside; to be asked once the child has ended."""
+
+    def is_first(self, pid: int) -> bool:
+        """Whether this process is none of its own, but what all others inside end with."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more processes and threads inside than there may be."""
+
+    def resident(self) -> int:
+        """Bytes of memory that all of it has, and the files that are kept in memory; what processes share is counted for each."""
+
+    def proportional(self) -> int:
+        """The same, with what processes share counted once, which takes longer to be told."""
+
+    def processor_time(self) -> float:
+        """Seconds of processor time that all processes inside have used."""
+
+    def close(self, status: int) -> int:
+        """Let go of it.
+
+        :param status: how the child has ended: its exit code, or minus the signal.
+        :returns: the same of the worker.
+        """
+
+
 class Terminal(NamedTuple):
     """Where somebody debugs a handler: the worker has it, and belongs to the process group that it is for.
 
@@ -113,7 +147,7 @@ class System:
     def __init__(self, terminal: Terminal | None = None) -> None:
         self._terminal = terminal
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._walled: dict[int, Walled] = {}
+        self._walled: dict[int, Wall] = {}
         self._statuses: dict[int, int] = {}
         self._ahead: Spawned | None = None
 
@@ -136,7 +170,8 @@ class System:
             ours.callback(os.close, reading)
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
-            command, passed, wall = [loading.python, "-P", "-s", script, "worker", str(given.fileno())], [given.fileno()], None
+            wall: Walled | None = None
+            command, passed = [loading.python, "-P", "-s", script, "worker", str(given.fileno())], [given.fileno()]
             if loading.wall is not None:
                 from nectar.runtime.daemon.workers import walled  # which no daemon without a wall is to have
 

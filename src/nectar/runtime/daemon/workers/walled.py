@@ -27,7 +27,7 @@ _INODE = 1024
 
 
 class Walled:
-    """What is behind one wall.
+    """What is behind one wall, as :class:`nectar.runtime.daemon.workers.kernel.Wall` has it.
 
     :param told: a descriptor from which comes what bubblewrap tells.
     :param wall: as :attr:`nectar.protocol.Loading.wall`.
@@ -43,7 +43,6 @@ class Walled:
         self._first: processes.Process | None = None
 
     def kill(self) -> None:
-        """Have all that is inside end."""
         first = self._find()
         if first is not None:
             try:
@@ -53,26 +52,21 @@ class Walled:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left inside; to be asked once bubblewrap has ended."""
         first = self._find()
         return first is None or not first.there
 
     def is_first(self, pid: int) -> bool:
-        """Whether this process is the first one inside."""
         first = self._find()
         return first is not None and first.pid == pid
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there are more processes and threads inside than there may be."""
         return sum(features.count_threads(pid, self._proc) for pid in self._pids()) > self._most
 
     def resident(self) -> int:
-        """Bytes of memory that all of it has, and the files that are kept in memory; what processes share is counted for each."""
         return sum(features.resident_memory(pid, self._proc) for pid in self._pids()) + self._in_files()
 
     def proportional(self) -> int:
-        """The same, with what processes share counted once, which takes longer to be told."""
         whole = shared = 0
         for pid in self._pids():
             its, of_files = features.proportional_memory(pid, self._proc)
@@ -84,11 +78,6 @@ class Walled:
         return sum(features.processor_time(pid, self._proc) for pid in self._pids())
 
     def close(self, status: int) -> int:
-        """Let go of it.
-
-        :param status: how bubblewrap has ended: its exit code, or minus the signal.
-        :returns: the same of the worker.
-        """
         if self._told is not None:
             os.close(self._told)
             self._told = None
