@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from nectar.errors import EnvironmentFailedError
+from nectar.errors import ConflictError, EnvironmentFailedError
+from nectar.manage.environment import store
 from nectar.manage.environment.locking import LockMismatchError
-from nectar.manage.source.source import recall
+from nectar.manage.source.source import open_source, recall
+from nectar.manage.wall.grants import Grants
 from nectar.manage.wheels.fetching import fetch
 from tests import needs
 from tests.environments.workbench import Bench, installed, run, uv, write
@@ -176,6 +178,9 @@ def test_what_comes_from_git_is_built_behind_the_wall(bench: Bench) -> None:
         subprocess.run(["git", *arguments], cwd=bench.directory / "near", check=True)
     source = f'{{ git = "file://{bench.directory}/near", subdirectory = "below/cloned" }}'
     project = bench.project(dependencies=("cloned",), more=f"[tool.uv.sources]\ncloned = {source}\n")
+    alone = open_source(project).behind(Grants())
+    with pytest.raises(ConflictError, match=f"is not granted to the handler: {bench.directory}/near"):
+        store.provide(bench.home, alone, report=lambda _: None, walled=True)
     assert installed(bench.provide(project, walled=True)).keys() == {"demo", "cloned", "idna"}
     assert not (bench.directory / "ran").exists()
     (kept,) = bench.home.resolutions.glob("*.lock")

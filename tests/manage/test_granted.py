@@ -19,6 +19,7 @@ from nectar.manage.handlers import granted, registry
 from nectar.manage.handlers.granted import NotGrantedError
 from nectar.manage.handlers.registry import Record
 from nectar.manage.source.source import open_source
+from nectar.manage.uv import configuration
 from nectar.manage.wall import paths
 from nectar.manage.wall.grants import Grants
 from nectar.settings import Settings
@@ -294,6 +295,43 @@ def test_what_else_is_built_is_granted_or_not_taken(repository: Path) -> None:
         source.behind(Grants()).plan()
     assert told.value.hint == f"If it may: --allow read={library}"
     assert "library/pyproject.toml" in source.behind(Grants(read=(str(library),))).plan().tree.pieces
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        ('find-links = ["{elsewhere}"]', True),
+        ('find-links = ["../secrets"]', True),
+        ('find-links = ["corpus", "https://example.com/files"]', False),
+        ('index-url = "FILE://{elsewhere}"', True),
+        ('extra-index-url = ["file://{elsewhere}"]', True),
+        ('index = [{{ name = "x", url = "file://localhost{elsewhere}" }}, {{ url = "https://example.com/simple" }}]', True),
+        ("index = 1", False),
+    ],
+)
+def test_an_index_elsewhere_is_granted_or_not_taken(repository: Path, settings: str, taken: bool) -> None:
+    elsewhere = repository.parent / "secrets"
+    settings = settings.format(elsewhere=elsewhere)
+    (repository / "uv.toml").write_text(settings)
+    (repository / "h.py").write_text(f"# /// script\n# [tool.uv]\n# {settings}\n# ///\n")
+    for handler in (".", "h.py"):
+        source = open_source(repository / handler)
+        source.plan()
+        if taken or (handler == "h.py" and "corpus" in settings):  # beside a file lies what is not its own
+            with pytest.raises(ConflictError, match="is not granted to the handler"):
+                source.behind(Grants()).plan()
+        source.behind(Grants(read=(str(elsewhere), f"{repository}/corpus"))).plan()
+
+
+def test_an_index_that_the_operator_names_is_his_own(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    (place / "mine.toml").write_text('find-links = ["corpus"]\nindex = [{ url = "https://example.com" }]\n')
+    environ = {
+        "UV_CONFIG_FILE": f"{place}/mine.toml",
+        "UV_FIND_LINKS": "out,https://x",
+        "UV_INDEX": f"a=file://{place} b=https://x",
+    }
+    assert configuration.list_operators(environ) == [place / "corpus", place, place / "out"]
 
 
 def test_more_is_added_to_what_a_handler_has(place: Path) -> None:

@@ -61,7 +61,7 @@ def plan(directory: Path, *, python: str | None, chosen: tuple[str, ...] = (), b
         project=position(project.directory, base),
         locals_=names_built(gathered),
         projects=list_positions(gathered, base),
-        elsewhere=tuple(place for place in list_taken(gathered) if not place.is_relative_to(project.directory)),
+        elsewhere=tuple(place for place in list_taken(gathered, asked.settings) if not place.is_relative_to(project.directory)),
         checkout=(position(checkout.top, base), checkout) if checkout else None,
         tree=assembly.finish(),
         locking=Locking(
@@ -157,10 +157,14 @@ def list_positions(gathered: Gathered, base: Path) -> tuple[str, ...]:
     return tuple(sorted({position(each.directory, base) for each in gathered.all()}))
 
 
-def list_taken(gathered: Gathered) -> list[Path]:
-    """What of it is taken whole, and not only for what it says of itself."""
+def list_taken(gathered: Gathered, settings: Path | None) -> list[Path]:
+    """What of it is taken whole, and not only for what it says of itself.
+
+    :param settings: the file of uv's settings elsewhere that counts for it.
+    """
     dynamic = [each.directory for each in gathered.all() if DECIDING & set(each.dynamic)]
-    return sorted({*gathered.whole, *dynamic, *gathered.files, *gathered.indexes})
+    above = [] if settings is None else configuration.list_local(configuration.read(settings), settings.parent)
+    return sorted({*gathered.whole, *dynamic, *gathered.files, *gathered.local, *above})
 
 
 def told_by(gathered: Gathered, pieces: Iterable[str]) -> frozenset[str] | None:

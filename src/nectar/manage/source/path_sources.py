@@ -13,6 +13,7 @@ from nectar.manage.files.authored import read_toml
 from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source import workspace
 from nectar.manage.source.pyproject import Project, normalise, open_project
+from nectar.manage.uv import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,8 @@ class Gathered(NamedTuple):
     :ivar told: projects of which only what they say of themselves counts.
     :ivar roots: the roots of their workspaces.
     :ivar files: wheels and sdists that path sources name.
-    :ivar indexes: directories that are indexes.
+    :ivar indexes: directories that are indexes, by a relative path.
+    :ivar local: all that is an index and lies on this machine, by whatever path.
     """
 
     space: workspace.Workspace | None
@@ -39,6 +41,7 @@ class Gathered(NamedTuple):
     roots: Mapping[Path, Project]
     files: frozenset[Path]
     indexes: frozenset[Path]
+    local: frozenset[Path]
 
     def root(self, project: Project) -> Project:
         """The project itself, or the root of the workspace that it is in."""
@@ -62,7 +65,7 @@ def gather(project: Project) -> Gathered:
     walk = _Walk()
     space = walk.space(project)
     walk.follow(project, whole=True)
-    return Gathered(space, walk.whole, walk.told, walk.roots, frozenset(walk.files), frozenset(walk.indexes))
+    return Gathered(space, walk.whole, walk.told, walk.roots, frozenset(walk.files), frozenset(walk.indexes), frozenset(walk.local))
 
 
 class _Walk:
@@ -74,6 +77,7 @@ class _Walk:
         self.roots: dict[Path, Project] = {}
         self.files: set[Path] = set()
         self.indexes: set[Path] = set()
+        self.local: set[Path] = set()
         self._spaces: list[workspace.Workspace] = []
 
     def space(self, project: Project) -> workspace.Workspace | None:
@@ -111,6 +115,7 @@ class _Walk:
                 self.follow(member, whole=False)
         for table in (project.section("tool", "uv"), _uv_toml(place)):
             self.indexes.update(_indexes(table, place))
+            self.local.update(configuration.list_local(table, place))
 
     def _follow_source(self, entry: dict[str, Any], name: str, base: Path, project: Project, *, whole: bool) -> None:
         space = self.space(project)

@@ -116,13 +116,27 @@ class Source:
     def _plan_alone(self, grants: Grants, but: tuple[Path, ...]) -> Plan:
         plan = self._plan((*but, *map(Path, grants.write)), alone=True)
         for place in plan.elsewhere:
-            if not any(place.is_relative_to(each) for each in grants.paths):
-                raise ConflictError(
-                    f"What it is built of lies elsewhere, and is not granted to the handler: {place}.",
-                    where=self.shown,
-                    hint=f"If it may: --allow {shlex.quote(f'read={place}')}",
-                )
+            if not self.may_take(place):
+                raise self.refuse(place)
         return plan
+
+    def may_take(self, place: Path, more: Iterable[Path] = ()) -> bool:
+        """Whether a build behind a wall may take something that lies at a place: in its project, or granted.
+
+        :param place: without links.
+        :param more: places that it may take besides.
+        """
+        own = [Path(os.path.realpath(self.path))] if self.kind == "package" else []
+        granted = () if self.grants is None else map(Path, self.grants.paths)
+        return any(place.is_relative_to(each) for each in (*own, *granted, *more))
+
+    def refuse(self, place: Path) -> ConflictError:
+        """Why it takes nothing from there."""
+        return ConflictError(
+            f"What it is built of lies elsewhere, and is not granted to the handler: {place}.",
+            where=self.shown,
+            hint=f"If it may: --allow {shlex.quote(f'read={place}')}",
+        )
 
     def _plan(self, but: tuple[Path, ...], *, alone: bool = False) -> Plan:
         if self.kind == "package":

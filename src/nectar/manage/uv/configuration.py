@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import tomli_w
 
@@ -30,6 +30,7 @@ _FILES_OF = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_C
 _INDEXES = ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS")
 _WITH_LOGIN = r"[A-Za-z][\w+.-]*://[^/@\s\"']+@[^\s,]+"
 _NAMED = r"(?:^|\s)([\w.-]+)=(\S+)"
+_NAME = r"^[\w.-]+="
 _QUERY = r"[?#][^\s,]*"
 
 
@@ -108,7 +109,7 @@ def compose(environ: Mapping[str, str], own: Path | None, *, near: Path | None =
     layers = [_moved(read_toml(file), file.parent) for file in _operators(environ)]
     dropped: list[str] = []
     if own is not None and not environ.get("UV_CONFIG_FILE") and not environ.get("UV_NO_CONFIG"):
-        passing, dropped = split(_settings(own))
+        passing, dropped = split(read(own))
         layers.insert(0, _moved(passing, own.parent, near))
     table: dict[str, Any] = {}
     for layer in layers:
@@ -124,6 +125,35 @@ def read_setting(name: str, environ: Mapping[str, str]) -> object:
     :raises EnvironmentFailedError: a file of settings cannot be read.
     """
     return next((table[name] for table in map(read_toml, _operators(environ)) if name in table), None)
+
+
+def list_local(table: Mapping[str, Any], base: Path) -> list[Path]:
+    """The places on this machine that settings name as indexes.
+
+    :param base: the directory of their file.
+    """
+    urls = [each.get("url") for each in _tables(table.get("index"))]
+    urls += [*list_of_text(table.get("find-links")), table.get("index-url"), *list_of_text(table.get("extra-index-url"))]
+    places = (find_place(url, base) for url in urls if isinstance(url, str) and url)
+    return [place for place in places if place is not None]
+
+
+def list_operators(environ: Mapping[str, str]) -> list[Path]:
+    """The same of what the operator names, in files or in variables."""
+    found = [place for file in _operators(environ) for place in list_local(read_toml(file), file.parent)]
+    named = (re.sub(_NAME, "", url) for name in _INDEXES for url in re.split(r"[\s,]+", environ.get(name, "")) if url)
+    return [*found, *(place for url in named if (place := find_place(url, Path.cwd())) is not None)]
+
+
+def find_place(url: str, base: Path) -> Path | None:
+    """Where on this machine something lies that is named by an address or a path; None where it is another machine's.
+
+    :param base: from which a path is meant.
+    """
+    if "://" in url and not url.lower().startswith("file:"):
+        return None
+    path = unquote(urlsplit(url).path) if url.lower().startswith("file:") else url
+    return None if "\0" in path else Path(os.path.realpath(os.path.join(base, os.path.expanduser(path))))
 
 
 def find_own(directory: Path) -> Path | None:
@@ -162,7 +192,7 @@ def _operators(environ: Mapping[str, str]) -> list[Path]:
     return list(found.values())
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
     """The settings in a ``uv.toml``, or in the ``[tool.uv]`` of a ``pyproject.toml``."""
     table = read_toml(file)
     return section(table, "tool", "uv") if file.name == "pyproject.toml" else table
@@ -172,7 +202,7 @@ def _indexes(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """The indexes in files, of which some may be no settings at all."""
     for file in files:
         with suppress(EnvironmentFailedError):
-            yield from _tables(_settings(file).get("index"))
+            yield from _tables(read(file).get("index"))
 
 
 def _joined(first: Any, second: Any) -> Any:

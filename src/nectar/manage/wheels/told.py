@@ -22,6 +22,7 @@ from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source import inline_metadata, workspace
 from nectar.manage.source.path_sources import DECIDING
 from nectar.manage.source.pyproject import Project, normalise
+from nectar.manage.uv import configuration
 from nectar.manage.wheels import fetching
 from nectar.manage.wheels.builder import Builder
 from nectar.manage.wheels.cloning import Clone, clone
@@ -203,6 +204,23 @@ class Told:
                     self.find_project(str(source[kind]))
                 elif not self.plan.wrapped:  # else an operator named it
                     self.find_file(str(source[kind]))
+            if not self.plan.wrapped:
+                self._refuse_ungranted({kind: str(source[kind]) for kind in source.keys() & {"git", "url", "registry"}})
+
+    def _refuse_ungranted(self, source: Mapping[str, str]) -> None:
+        """Refuse a repository, or an index, on this machine that neither the operator names nor the handler is granted.
+
+        :param source: as a lock has it.
+        :raises ConflictError: it is one.
+        """
+        handler = self._shop.source
+        if handler.grants is None:
+            return
+        base = handler.directory if self.plan.locking.authors is None else self.plan.locking.authors.parent
+        for said in source.values():
+            place = configuration.find_place(re.split(r"[?#]", said)[0].removeprefix("git+"), base)
+            if place is not None and not handler.may_take(place, configuration.list_operators(self._shop.environ)):
+                raise handler.refuse(place)
 
     def find_project(self, relative: str) -> str:
         """Where in the tree a project lies that a lock names.
