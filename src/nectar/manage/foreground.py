@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nectar import namelock, ownership
 from nectar.errors import ConflictError, NectarError, NotFoundError
-from nectar.manage.handlers import handlers, logs, registry, turns
+from nectar.manage.handlers import handlers, registry, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -40,6 +40,8 @@ def follow(home: Home, name: str, *, seen: int, wanted: Callable[[], bool]) -> G
     :param wanted: whether somebody reads them.
     :raises NectarError: it ended without a stop.
     """
+    from nectar.manage.handlers import logs  # each launch imports this module, and few show a log
+
     lives = True
 
     def goes_on() -> bool:
