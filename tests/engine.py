@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from nectar.manage.environment import marker
 from tests.world import until
 
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(sys.modules["nectar"].__file__ or "").parents[1])])
@@ -42,7 +43,9 @@ class Cluster:
         before = len(self.workers)
         for number in range(before, before + count):
             name = f"worker{number}"
-            options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self._directory / name), "--death-timeout", "60")
+            options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._directory / name), "--death-timeout", "60"]
+            if (found := marker.read(Path(python).parents[1])) is not None:  # as `nectar worker` starts one
+                options += ["--resources", f"nectar-{found.portable}=1"]
             self.workers.append(self._start("worker", self.address, *options, name=name, python=python, path=path))
         for number in range(before, before + count):
             until(lambda name=f"worker{number}": self._is_told(name, "Registered to"), "a worker is there")  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,8 +14,10 @@ import pytest
 
 from nectar import __version__
 from nectar.manage.environment import marker
+from nectar.testing.sample import sample
 from tests.engine import Cluster
 from tests.environments.workbench import uv
+from tests.soak.table import FRACTION
 from tests.world import until
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from tests.world import World
 
 pytestmark = [pytest.mark.uv, pytest.mark.once]
+
+WHOLE = pytest.mark.skipif(FRACTION < 1, reason="all of the soak tries it: each start of Dask takes seconds")
 
 HANDLER = """
     # /// script
@@ -113,15 +118,14 @@ def test_a_worker_waits_for_the_daemon_serves_and_goes_with_its_command(engine: 
     assert engine.count() == 1
     engine.world.put("asked")
     assert engine.world.answer("asked")["result"] == {"value": 3}
-    engine.tell(key="0123456789abcdef0123")
-    assert begun.wait(60) == 4
-    assert "has something else than this worker: environment " in place.read_text()
-    assert " here, 0123456789ab there.\n" in place.read_text()
+    begun.terminate()
+    assert begun.wait(60) == 143
     engine.world.run("stop", "corpus")
     assert not engine.processes()
 
 
 @pytest.mark.soak
+@WHOLE
 def test_a_worker_is_started_again_and_leaves_nothing(engine: Engine) -> None:
     begun, place = engine.begin("--workers", "2")
     until(lambda: "Waits until" in place.read_text(), "it waits")
@@ -138,10 +142,40 @@ def test_a_worker_is_started_again_and_leaves_nothing(engine: Engine) -> None:
     until(lambda: engine.count() == 1, "another is there")
     again.send_signal(signal.SIGINT)
     assert again.wait(60) == 130
+    engine.tell(key="0123456789abcdef0123")
+    another, place = engine.begin()
+    assert another.wait(60) == 4
+    assert re.search(r"has something else than this worker: environment \w{12} here, 0123456789ab there\.\n", place.read_text())
     assert not engine.processes()
 
 
 @pytest.mark.soak
+@WHOLE
+def test_other_code_wants_other_workers_and_leaves_those_of_others_alone(engine: Engine) -> None:
+    engine.cluster.add(2)  # somebody's, who has the cluster for something else
+    begun, place = engine.begin()
+    engine.world.node()
+    engine.world.run("launch", engine.file, "--env", f"NECTAR_DASK_ADDRESS={engine.cluster.address}", "--attach", "alice")
+    until(lambda: "✅ Serving" in place.read_text(), "it serves")
+    for number in range(10):
+        engine.world.put(f"first{number}")
+    assert {engine.world.answer(f"first{number}")["result"]["value"] for number in range(10)} == {3}
+    engine.file.write_text(engine.file.read_text().replace("len(comp.query)", "len(comp.query) + 1"))
+    assert "the engine had no worker" in engine.world.run("restart", "corpus").stderr
+    engine.world.put("waits")
+    again, _ = engine.begin()
+    assert engine.world.answer("waits")["result"] == {"value": 4}
+    assert begun.wait(60) == 4
+    again.terminate()
+    assert again.wait(60) == 143
+    engine.world.home.computations("alice").joinpath("nobody.pending").write_bytes(
+        sample("abc", comp_id="nobody", deadline=1).to_json()
+    )
+    assert engine.world.answer("nobody")["error"] == "No worker of the engine's was there within 1 s."
+
+
+@pytest.mark.soak
+@WHOLE
 def test_an_interrupt_while_it_waits(engine: Engine) -> None:
     engine.cluster.scheduler.kill()
     begun, place = engine.begin()

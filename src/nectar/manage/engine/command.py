@@ -59,6 +59,7 @@ def compose(prepared: Prepared, address: Address, host: str, count: int, certifi
         *("--nworkers", str(count), "--nthreads", "1", "--nanny"),
         *("--host", host, "--dashboard-address", f"[{host}]:0" if ":" in host else f"{host}:0", "--no-dashboard"),
         *(() if memory is None else ("--memory-limit", str(memory))),
+        *("--resources", f"nectar-{marker.portable}=1"),  # what the handler's daemon wants of a worker
         *(word for pair in tls for word in pair),
         *("--preload", str(prepared.script.parent / "worker" / "nectar_preload.py"), str(api), prepared.assignment.name),
     ]

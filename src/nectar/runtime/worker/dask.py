@@ -38,6 +38,8 @@ GRACE = 0.25
 """Seconds that a task may take beyond the deadline of what it is a part of: until then nobody waits for it any more."""
 LOOK = 1.0
 """Seconds between two looks whether the scheduler is there, while no task would tell."""
+RETOLD = 5
+"""Such looks from one telling to the next."""
 CLOSING = 2.0
 """Seconds for the connection to be closed."""
 LOST = "the connection to the engine's scheduler was lost"
@@ -47,10 +49,9 @@ class DaskExecutor(Executor):
     """:param address: the scheduler's.
     :param timeout: seconds for the connection.
     :param name: of the handler, with which the scheduler's pages begin the names of its tasks.
+    :param place: what a worker of the cluster must have to get any of them, as Dask's resources are called; None: each gets some.
     :param lost: called once, from any thread, when the scheduler is not there any more: nothing can be done with this executor then.
     :raises OSError: there is no scheduler at the address.
-
-    :ivar workers: the addresses of the cluster's workers.
     """
 
     def __init__(
@@ -60,16 +61,19 @@ class DaskExecutor(Executor):
         timeout: float = 5,
         security: Security | None = None,
         name: str = "nectar",
+        place: str | None = None,
         lost: Callable[[], object] = lambda: None,
     ) -> None:
         self._name = name
+        self._resources = {} if place is None else {place: 1}
+        self._told: dict[str, Any] = {}
+        self._asking, self._asked, self._has_workers = threading.Lock(), -LOOK, False
         self._tell_lost = lost
         self._lock = threading.Lock()
         self._open: dict[Future[Any], Task[Any]] = {}
         self._shut = self._lost = False
         make: Any = Client  # it has no types
         self._client = make(address, timeout=timeout, security=security, set_as_default=False, direct_to_workers=False)
-        self.workers: set[str] = {*self._client.nthreads()}
         self._client.subscribe_topic("all", self._heed)
         self._client.loop.add_callback(self._watch)
 
@@ -93,8 +97,9 @@ class DaskExecutor(Executor):
                 raise RuntimeError("a task was handed in after the shutdown of its executor")
             # The scheduler unpickles a call, of builtins here; unpickled by the worker, what is in there calls nectar.
             call = io.BytesIO(pickle.dumps(_Call(content, limit), protocol=pickle.HIGHEST_PROTOCOL))
+            options = {"key": f"{self._name}-{uuid.uuid4().hex}", "resources": self._resources}
             try:
-                task = self._client.submit(pickle.load, call, key=f"{self._name}-{uuid.uuid4().hex}", pure=False, retries=0)
+                task = self._client.submit(pickle.load, call, pure=False, retries=0, **options)
             except Exception as error:
                 raise BrokenExecutor(LOST) from error
             self._open[future] = task
@@ -102,9 +107,19 @@ class DaskExecutor(Executor):
         self._client.loop.add_callback(self._follow, future, task)
         return future
 
+    def has_workers(self) -> bool:
+        """Whether there is any for the tasks. It asks the scheduler, once in a while, and waits for that."""
+        with self._asking:
+            if time.monotonic() >= self._asked + LOOK:
+                workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+                self._has_workers = any(self._resources.keys() <= worker["resources"].keys() for worker in workers)
+                self._asked = time.monotonic()
+            return self._has_workers
+
     def tell(self, keys: list[str], fields: dict[str, Any]) -> None:
-        """Leave something with the scheduler, for whoever asks it."""
+        """Leave something with the scheduler, for whoever asks it; again and again, because another may say otherwise for a moment."""
         self._client.set_metadata(keys, fields)
+        self._told = {"keys": keys, "value": fields}
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._lock:
@@ -163,13 +178,8 @@ class DaskExecutor(Executor):
         A worker runs what it got first, and has others at hand, which are run elsewhere.
         """
         message = event[1]
-        match message.get("action"):
-            case "add-worker":
-                self.workers.add(message["worker"])
-            case "remove-worker":
-                self.workers.discard(message["worker"])
-                if not message.get("expected"):
-                    self._fail_first(message.get("processing-tasks") or ())
+        if message.get("action") == "remove-worker" and not message.get("expected"):
+            self._fail_first(message.get("processing-tasks") or ())
 
     def _fail_first(self, keys: Any) -> None:
         with self._lock:
@@ -185,8 +195,13 @@ class DaskExecutor(Executor):
         """Notice that the scheduler is gone, which it tells nobody who waits for nothing."""
         import asyncio
 
-        while not self._lost and self._client.status in ("running", "newly-created"):  # noqa: ASYNC110 - nobody tells
+        looks = 0
+        while not self._lost and self._client.status in ("running", "newly-created"):
             await asyncio.sleep(LOOK)
+            looks += 1
+            if self._told and not self._shut and looks % RETOLD == 0:
+                with suppress(Exception):
+                    await self._client.scheduler.set_metadata(**self._told)
         if not self._shut:
             self._lose()
 
@@ -230,7 +245,9 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, lost: Calla
             require_encryption=True,
         )
     try:
-        executor = DaskExecutor(address, timeout=found["timeout"], security=security, name=name, lost=lost)
+        executor = DaskExecutor(
+            address, timeout=found["timeout"], security=security, name=name, place=f"nectar-{tells['key']}", lost=lost
+        )
     except Exception as error:
         raise NectarError(f"No Dask scheduler answers at {address}: {_explain(error)}.", hint=_advise(found)) from error
     mine = {

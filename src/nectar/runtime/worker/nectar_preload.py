@@ -28,6 +28,8 @@ LOOK = 1.0
 """Seconds between two looks for a daemon that has not told what it has."""
 AGAIN = 5.0
 """Seconds between two looks whether it still has the same: it may have been started anew."""
+MOST = 4
+"""Such looks, one after the other, that show something else."""
 PARTS = {"nectar": "nectar", "distributed": "distributed", "python": "Python", "key": "environment", "lock": "lock"}
 """What a daemon tells of itself, as a person calls it."""
 LEAVING = 5.0
@@ -94,15 +96,18 @@ async def _ask(worker: Any, name: str) -> dict[str, str] | None:
 
 
 async def _watch(worker: Any, name: str, here: dict[str, str]) -> None:
-    """Say when it is registered, and end it when the daemon is started anew with something else."""
+    """Say when it is registered, and end it when the daemon has something else for good: while that starts anew, it may be undone."""
     while worker.status.name == "init":  # noqa: ASYNC110  # nobody tells
         await asyncio.sleep(0.05)
     _say(f"{SERVES}{name!r} as {worker.address} (PID {os.getpid()})")
+    other = 0
     while True:
         await asyncio.sleep(AGAIN)
         with suppress(OSError):  # the scheduler is lost, which Dask goes by itself
-            there = await _ask(worker, name)
-            _require_same(worker, name, here, here if there is None else there)
+            there = await _ask(worker, name) or here
+            other = other + 1 if compare(here, there) else 0
+            if other == MOST:
+                _require_same(worker, name, here, there)
 
 
 async def _leave(worker: Any, close: Callable[..., Any], **options: Any) -> Any:

@@ -70,7 +70,8 @@ class Whole:
         except asyncio.CancelledError:
             if future is not None and not future.cancelled():  # it goes on to run, and is in its place: let it be ended
                 await asyncio.sleep(header["deadline"] + AFTERWARDS)
-            text = f"No worker of the engine's was there within {header['deadline']:g} s." if self.nobody else ""
+            nobody = await asyncio.to_thread(self.is_alone)
+            text = f"No worker of the engine's was there within {header['deadline']:g} s." if nobody else ""
             return {**failed, "status": "timeout" if text else "error", "error": text, "seconds": time.perf_counter() - begun}
         except BaseException as error:
             said = str(error) if type(error) is RuntimeError else describe(error)
@@ -80,10 +81,12 @@ class Whole:
             return {**result, "job": header["job"]}
         return {**failed, "error": result["message"], "traceback": result["detail"], "seconds": time.perf_counter() - begun}
 
-    @property
-    def nobody(self) -> bool:
-        """Whether the engine is known to have no worker."""
-        return not getattr(self._executor, "workers", True)
+    def is_alone(self) -> bool:
+        """Whether the engine is known to have no worker for the handler; it is asked, and waited for."""
+        try:
+            return not getattr(self._executor, "has_workers", lambda: True)()
+        except Exception:  # it cannot be asked
+            return False
 
     def try_loading(self) -> str | None:
         """Have one of the engine's workers load the handler.
@@ -91,8 +94,8 @@ class Whole:
         :returns: what to say where none has.
         :raises NectarError: it cannot be loaded there.
         """
-        if self.nobody:
-            return "When this worker started, the engine had no worker: questions wait for one until their deadline is over."
+        if self.is_alone():
+            return "When this worker started, the engine had no worker with its environment: questions wait for one until their deadline is over."
         future = self._executor.submit(load, self._order)
         try:
             failure = future.result(TRIED)
