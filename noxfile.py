@@ -62,6 +62,8 @@ IN_ONE_PROCESS = [
     *(f"tests/test_{name}.py" for name in ("computation", "home", "marking", "protocol", "settings")),
 ]
 """Tests that start no process, or few."""
+FEW = "--hypothesis-profile=few"
+"""A fifth of the examples, where what is tried with all of them is tried once more on another Python."""
 LEFT_OUT = shutil.ignore_patterns(".venv", ".nox", "__pycache__", ".*_cache", "uv.lock", "dist")
 
 # Version managers hide their interpreters behind stand-ins; uv, wherever a session calls it, finds them like this.
@@ -134,7 +136,7 @@ def lowest(session: nox.Session) -> None:
     """What a Python or a library has a part in, with the newest and the lowest, and the checkout installed as a developer has it."""
     session.install("--group", "test", "--resolution", "lowest-direct", "-e", ".")
     session.run("uv", "pip", "list")
-    run_pytest(session, "-m", "not soak and not once", *OF_VERSIONS)
+    run_pytest(session, "-m", "not soak and not once", FEW, *OF_VERSIONS)
 
 
 @nox.session(python=MIDDLE if pythons.find(MIDDLE) else DEFAULT, requires=["wheel"])
@@ -143,7 +145,7 @@ def elsewhere(session: nox.Session) -> None:
     session.install("--group", "test", find_wheel())
     session.run("python", "-m", "tests.elsewhere")
     session.env["NECTAR_SOAK"] = "0.1"
-    run_pytest(session, "-m", "not anywhere", *OF_SYSTEM)
+    run_pytest(session, "-m", "not anywhere", FEW, *OF_SYSTEM)
 
 
 @nox.session(python=DEFAULT, requires=["wheel"])
@@ -187,7 +189,7 @@ def bench(session: nox.Session) -> None:
 handlers("examples", unasked=["async_httpx", "web_api"], data_dir=ROOT / ".nox" / "bee-hive")
 
 
-def run_pytest(session: nox.Session, *arguments: str, beside: int = 4) -> None:
+def run_pytest(session: nox.Session, *arguments: str, beside: int = 3) -> None:
     """Run the project's tests: ten at a time on two cores, because many wait. With six, a fifth of the time nothing is done.
 
     :param beside: how many at a time where another session runs.

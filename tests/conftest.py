@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from nectar.home import Home
 from tests.soak.table import FRACTION, Row, pytest_terminal_summary
@@ -30,9 +30,8 @@ TEMPORARY_HOME = pytest.StashKey[Path]()
 WORLD = "world"
 
 
-# How fast this machine is at the moment is nothing that a test decides.
-settings.register_profile("nectar", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("nectar")
+# For another Python, or other libraries: what they have a part in shows in any example.
+settings.register_profile("few", settings.get_profile("ci"), max_examples=20)
 
 
 def pytest_configure(config: pytest.Config) -> None:

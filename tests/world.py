@@ -218,6 +218,12 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = PATIEN
         begun = time.monotonic()
 
 
+def memory() -> Path | None:
+    """A directory in a file system in memory, where there is one: on a disk, a third of the time is its."""
+    root = Path("/dev/shm")
+    return root if os.access(root, os.W_OK) else None
+
+
 def processes(directory: Path, *, older: Collection[str] = ()) -> dict[int, str]:
     """Processes other than this one whose command line, environment or working directory names a directory: PID to command line.
 

@@ -97,7 +97,7 @@ def test_a_registry_that_cannot_be_read_keeps_everything(bench: Bench) -> None:
 
 
 def test_two_at_once_remove_all_of_it_together(bench: Bench) -> None:
-    for number in range(40):
+    for number in range(12):
         write(bench.home.envs / f"k{number}" / "file", "")
     code = "import sys; from nectar.home import Home; from nectar.manage import gc; print(len(gc.collect(Home.at(sys.argv[1]))))"
     both = [
@@ -105,7 +105,7 @@ def test_two_at_once_remove_all_of_it_together(bench: Bench) -> None:
     ]
     counts = [int(process.communicate(timeout=60)[0]) for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert sum(counts) == 40
+    assert sum(counts) == 12
     assert bench.built() == []
     assert not list(bench.home.envs.glob(".build-*"))
 

@@ -38,8 +38,7 @@ REMOVED = shell('mkdir removed.$$; cd removed.$$; rmdir "$PWD"')
 CLOSED = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
 BARE = ["env", "-u", "PATH", "-u", "HOME", "-u", "LANG", "-u", "TMPDIR"]
 ODD = {
-    "blocked signals": ["env", "--block-signal"],
-    "ignored signals": ["env", "--ignore-signal"],
+    "blocked and ignored signals": ["env", "--block-signal", "--ignore-signal"],
     "closed streams, no variables, no rights": [*shell("umask 777"), *CLOSED, *BARE],
     "few descriptors, odd variables, all rights, no directory": [
         *shell("ulimit -n 128; umask 0; exec 7</etc/passwd"),

@@ -23,7 +23,7 @@ from nectar.spool.spool import STILL
 from nectar.testing.sample import sample
 from tests import needs
 from tests.soak.ear import Ear
-from tests.world import PATIENCE, World, until
+from tests.world import PATIENCE, World, memory, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,8 +96,7 @@ class Ground:
 
         To be called before they are made, and for tests to which it does not matter where a question lies.
         """
-        root = Path("/dev/shm")
-        with tempfile.TemporaryDirectory(prefix="nectar-node-", dir=root if os.access(root, os.W_OK) else None) as directory:
+        with tempfile.TemporaryDirectory(prefix="nectar-node-", dir=memory()) as directory:
             for number in range(MOST_NODES):
                 alias = Path(directory, str(number))
                 alias.mkdir()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.soak import pool_model, service_model
 from tests.soak.table import FRACTION
-from tests.world import PATIENCE
+from tests.world import PATIENCE, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.soak.table import Row
 
 SEED = "NECTAR_MODEL_SEED"
-SECONDS, CLOCK = (600, time.monotonic) if FRACTION >= 1 else (6, time.process_time)
+SECONDS, CLOCK = (600, time.monotonic) if FRACTION >= 1 else (3, time.process_time)
 """How long, by which clock: a part is of the processor's time, so that it tries as much on a busy machine as on an idle one."""
 
 
@@ -44,8 +44,7 @@ def test_the_pool_against_its_model(row: Row) -> None:
 
 def test_a_daemon_against_its_model(row: Row, tmp_path: Path) -> None:
     """The same with the service, aliases, spools and files, and with daemons that end or die and are followed by others."""
-    shared_memory = Path("/dev/shm")
-    root = shared_memory if os.access(shared_memory, os.W_OK) else tmp_path
+    root = memory() or tmp_path
 
     def episode(seed: int) -> Counter[str]:
         with tempfile.TemporaryDirectory(prefix="nectar-model-", dir=root) as directory:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 MANY = 8
-ROUNDS = 20
+ROUNDS = 5
 UPDATERS = """
 import json
 import os

@@ -6,15 +6,17 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.units.nodes import Nodes
+from tests.world import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     MakeNodes = Callable[..., Nodes]
 
@@ -58,17 +60,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def make_nodes(tmp_path: Path) -> Iterator[MakeNodes]:
-    """What makes some, given their names and the handler's settings."""
+def make_nodes() -> Iterator[MakeNodes]:
+    """What makes some, given their names and the handler's settings; in memory, where they take half as long."""
     made: list[Nodes] = []
+    with TemporaryDirectory(prefix="nectar-nodes-", dir=memory()) as directory:
 
-    def make(*names: str, **settings: Any) -> Nodes:
-        made.append(Nodes(tmp_path / "data", *names, **settings))
-        return made[-1]
+        def make(*names: str, **settings: Any) -> Nodes:
+            made.append(Nodes(Path(directory, "data"), *names, **settings))
+            return made[-1]
 
-    yield make
-    for nodes in made:
-        nodes.close()
+        yield make
+        for nodes in made:
+            nodes.close()
 
 
 @pytest.fixture
