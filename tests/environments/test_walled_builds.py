@@ -174,8 +174,7 @@ def leave_a_trace(bench: Bench) -> str:
 def test_what_comes_from_git_is_built_behind_the_wall(bench: Bench) -> None:
     place = built_by_itself(bench.directory / "near" / "below" / "cloned", requires=("idna",))
     write(place / "backend.py", f"{leave_a_trace(bench)}{(place / 'backend.py').read_text()}")
-    for arguments in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
-        subprocess.run(["git", *arguments], cwd=bench.directory / "near", check=True)
+    commit(bench.directory / "near")
     source = f'{{ git = "file://{bench.directory}/near", subdirectory = "below/cloned" }}'
     project = bench.project(dependencies=("cloned",), more=f"[tool.uv.sources]\ncloned = {source}\n")
     alone = open_source(project).behind(Grants())
@@ -190,6 +189,35 @@ def test_what_comes_from_git_is_built_behind_the_wall(bench: Bench) -> None:
     write(project / "pyproject.toml", (project / "pyproject.toml").read_text().replace("file://", "ssh://host"))
     with pytest.raises(EnvironmentFailedError, match="The source of cloned cannot be fetched to be built: only by https"):
         bench.provide(project, walled=True)
+
+
+ASK_GIT = "__import__('subprocess').run(['git', *{arguments!r}], check=True, capture_output=True, text=True).stdout"
+
+
+@needs.wall
+def test_a_version_that_comes_from_git_does_without_the_rest_of_its_history(bench: Bench) -> None:
+    tries = {
+        "describe": f"__import__('re').fullmatch('v2.5-1-g[0-9a-f]+', {ASK_GIT.format(arguments=['describe', '--tags', '--dirty'])}.strip()).group()",
+        "read": ASK_GIT.format(arguments=["cat-file", "-p", "HEAD:backend.py"]),
+        "read what was": ASK_GIT.format(arguments=["cat-file", "-p", "v2.5:secret"]),
+    }
+    place = built_by_itself(bench.directory / "demo", tries=tries)
+    write(
+        place / "pyproject.toml",
+        (place / "pyproject.toml").read_text().replace("requires = []", 'requires = ["setuptools-scm>=8"]'),
+    )
+    write(place / "secret", "secret")
+    commit(place, "tag", "v2.5")
+    (place / "secret").unlink()
+    commit(place)
+    seen = ast.literal_eval(run(bench.provide(place, walled=True), "import demo; print(demo.seen)"))
+    assert seen == {"describe": "done", "read": "CalledProcessError", "read what was": "CalledProcessError"}
+
+
+def commit(place: Path, *afterwards: str) -> None:
+    author = ("-c", "user.name=x", "-c", "user.email=x@x")
+    for arguments in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "x"], [*afterwards] or ["status"]):
+        subprocess.run(["git", *arguments], cwd=place, check=True, stdout=subprocess.DEVNULL)
 
 
 class Quiet(SimpleHTTPRequestHandler):

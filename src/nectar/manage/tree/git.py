@@ -113,6 +113,19 @@ class Repository(NamedTuple):
         missing = self._ask("ls-files", "-z", "--deleted") or ""
         self._ask("update-index", "-z", "--skip-worktree", "--stdin", given=missing)
 
+    def pack_history(self, into: Path) -> None:
+        """Write what a version is made of as a pack: commits, tags, and the names that the commit has, and no file's content.
+
+        :param into: the directory of another repository's packs.
+        :raises EnvironmentFailedError: git cannot.
+        """
+        listed = self._ask("rev-list", "--objects", "--filter=tree:0", "--tags", "HEAD") or ""
+        names = (self._ask("ls-tree", "-r", "-t", "-z", "HEAD") or "").split("\0")
+        trees = [name.split(maxsplit=3)[2] for name in names if name.split(maxsplit=2)[1:2] == ["tree"]]
+        wanted = [*(line.split(" ")[0] for line in listed.splitlines()), self._ask("rev-parse", "HEAD^{tree}") or "", *trees]
+        into.mkdir(exist_ok=True)
+        self._ask("pack-objects", "-q", str(into / "pack"), given="".join(f"{each}\n" for each in dict.fromkeys(wanted)))
+
     def _ask(self, *arguments: str, within: Path | None = None, given: str = "", absent: int = 0) -> str | None:
         """What git says.
 

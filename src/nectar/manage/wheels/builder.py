@@ -20,6 +20,7 @@ from nectar.manage.files.authored import CODE, SETTINGS, parse_toml, read_toml
 from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source import archive
 from nectar.manage.source.pyproject import normalise
+from nectar.manage.tree.git import Repository
 from nectar.manage.uv import passing
 from nectar.manage.wall import pythons, trying
 from nectar.manage.wheels import enclosure, inside
@@ -71,10 +72,10 @@ class Builder:
 
     :param source: all of the handler's source, which is copied.
     :param python: as uv takes it.
-    :param constraints: on what builds, of the project.
+    :param uv: what the project, or its workspace, says to uv.
     """
 
-    def __init__(self, shop: Workshop, source: Path, python: str, constraints: list[str]) -> None:
+    def __init__(self, shop: Workshop, source: Path, python: str, uv: dict[str, Any]) -> None:
         self._shop = shop
         self.place = shop.wheels
         self.place.mkdir(mode=0o700)
@@ -83,10 +84,18 @@ class Builder:
         shutil.copytree(source, self._copy, symlinks=True)
         assert shop.uv.settings is not None
         self._settings = read_toml(shop.uv.settings, CODE)
+        constraints = list_of_text(uv.get("build-constraint-dependencies"))
         self._tools = Tools(shop, self.place, python, self._settings, constraints)
+        self._sources = tuple(section(uv, "sources"))
         self._made: dict[str, Wheel] = {}
         self._had: dict[str, Any] = {}
         self._count = 0
+
+    def keep_history(self, position: str) -> None:
+        """Have the repository at a position of the copy hold by itself what a version comes from, and nothing else of its history."""
+        place = self._copy / position / ".git"
+        Repository(self._source / position, self._source / position / ".git").pack_history(place / "objects" / "pack")
+        (place / "objects" / "info" / "alternates").unlink()
 
     @property
     def python(self) -> Path:
@@ -128,7 +137,7 @@ class Builder:
         file = self._source / position / "pyproject.toml"
         table = read_toml(file) if file.is_file() else {}
         name = section(table, "project").get("name")
-        system = BuildSystem.read(table, name if isinstance(name, str) else position or "the project")
+        system = BuildSystem.read(table, name if isinstance(name, str) else position or "the project", self._sources)
         return self._build(system, _Ground(self._copy, self._copy / position))
 
     def _build_archive(self, file: Path, project: str) -> Wheel:

@@ -10,6 +10,7 @@ from nectar.manage.files.tables import list_of_text, section
 from nectar.manage.source.pyproject import normalise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Self
 
 _UV_BUILD = r"uv[-_.]build\s*(?:[<>=!~][\w.*+!<>=~, ]*)?"
@@ -34,8 +35,9 @@ class BuildSystem(NamedTuple):
     sources: tuple[str, ...]
 
     @classmethod
-    def read(cls, table: dict[str, Any], name: str) -> Self:
+    def read(cls, table: dict[str, Any], name: str, inherited: Iterable[str] = ()) -> Self:
         """:param table: the project's ``pyproject.toml``, empty where there is none.
+        :param inherited: names that its workspace has from elsewhere.
         :raises EnvironmentFailedError: it says nothing that could be done.
         """
         said = table.get("build-system", _UNSAID)
@@ -49,7 +51,7 @@ class BuildSystem(NamedTuple):
             requires=tuple(list_of_text(system["requires"])),
             backend=backend,
             path=tuple(list_of_text(system.get("backend-path"))),
-            sources=tuple(normalise(each) for each in named),
+            sources=tuple(normalise(each) for each in (*inherited, *named)),
         )
 
     @property

@@ -46,6 +46,11 @@ def resolve(shop: Workshop, plan: Plan, *, upgrade: bool) -> tuple[Outcome, byte
         return outcome, b"" if outcome.code else told.read_lock()
 
 
+def read_words(outcome: Outcome) -> str:
+    """What uv said as one line: older ones break it, and draw beside it."""
+    return " ".join(re.sub("[│├╰─▶]", " ", outcome.errors).split())
+
+
 def check(shop: Workshop, plan: Plan, script: Path | None = None) -> Outcome:
     """Ask uv, of what is told, whether the lock is that of its project, or of a single file."""
     named = ("--script", script) if script else ()
@@ -84,7 +89,7 @@ class _Asking:
             if outcome.code == 0:
                 self._build()
                 continue
-            untold = re.search(_NOT_TOLD, outcome.errors)
+            untold = re.search(_NOT_TOLD, read_words(outcome))
             if untold is None or not self._guess(untold["name"], untold["version"]):
                 return None if "Failed to build" in outcome.errors else outcome
         raise EnvironmentFailedError(f"More than {_MOST} packages have to be built to say what they need.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nectar.manage.files.authored import CODE, read_toml
 from nectar.manage.wheels.locked import Lock
-from nectar.manage.wheels.resolving import check
+from nectar.manage.wheels.resolving import check, read_words
 from nectar.manage.wheels.told import tell
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def sync(shop: Workshop, plan: Plan) -> Outcome:
         while True:
             lock.write()
             outcome = shop.uv.run(*command, "--dry-run", *place, variables=variables, quiet=True)
-            lacking = re.search(_HAS_NO_WHEEL, " ".join(outcome.errors.split())) if outcome.code else None
+            lacking = re.search(_HAS_NO_WHEEL, read_words(outcome)) if outcome.code else None
             if lacking is None or not lock.build(lacking["name"], lacking["version"]):
                 return outcome if outcome.code else shop.uv.run(*command, *place, variables=variables)

@@ -65,9 +65,10 @@ class Told:
         self._versions: dict[str, str] = {}
         self._sdist: str | None = None
         above = read_toml(source / Path(plan.locking.place).with_name("pyproject.toml"))
-        constraints = list_of_text(section(above, "tool", "uv").get("build-constraint-dependencies"))
         if shop.builder is None:
-            shop.builder = Builder(shop, source, shop.choose_python(plan), constraints)
+            shop.builder = Builder(shop, source, shop.choose_python(plan), section(above, "tool", "uv"))
+            if plan.checkout and plan.checkout[1].head:
+                shop.builder.keep_history(plan.checkout[0])
         self.builder = shop.builder
 
     def fill(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import tomli_w
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.files.tables import section
+from nectar.manage.source.pyproject import normalise
 from nectar.manage.wheels.buildsystem import name_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Tools:
         self._place = place
         self._python = python
         self._settings = settings
-        self._constraints = constraints
+        self._constraints = [each for each in constraints if name_of(each) and "\n" not in each]  # an option may stand there
         self._made: dict[tuple[str, ...], Path] = {}
 
     def provide(self, system: BuildSystem | None = None, more: Iterable[str] = ()) -> Path:
@@ -54,9 +56,18 @@ class Tools:
         return self._made[key]
 
     def _extra(self, name: str) -> list[str]:
-        said = section(self._settings, "extra-build-dependencies").get(name)
-        entries = said if isinstance(said, list) else []
+        said = section(self._settings, "extra-build-dependencies")
+        entries = next(
+            (value for each, value in said.items() if normalise(each) == normalise(name) and isinstance(value, list)), []
+        )
         return [each["requirement"] if isinstance(each, dict) and "requirement" in each else each for each in entries]
+
+    def _write_settings(self) -> Path:
+        """The settings without those for ``uv pip``, which say where a person wants to have things installed."""
+        place = self._shop.directory / "tools.toml"  # beside the other: relative paths in it are meant from there
+        place.touch(0o600)
+        place.write_text(tomli_w.dumps({name: value for name, value in self._settings.items() if name != "pip"}), encoding="utf-8")
+        return place
 
     def _make(self, requires: tuple[str, ...], system: BuildSystem | None) -> Path:
         venv = self._place / f"tools-{len(self._made)}"
@@ -70,13 +81,15 @@ class Tools:
         wanted.mkdir()
         project = {"name": "nectar-tools", "version": "0", "dependencies": list(requires)}
         (wanted / "pyproject.toml").write_text(tomli_w.dumps({"project": project}), encoding="utf-8")
-        (wanted / "constraints.txt").write_text("".join(f"{each}\n" for each in self._constraints), encoding="utf-8")
-        files = [wanted / "constraints.txt", *map(Path, shlex.split(uv.variables.get("UV_BUILD_CONSTRAINT", "")))]
+        files = [Path(each).absolute() for each in shlex.split(uv.variables.get("UV_BUILD_CONSTRAINT", ""))]
+        if self._constraints:
+            files.append(wanted / "constraints.txt")
+            files[-1].write_text("".join(f"{each}\n" for each in self._constraints), encoding="utf-8")
         variables = {**dict.fromkeys(_OF_THE_RESULT, ""), "UV_BUILD_CONSTRAINT": ""}
-        outcome = uv.run(
+        outcome = replace(uv, settings=self._write_settings()).run(
             *("pip", "install", "--no-build", "--no-compile-bytecode", "--python", venv / "bin" / "python"),
             *("--requirements", wanted / "pyproject.toml"),
-            *(part for file in files for part in ("--constraints", file.absolute())),
+            *(part for file in files for part in ("--constraints", file)),
             variables=variables,
             quiet=True,
         )
