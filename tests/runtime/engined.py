@@ -11,6 +11,21 @@ import time
 import nectar
 
 
+@nectar.hookimpl
+def nectar_executor():
+    raise RuntimeError("an address counts more")
+
+
+@nectar.hookimpl
+def nectar_worker_started():
+    print("started", nectar.executor())
+
+
+@nectar.hookimpl
+def nectar_answered(result):
+    print("answered", result.status)
+
+
 @nectar.handler
 def answer(comp):
     print("asked", comp.query)

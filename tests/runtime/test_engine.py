@@ -65,6 +65,8 @@ def it_is_answered_there(cluster: Cluster, running: Running, node: Node) -> None
     assert (error["status"], error["error"]) == ("error", "ValueError: no")
     running.until_logged(f'{running.source}", line')
     assert "asked raise it" in cluster.log()
+    until(lambda: "answered error" in cluster.log(), "the hook was called")
+    assert "started <nectar.api.threads.Threads" in cluster.log()
 
 
 def what_overstays_or_dies_costs_one_answer(running: Running, node: Node) -> None:

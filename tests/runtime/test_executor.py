@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -159,3 +160,20 @@ def test_a_shutdown_that_raises_fails_the_test_and_the_older_kind_is_called_its_
     assert "✅ Result: 3" in refused.stdout
     assert "ValueError: no end" in refused.stderr
     assert "This is the shutdown of what nectar_executor gave." in refused.stderr
+
+
+def test_whole_questions_go_to_the_executor_of_a_hook(tmp_path: Path) -> None:
+    with launched(tmp_path, "handed.py") as running:
+        node = running.attached()
+        (worker,) = running.status()["workers"]
+        pid = node.ask("pid")["result"]["value"]
+        assert pid not in (worker["pid"], os.getpid())
+        assert node.ask("threads")["result"] == {"value": 1}
+        assert node.ask("raise")["error"] == "ValueError: no"
+        assert node.ask("exit")["error"] == "The worker lost its executor, of which a process died, before it had an answer."
+        late = node.ask("sleep", deadline=0.5)
+        assert (late["status"], late["execution_time"]) == ("timeout", pytest.approx(0.5, abs=5))
+        assert node.ask("abc")["result"] == {"value": 3}
+        running.until_logged("PRINT   - -: answered 3")
+    assert f"PRINT   - -: started in {pid}" in running.log()
+    assert f"started in {worker['pid']}" not in running.log()

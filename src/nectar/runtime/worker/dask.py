@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 import threading
 import time
@@ -51,8 +52,12 @@ class DaskExecutor(Executor):
     :param name: of the handler, with which the scheduler's pages begin the names of its tasks.
     :param place: what a worker of the cluster must have to get any of them, as Dask's resources are called; None: each gets some.
     :param lost: called once, from any thread, when the scheduler is not there any more: nothing can be done with this executor then.
+    :param wrap: makes of what is pickled what is called with it there.
     :raises OSError: there is no scheduler at the address.
     """
+
+    cancels = True
+    """A future can be cancelled whose task runs, which has an end of its own then: the executors of the standard library have no such thing."""
 
     def __init__(
         self,
@@ -63,17 +68,22 @@ class DaskExecutor(Executor):
         name: str = "nectar",
         place: str | None = None,
         lost: Callable[[], object] = lambda: None,
+        wrap: Callable[[bytes], tuple[Callable[..., Any], tuple[Any, ...]]] | None = None,
     ) -> None:
         self._name = name
         self._resources = {} if place is None else {place: 1}
         self._told: dict[str, Any] = {}
         self._asking, self._asked, self._has_workers = threading.Lock(), -LOOK, False
         self._tell_lost = lost
+        self._wrap = wrap
         self._lock = threading.Lock()
         self._open: dict[Future[Any], Task[Any]] = {}
         self._shut = self._lost = False
         make: Any = Client  # it has no types
-        self._client = make(address, timeout=timeout, security=security, set_as_default=False, direct_to_workers=False)
+        self._client = _within(
+            timeout + CLOSING,
+            lambda: make(address, timeout=timeout, security=security, set_as_default=False, direct_to_workers=False),
+        )
         self._client.subscribe_topic("all", self._heed)
         self._client.loop.add_callback(self._watch)
 
@@ -85,6 +95,8 @@ class DaskExecutor(Executor):
         future: Future[_Result] = Future()
         try:
             content = cloudpickle.dumps((function, args, kwargs))
+            if self._wrap is not None:
+                content = cloudpickle.dumps((*self._wrap(content), {}))
         except Exception as error:
             future.set_exception(error)
             return future
@@ -226,13 +238,33 @@ class DaskExecutor(Executor):
             self._client.close(CLOSING)
 
 
-def connect(found: dict[str, Any], tells: dict[str, Any], name: str, lost: Callable[[], object]) -> DaskExecutor:
+def _within(seconds: float, make: Callable[[], _Result]) -> _Result:
+    """What is made, where that does not take longer: a client waits for ever for what answers otherwise than a scheduler.
+
+    :raises TimeoutError: it does, and may go on to.
+    """
+    made: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="connecting", daemon=True).start()
+    try:
+        return made.result(seconds)
+    except TimeoutError:
+        raise TimeoutError from None
+
+
+def connect(found: dict[str, Any], tells: dict[str, Any], name: str, **more: Any) -> DaskExecutor:
     """An executor on the cluster that settings name, and which now knows of the handler.
 
     :param found: ``dask`` of :class:`nectar.protocol.Loading`.
     :param tells: what the cluster's workers are to compare with theirs.
     :param name: the handler's.
-    :param lost: as for :class:`DaskExecutor`.
+    :param more: for :class:`DaskExecutor`.
     :raises NectarError: there is no scheduler, or it cannot be talked to.
     """
     address, security = found["address"], None
@@ -245,9 +277,8 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, lost: Calla
             require_encryption=True,
         )
     try:
-        executor = DaskExecutor(
-            address, timeout=found["timeout"], security=security, name=name, place=f"nectar-{tells['key']}", lost=lost
-        )
+        place = f"nectar-{tells['key']}"
+        executor = DaskExecutor(address, timeout=found["timeout"], security=security, name=name, place=place, **more)
     except Exception as error:
         raise NectarError(f"No Dask scheduler answers at {address}: {_explain(error)}.", hint=_advise(found)) from error
     mine = {
@@ -259,11 +290,14 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, lost: Calla
     return executor
 
 
-def _explain(error: BaseException) -> str:
-    """The first cause in a word: what Dask says of it has the address again, and what it was about to do."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return str(error).strip().rstrip(".") or type(error).__name__
+def _explain(error: BaseException | None) -> str:
+    """The system's own word, where there is one: what Dask says of it has the address again, and what it was about to do."""
+    text = "what is there does not answer as one"
+    while error is not None:
+        if isinstance(error, (OSError, ImportError)) and str(error):
+            text = getattr(error, "strerror", None) or re.sub(r"^\[Errno [0-9]+\] ", "", str(error))
+        error = error.__cause__ or error.__context__
+    return text.strip().rstrip(".")
 
 
 def _advise(found: dict[str, Any]) -> str:

@@ -60,16 +60,24 @@ def load_ordered(order: dict[str, Any], use: str) -> Handler:
     :param order: the frame ``load`` of :mod:`nectar.runtime.frames`.
     :param use: and what is raised: as for :func:`load`.
     """
+    module, colon, attribute = order["entry"].partition(":")
+    entry = install_ordered(order).get(module, module) + colon + attribute
+    return load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"], use=use)
+
+
+def install_ordered(order: dict[str, Any]) -> dict[str, str]:
+    """Have the modules of a handler that is a single file be found, and its files be told of by their own names.
+
+    :returns: the name of its module, by that in the entry point, where it has got another.
+    """
     from nectar.runtime.worker.own import OWN
 
     OWN.tell(sys.prefix, order["directory"], order["snapshot"])
-    entry = order["entry"]
-    if order["snapshot"] is not None:
-        from nectar.runtime.worker import snapshot
+    if order["snapshot"] is None:
+        return {}
+    from nectar.runtime.worker import snapshot
 
-        module, colon, attribute = entry.partition(":")
-        entry = snapshot.install(order["snapshot"], order["directory"]).get(module, module) + colon + attribute
-    return load(entry, [(name, value) for name, value in order["plugins"]], order["pluggy"], use=use)
+    return snapshot.install(order["snapshot"], order["directory"])
 
 
 def load(entry: str, plugins: list[tuple[str, str]], pluggy: str, *, use: str = "parts") -> Handler:

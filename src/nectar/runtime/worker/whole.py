@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import threading
 import time
@@ -16,12 +17,12 @@ from nectar.errors import NectarError
 from nectar.runtime import frames
 from nectar.runtime.frames import ENGINE_LOST, EXECUTOR_BROKEN
 from nectar.runtime.worker.answering import ANSWER, Answering
-from nectar.runtime.worker.loader import Handler, load_ordered
+from nectar.runtime.worker.loader import Handler, install_ordered, load_ordered
 from nectar.runtime.worker.shield import complain, describe, explain, flush, trace
 
 TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
     from threading import Thread
     from typing import Any
 
@@ -43,9 +44,7 @@ class Whole:
 
     def __init__(self, executor: Executor, order: dict[str, Any]) -> None:
         self._executor = executor
-        self._order = {key: order[key] for key in ("entry", "handler", "plugins", "directory", "identity")}
-        snapshot = order["snapshot"]
-        self._order["snapshot"] = snapshot and os.path.relpath(snapshot, sys.prefix)
+        self._order = _carry(order)
 
     async def answer(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Have one answered.
@@ -60,16 +59,12 @@ class Whole:
         told = {key: header[key] for key in ("job", "comp_id", "timestamp", "deadline")}
         begun = time.perf_counter()
         failed = {**ANSWER, "job": header["job"], "status": "error"}
-        future: Future[dict[str, Any]] | None = None
         try:
-            future = self._executor.submit(answer, self._order, told, body)
-            result = await asyncio.wrap_future(future)
+            result = await asyncio.wrap_future(self._executor.submit(answer, self._order, told, body))
         except BrokenExecutor:
             flush()
             os._exit(EXECUTOR_BROKEN)  # none of the others that it has can be answered, either
         except asyncio.CancelledError:
-            if future is not None and not future.cancelled():  # it goes on to run, and is in its place: let it be ended
-                await asyncio.sleep(header["deadline"] + AFTERWARDS)
             nobody = await asyncio.to_thread(self.is_alone)
             text = f"No worker of the engine's was there within {header['deadline']:g} s." if nobody else ""
             return {**failed, "status": "timeout" if text else "error", "error": text, "seconds": time.perf_counter() - begun}
@@ -134,9 +129,16 @@ def load_for(order: dict[str, Any]) -> Handler:
     handler = load_ordered(order, "none") if use == "parts" else Handler(_refuse, [])
     begin, end = handler.started, handler.stopping
     executors: list[DaskExecutor] = []
+    carried = _carry(order)
 
     def started() -> None:
-        executor = dask.connect(found, {"key": order["identity"], "lock": order["lock"]}, order["name"], _lost)
+        executor = dask.connect(
+            found,
+            {"key": order["identity"], "lock": order["lock"]},
+            order["name"],
+            lost=_lost,
+            wrap=(lambda content: (run_part, (carried, content))) if use == "parts" else None,
+        )
         executors.append(executor)
         if use == "parts":
             PARTS.given = executor
@@ -155,6 +157,12 @@ def load_for(order: dict[str, Any]) -> Handler:
 
     handler.started, handler.stopping = started, stopping
     return handler
+
+
+def _carry(order: dict[str, Any]) -> dict[str, Any]:
+    """Of the frame ``load`` what a process of the engine's needs: paths in the environment are relative to that."""
+    snapshot = order["snapshot"] and os.path.relpath(order["snapshot"], sys.prefix)
+    return {key: order[key] for key in ("entry", "handler", "plugins", "directory", "identity")} | {"snapshot": snapshot}
 
 
 def _refuse(_: object) -> object:
@@ -193,15 +201,34 @@ def answer(order: dict[str, Any], header: dict[str, Any], body: bytes) -> dict[s
     return loaded.answer_one(header, body)
 
 
+def run_part(order: dict[str, Any], content: bytes) -> Any:
+    """Run a part of a question, in a process of the engine's.
+
+    :param order: as for :func:`load`.
+    :param content: function, positional and keyword arguments, pickled.
+    :raises NectarError: this is another environment than that of who sends it.
+    """
+    with _LOADING:
+        if not _READY:
+            _prepare(order)
+            _READY.append(order)
+    function, positional, keywords = pickle.loads(content)  # noqa: S301 - whoever has the engine runs code in any case
+    return function(*positional, **keywords)
+
+
+def _prepare(order: dict[str, Any]) -> None:
+    """Have the modules of a single file be found, without loading the handler."""
+    _check_identity(order["identity"])
+    install_ordered(_unfold(order))
+
+
 class Loaded(Answering):
     """A handler in a process of the engine's."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         super().__init__()
         _check_identity(order["identity"])
-        snapshot = order["snapshot"] and os.path.join(sys.prefix, order["snapshot"])
-        pluggy = os.path.join(os.path.dirname(frames.__file__), *[os.pardir] * 3, "deps", "pluggy")
-        self._handler = load_ordered({**order, "snapshot": snapshot, "pluggy": os.path.abspath(pluggy)}, "none")
+        self._handler = load_ordered(_unfold(order), "none")
         for warning in self._handler.warnings:
             complain("nectar", UserWarning(warning))
         self._handler.started()
@@ -226,10 +253,17 @@ class Loaded(Answering):
             free = self.look_after(self._handler.answered, answer)
             if free["error"] is not None:
                 sys.stderr.write(f"nectar_answered failed: {free['error']}\n{free['traceback'] or ''}")
-                flush()
+            flush()
 
         self._afterwards = Thread(target=copy_context().run, args=(look_after,), daemon=True)
         self._afterwards.start()
+
+
+def _unfold(order: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`_carry` has made, as it is here."""
+    snapshot = order["snapshot"] and os.path.join(sys.prefix, order["snapshot"])
+    pluggy = os.path.join(os.path.dirname(frames.__file__), *[os.pardir] * 3, "deps", "pluggy")
+    return {**order, "snapshot": snapshot, "pluggy": os.path.abspath(pluggy)}
 
 
 def _find(order: dict[str, Any]) -> Loaded:
@@ -256,4 +290,5 @@ def _check_identity(expected: str | None) -> None:
 
 
 _LOADED: dict[str, Loaded] = {}
+_READY: list[dict[str, Any]] = []
 _LOADING = threading.Lock()

@@ -78,7 +78,8 @@ class Worker(Answering):
         self.loaded()
         whole = handler.given is not None
         several = order["slots"] > 1 or whole
-        cancels = several and (handler.task is not None or whole)
+        # What runs elsewhere is mostly not to be ended from here.
+        cancels = several and (getattr(handler.given, "cancels", False) if whole else handler.task is not None)
         frees = handler.answered is not None and not whole
         self.channel.send({"do": "ready", "warnings": [*warnings, *handler.warnings], "cancels": cancels, "frees": frees})
         if several:
