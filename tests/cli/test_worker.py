@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +64,9 @@ class Engine:
 
     def tell(self, **others: str) -> None:
         """As the handler's daemon does."""
-        import distributed
-
         found = marker.read(self.environment)
         assert found is not None
-        told = {"nectar": __version__, "distributed": vars(distributed)["__version__"], "python": found.python_version[:4]}
+        told = {"nectar": __version__, "distributed": version("distributed"), "python": found.python_version[:4]}
         told |= {"key": found.portable, "lock": found.digests["lock"], **others}
         self.ask(lambda client: client.set_metadata(["nectar", "corpus"], told))
 

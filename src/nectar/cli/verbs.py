@@ -103,7 +103,7 @@ EXIT_CODES = {
     3: "there is no such handler, alias or path",
     4: "conflict: the name is running, the alias has a handler, the handler is not running, or needs what it is not granted",
     5: "the environment could not be built; uv's own words stand above",
-    6: "the daemon does not answer, or not in time",
+    6: "the daemon, or an engine's scheduler, does not answer, or not in time",
     7: "view --check found something",
     130: "interrupted",
 }

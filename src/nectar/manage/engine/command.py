@@ -33,8 +33,8 @@ class Command(NamedTuple):
     def show(self) -> str:
         """As a shell reads it, which it takes the place of."""
         own = [f"{name}={shlex.quote(value)}" for name, value in self.own.items()]
-        path = f"PATH={shlex.quote(self.variables['PATH'].partition(':')[0])}:$PATH"
-        words = [word if re.fullmatch(rf"{VARIABLE}(:0)?", word) else shlex.quote(word) for word in self.words]
+        path = f'PATH={shlex.quote(self.variables["PATH"].partition(":")[0])}:"$PATH"'
+        words = [f'"{word}"' if re.fullmatch(rf"{VARIABLE}(:0)?", word) else shlex.quote(word) for word in self.words]
         return f"cd {shlex.quote(self.directory)} && exec env {' '.join([*own, path, *words])}"
 
 
@@ -52,17 +52,18 @@ def compose(prepared: Prepared, address: Address, host: str, count: int, certifi
             where=source.shown,
             hint=f"It is a dependency of the handler's: uv add {script}{LIBRARY}",
         )
+    host = f"[{host}]" if ":" in host else host
     api, memory = prepared.script.parents[2], prepared.settings.memory_bytes
     tls = [] if certificates is None else zip(("--tls-ca-file", "--tls-cert", "--tls-key"), map(str, certificates), strict=True)
     words = [
         *(str(prepared.python), "-P", "-s", "-m", "dask", "worker", str(address)),
         *("--nworkers", str(count), "--nthreads", "1", "--nanny"),
-        *("--host", host, "--dashboard-address", f"[{host}]:0" if ":" in host else f"{host}:0", "--no-dashboard"),
+        *("--host", host, "--dashboard-address", f"{host}:0", "--no-dashboard"),
         *(() if memory is None else ("--memory-limit", str(memory))),
         *("--resources", f"nectar-{marker.portable}=1"),  # what the handler's daemon wants of a worker
         *(word for pair in tls for word in pair),
         *("--preload", str(prepared.script.parent / "worker" / "nectar_preload.py"), str(api), prepared.assignment.name),
     ]
     loading = prepared.assignment.loading
-    own = {**prepared.settings.env, **prepared.given.variables()}
+    own = {**prepared.settings.env, **prepared.order.given.variables()}  # what passes from a shell is that one's, over there
     return Command(words, loading.directory, loading.variables, own)

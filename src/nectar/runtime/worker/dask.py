@@ -14,9 +14,9 @@ import time
 import uuid
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
 from contextlib import suppress
+from importlib.metadata import version
 
 import cloudpickle
-import distributed
 from distributed import Client
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
@@ -283,7 +283,7 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, **more: Any
         raise NectarError(f"No Dask scheduler answers at {address}: {_explain(error)}.", hint=_advise(found)) from error
     mine = {
         "nectar": nectar.__version__,
-        "distributed": vars(distributed)["__version__"],
+        "distributed": version("distributed"),
         "python": "{}.{}".format(*sys.version_info),
     }
     executor.tell(["nectar", name], {**mine, **tells})

@@ -13,8 +13,10 @@ import asyncio
 import functools
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,6 @@ LEAVING = 5.0
 """Seconds for a scheduler to let it go; its nanny gives it 8."""
 REFUSED = "nectar: refused: "
 SERVES = "nectar: serves "
-CONFLICT = 4
 
 
 @click.command()
@@ -63,20 +64,17 @@ async def dask_setup(worker: Any, api: str, name: str) -> None:
         worker.close = functools.partial(_leave, worker, worker.close)
         worker.nectar = asyncio.create_task(_watch(worker, name, here))  # else nobody holds it
     except Exception as error:
-        _say(f"nectar: {type(error).__name__}: {error}")
-        os._exit(1)
+        _end(worker, f"nectar: {type(error).__name__}: {error}")
 
 
 def describe() -> dict[str, str]:
     """What this environment is, as a daemon tells it."""
-    import distributed
-
     import nectar
 
     marker = json.loads((Path(sys.prefix) / "nectar.json").read_bytes())
     return {
         "nectar": nectar.__version__,
-        "distributed": vars(distributed)["__version__"],
+        "distributed": version("distributed"),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "key": marker["portable"],
         "lock": marker["digests"]["lock"],
@@ -121,12 +119,18 @@ async def _leave(worker: Any, close: Callable[..., Any], **options: Any) -> Any:
 def _require_same(worker: Any, name: str, here: dict[str, str], there: dict[str, str]) -> None:
     difference = compare(here, there)
     if difference:
-        _refuse(f"The daemon of {name!r} at {worker.scheduler.address} has something else than this worker: {difference}.")
+        _end(
+            worker,
+            f"{REFUSED}The daemon of {name!r} at {worker.scheduler.address} has something else than this worker: {difference}.",
+        )
 
 
-def _refuse(text: str) -> NoReturn:
-    _say(REFUSED + text)
-    os._exit(CONFLICT)
+def _end(worker: Any, why: str) -> NoReturn:
+    """End this worker for good: its nanny, which would start another, is our parent."""
+    _say(why)
+    if worker.nanny:
+        os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)
 
 
 def _say(line: str) -> None:
