@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,3 +140,18 @@ def test_without_such_a_call_it_is_said(directory: int, monkeypatch: pytest.Monk
 
 def test_where_a_file_system_cannot_be_asked_it_replaces_as_others_do() -> None:
     assert not features.replaces_slowly(-1)
+
+
+@pytest.mark.parametrize(("had", "has"), [("soft", "1, 1"), ("0, 0", "0, 0")])
+def test_a_walled_process_leaves_no_picture_of_its_memory_and_needs_no_right_for_that(had: str, has: str) -> None:
+    script = f"""
+    import resource
+    from nectar import features
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, ({had if "," in had else "soft, hard"}))
+    resource.setrlimit(resource.RLIMIT_NPROC, (500, 500))
+    features.bound_walled(1000)
+    assert resource.getrlimit(resource.RLIMIT_CORE) == ({has}) or hard == 0
+    assert resource.getrlimit(resource.RLIMIT_NPROC) == (500, 500)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

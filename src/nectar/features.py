@@ -185,11 +185,11 @@ def bound_walled(processes: int) -> None:
     import resource
 
     # One byte and not none: where a program takes these pictures, as systemd's does, the kernel gives it none then.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
-    if _counts_by_namespace():
-        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        few = processes if most == resource.RLIM_INFINITY else min(processes, most)
-        resource.setrlimit(resource.RLIMIT_NPROC, (few, few))
+    bounds = {resource.RLIMIT_CORE: 1} | ({resource.RLIMIT_NPROC: processes} if _counts_by_namespace() else {})
+    for limit, bound in bounds.items():
+        most = resource.getrlimit(limit)[1]
+        few = bound if most == resource.RLIM_INFINITY else min(bound, most)
+        resource.setrlimit(limit, (few, few))
 
 
 def _counts_by_namespace() -> bool:
