@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.runtime.conftest import launched
 from tests.world import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.runtime.conftest import Node, Running
 
@@ -28,7 +28,13 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture(params=["threads", "tasks"])
+@pytest.fixture(scope="module")
+def walled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("world"), "tasks.py", "--sandbox", "--allow", "write=notes") as running:
+        yield running
+
+
+@pytest.fixture(params=["threads", "tasks", pytest.param("walled", marks=[needs.wall, pytest.mark.once])])
 def running(request: pytest.FixtureRequest) -> Running:
     found: Running = request.getfixturevalue(request.param)
     return found
@@ -37,9 +43,9 @@ def running(request: pytest.FixtureRequest) -> Running:
 class Neighbour:
     """A computation that runs until it is let go."""
 
-    def __init__(self, node: Node, file: Path) -> None:
+    def __init__(self, running: Running, node: Node) -> None:
         self.node = node
-        self.file = file
+        self.file = file = running.notes / node.alias
         node.put("neighbour", f"wait {file}")
         until(lambda: self.runs == 1, "the neighbour runs")
 
@@ -65,9 +71,9 @@ def test_four_run_at_once_and_a_fifth_waits(running: Running) -> None:
 @pytest.mark.parametrize(
     ("query", "error"), [("raise no", "StopIteration"), ("exit bye", "SystemExit: bye"), ("fork", None), ("number", None)]
 )
-def test_what_goes_wrong_costs_one_answer(running: Running, tmp_path: Path, query: str, error: str | None) -> None:
+def test_what_goes_wrong_costs_one_answer(running: Running, query: str, error: str | None) -> None:
     node = running.attached()
-    neighbour = Neighbour(node, tmp_path / "over")
+    neighbour = Neighbour(running, node)
     answer = node.ask(query)
     if error is None:
         assert answer["result"] == {"value": 1}
@@ -77,9 +83,9 @@ def test_what_goes_wrong_costs_one_answer(running: Running, tmp_path: Path, quer
     assert neighbour.runs == 1
 
 
-def test_one_that_takes_the_worker_down_costs_its_neighbour_nothing_but_another_run(running: Running, tmp_path: Path) -> None:
+def test_one_that_takes_the_worker_down_costs_its_neighbour_nothing_but_another_run(running: Running) -> None:
     node = running.attached()
-    neighbour = Neighbour(node, tmp_path / "over")
+    neighbour = Neighbour(running, node)
     node.put("deadly", "kill")
     until(lambda: neighbour.runs == 2, "the neighbour runs again")
     neighbour.finish()
@@ -89,9 +95,9 @@ def test_one_that_takes_the_worker_down_costs_its_neighbour_nothing_but_another_
         assert f"WARNING {node.alias} {name}: {told}\n" in running.log()
 
 
-def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running, tmp_path: Path) -> None:
+def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running) -> None:
     node = threads.attached()
-    neighbour = Neighbour(node, tmp_path / "over")
+    neighbour = Neighbour(threads, node)
     before = node.ask("pid")["result"]["value"]
     assert node.ask("sleep 60", deadline=1)["status"] == "timeout"
     until(lambda: neighbour.runs == 2, "the neighbour runs again")
@@ -99,9 +105,9 @@ def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running, tmp_
     neighbour.finish()
 
 
-def test_a_task_that_overstays_is_cancelled_and_its_neighbours_go_on(tasks: Running, tmp_path: Path) -> None:
+def test_a_task_that_overstays_is_cancelled_and_its_neighbours_go_on(tasks: Running) -> None:
     node = tasks.attached()
-    neighbour = Neighbour(node, tmp_path / "over")
+    neighbour = Neighbour(tasks, node)
     before = node.ask("pid")["result"]["value"]
     assert node.ask("sleep 60", deadline=0.5)["status"] == "timeout"
     assert node.ask("pid")["result"]["value"] == before
@@ -110,9 +116,9 @@ def test_a_task_that_overstays_is_cancelled_and_its_neighbours_go_on(tasks: Runn
 
 
 @pytest.mark.parametrize("query", ["stay", "spin"])
-def test_a_task_that_cannot_be_cancelled_is_ended_with_its_worker(tasks: Running, tmp_path: Path, query: str) -> None:
+def test_a_task_that_cannot_be_cancelled_is_ended_with_its_worker(tasks: Running, query: str) -> None:
     node = tasks.attached()
-    neighbour = Neighbour(node, tmp_path / "over")
+    neighbour = Neighbour(tasks, node)
     assert node.ask(query, deadline=0.5)["status"] == "timeout"
     until(lambda: neighbour.runs == 2, "the neighbour runs again")
     neighbour.finish()
