@@ -14,6 +14,7 @@ import pytest
 from nectar.errors import ConflictError, NectarError, UsageError
 from nectar.home import Home
 from nectar.manage.daemon.assignment import Order
+from nectar.manage.daemon.given import Given
 from nectar.manage.files import devices
 from nectar.manage.handlers import granted, registry
 from nectar.manage.handlers.granted import NotGrantedError
@@ -180,6 +181,14 @@ def test_nobody_runs_what_another_may_have_written(home: Home, place: Path) -> N
             granted.check(home, "h", Order(source=open_source(place / "h.py"), wall=wall))
     with pytest.raises(ConflictError):
         granted.check(home, "writer", Order(source=open_source(place / "h.py")))  # it may have written that itself
+    with registry.change(home) as records:
+        records["writer"] = Record(sandbox=Grants(write=(f"{place}/out",)).to_mapping())
+    variables = place / "out" / "variables"
+    variables.write_text("LD_PRELOAD=out/made.so\n")
+    granted.check(home, "h", Order(source=open_source(place / "h.py")))
+    with pytest.raises(ConflictError, match="The handler 'writer' may write there") as told:
+        granted.check(home, "h", Order(source=open_source(place / "h.py"), given=Given(files=(str(variables),))))
+    assert told.value.where == str(variables)
 
 
 def test_nobody_is_granted_what_another_could_have_lead_elsewhere(home: Home, place: Path) -> None:

@@ -128,14 +128,18 @@ def require_wall(name: str, record: Record, verb: str, environ: Mapping[str, str
 
 
 def _refuse_what_others_write(name: str, order: Order, records: Mapping[str, Record]) -> None:
-    """:raises ConflictError: a handler may have written what is to be run; or one may have what is granted to another lead elsewhere."""
+    """:raises ConflictError: a handler may have written what is to be run, or its variables; or one may have what is granted to another lead elsewhere."""
     source, wall = order.source, order.wall
+    sources = [] if source.kind == "requirement" else [source.path]
+    files = [Path(file) for file in order.given.files]
     for other, record in records.items():
         if record.wall is None:
             continue
-        if source.kind != "requirement" and (place := paths.is_in(source.path, record.wall.write)) is not None:
-            hint = "Put the source where no handler may write."
-            raise ConflictError(f"The handler {other!r} may write there: it is granted {place}.", where=str(source.path), hint=hint)
+        # What one writes for itself stays behind its wall.
+        for file in sources if other == name and wall is not None else (*sources, *files):
+            if (place := paths.is_in(file, record.wall.write)) is not None:
+                hint = "Have it where no handler may write."
+                raise ConflictError(f"The handler {other!r} may write there: it is granted {place}.", where=str(file), hint=hint)
         if other == name or wall is None:
             continue
         for path, place in _find_inside(wall.paths, record.wall.write):
