@@ -226,24 +226,28 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @needs.wall
-@pytest.mark.parametrize("served", [True, False])
-def test_what_has_no_wheel_is_built_from_what_the_lock_names(bench: Bench, served: bool) -> None:
-    """Or, without one, from what uv finds; what it needs is asked for behind the wall, where it does not say it."""
-    index = pack(bench, told=served)
-    with serving(functools.partial(Quiet, directory=index)) as address:
-        links = f"http://{address}/" if served else "../index"
-        project = bench.project(dependencies=("sdist",), more=f'[tool.uv]\nfind-links = ["{links}"]\n')
-        found = bench.provide(project, walled=True)
-        assert installed(found).keys() == {"demo", "sdist", "idna"}
-        (kept,) = bench.home.resolutions.glob("*.lock")
-        assert installed(bench.provide(index / "sdist-2.5.tar.gz", walled=True)).keys() == {"sdist", "idna"}
-        assert not (bench.directory / "ran").exists()
+def test_what_has_no_wheel_is_built_from_what_the_lock_names(bench: Bench) -> None:
+    with serving(functools.partial(Quiet, directory=pack(bench))) as address:
+        project = bench.project(dependencies=("sdist",), more=f'[tool.uv]\nfind-links = ["http://{address}/"]\n')
         bench.lock(project)
-        assert (bench.directory / "ran").exists() is not served
-        assert tomllib.loads(kept.read_text()) == tomllib.loads((project / "uv.lock").read_text())
-        write(project / "src" / "demo" / "__init__.py", "changed = True\n")
         with pytest.raises(EnvironmentFailedError, match="sdist would have to be built, which --no-build forbids"):
             bench.provide(project, no_build=True)
+        assert installed(bench.provide(project, walled=True)).keys() == {"demo", "sdist", "idna"}
+    assert not (bench.directory / "ran").exists()
+
+
+@needs.wall
+def test_what_an_sdist_needs_is_asked_for_behind_the_wall(bench: Bench) -> None:
+    """Where it does not say it, and there is no lock; of one that is the handler, too."""
+    index = pack(bench, told=False)
+    project = bench.project(dependencies=("sdist",), more='[tool.uv]\nfind-links = ["../index"]\n')
+    assert installed(bench.provide(project, walled=True)).keys() == {"demo", "sdist", "idna"}
+    (kept,) = bench.home.resolutions.glob("*.lock")
+    assert installed(bench.provide(index / "sdist-2.5.tar.gz", walled=True)).keys() == {"sdist", "idna"}
+    assert not (bench.directory / "ran").exists()
+    bench.lock(project)
+    assert (bench.directory / "ran").exists(), "uv had it built"
+    assert tomllib.loads(kept.read_text()) == tomllib.loads((project / "uv.lock").read_text())
 
 
 @needs.wall

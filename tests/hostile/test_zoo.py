@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.hostile.zoo import CODE, KINDS, SECRET, Animal, Den
 from tests.soak.table import portion
 from tests.world import PATIENCE, forks
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from tests.soak.table import Row
 
 _TAKEN = re.compile(
-    r"home/\.bee-hive/nectar/(builds/|resolutions/|handlers\.json|registry\.lock|envs/\.locks/|(handlers|logs)/(?!innocent)|runtime/[^/]+$)|tmp/uv-[^/]*\.lock$"
+    r"home/\.bee-hive/nectar/(builds/|resolutions/|wall\.json|handlers\.json|registry\.lock|envs/\.locks/|(handlers|logs)/(?!innocent)|runtime/[^/]+$)|tmp/uv-[^/]*\.lock$"
 )
 """What a command may change, and uv in the directory for temporary files; besides, whole environments and runtimes may come."""
+_WALLS = not needs.wall.args[0]
+"""Whether a wall can stand here: then half of them are built and run behind one."""
 _CODES = {0, 1, 2, 3, 4, 5, 6}
 
 
@@ -90,8 +93,9 @@ class Zoo:
         """Let nectar at it."""
         source, name = self.house(animal), animal.__name__
         before = self.state()
-        tested, _ = self.run("test", source)
-        launched, said = self.run("launch", source, name)
+        wall = ["--sandbox"] if _WALLS and random.random() < 0.5 else []
+        tested, _ = self.run("test", source, *wall)
+        launched, said = self.run("launch", source, name, *wall)
         if launched == 0:
             self.run("view", name)
             self.run("restart", name)
