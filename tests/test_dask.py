@@ -7,12 +7,11 @@ import os
 import signal
 import time
 from concurrent.futures import BrokenExecutor, Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nectar.api.context import ends
-from nectar.runtime.worker.dask import DaskExecutor
 from nectar.testing import contract, executor_contract
 from tests.engine import Cluster
 from tests.world import until
@@ -20,6 +19,8 @@ from tests.world import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from nectar.runtime.worker.dask import DaskExecutor
 
 pytestmark = pytest.mark.once
 
@@ -44,14 +45,20 @@ def test_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def keeps_the_contract(cluster: Cluster) -> None:
-    keeps = executor_contract(lambda: DaskExecutor(cluster.address))
+    keeps = executor_contract(lambda: connect(cluster))
     for clause in contract._CLAUSES:
         keeps(clause)
 
 
+def connect(cluster: Cluster, **more: Any) -> DaskExecutor:
+    from nectar.runtime.worker.dask import DaskExecutor  # half as long to import as all else that is collected, in each process
+
+    return DaskExecutor(cluster.address, **more)
+
+
 @contextlib.contextmanager
 def executor(cluster: Cluster) -> Iterator[DaskExecutor]:
-    made = DaskExecutor(cluster.address, name="corpus")
+    made = connect(cluster, name="corpus")
     try:
         yield made
     finally:
@@ -101,7 +108,7 @@ def a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster: Cluster,
 
 def a_lost_scheduler_is_told_once(cluster: Cluster) -> None:
     told: list[str] = []
-    engine = DaskExecutor(cluster.address, lost=lambda: told.append("lost"))
+    engine = connect(cluster, lost=lambda: told.append("lost"))
     futures: list[Future[None]] = [engine.submit(time.sleep, 600) for _ in range(4)]
     cluster.scheduler.kill()
     for future in futures:
@@ -113,7 +120,7 @@ def a_lost_scheduler_is_told_once(cluster: Cluster) -> None:
     assert told == ["lost"]
     told.clear()
     cluster.restart()
-    idle = DaskExecutor(cluster.address, lost=lambda: told.append("idle"))
+    idle = connect(cluster, lost=lambda: told.append("idle"))
     assert not idle.has_workers()
     cluster.scheduler.kill()
     until(lambda: told == ["idle"], "it is told where nothing is waited for")
