@@ -102,6 +102,7 @@ def test_an_assignment_is_read_back_from_json() -> None:
             "plugins": [["a", "b:c"]],
             "snapshot": None,
             "variables": {"PATH": "/bin"},
+            "engine": {},
             "wall": None,
         },
         "settings": {"workers": 2},

@@ -12,6 +12,8 @@ TYPE_CHECKING = False  # typing is not imported in a daemon
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+else:
+    Any = object  # who asks for the types of the fields gets them
 
 OLDEST = "3.11"
 """The oldest Python that a handler can have, and with it nectar's own side of it."""
