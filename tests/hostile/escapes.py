@@ -122,6 +122,15 @@ def answer_for(told):
         json.dump({"comp_id": "forged"}, file)
 
 
+def read_by_link(told):
+    """A link in its own directory, which its author has put there: what it leads to could have come along when it was built."""
+    try:
+        import leak
+    except ImportError:
+        raise LookupError("nothing") from None
+    found(leak.KEY)
+
+
 def list_home(told):
     found("note" in os.listdir(told["home"]))
 
@@ -554,6 +563,7 @@ TRIES = {
     "read `/etc/shadow`": of_root("/etc/shadow"),
     "list the machine's users": read_users,
     "read a file beside its own source": read("beside"),
+    "have a secret come along by a link in its source": read_by_link,
     "read another handler's source": read("other_source"),
     "read another node's question": read("question"),
     "read its own node's directory": read("own"),

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import uuid
 from contextlib import ExitStack, suppress
@@ -52,10 +53,15 @@ class Ground:
 
     def __enter__(self) -> Self:
         world, home = self.world, self.world.home
-        source = world.directory / "proj" / "escapes.py"
+        # In a working copy of git, of which the file beside it that is a link leads to what is nobody's to see.
+        source = world.directory / "repository" / "proj" / "escapes.py"
         (source.parent / "granted").mkdir(parents=True)
         shutil.copy(SOURCE, source)
-        world.file("proj/beside", "secret")
+        world.file("repository/proj/beside", "secret")
+        world.file("repository/secret.py", "KEY = 1\n")
+        world.file("repository/.gitignore", "secret.py\n")
+        (source.parent / "leak.py").symlink_to("../secret.py")
+        subprocess.run(["git", "-C", str(source.parent.parent), "init", "-q"], check=True, timeout=60)
         other = world.file("other/other.py")
         for node in ("alice", "bob"):
             world.node(node)
@@ -75,7 +81,7 @@ class Ground:
             "note": user / "note",
             "key": user / ".ssh" / "id_ed25519",
             "home": user,
-            "beside": world.directory / "proj" / "beside",
+            "beside": source.parent / "beside",
             "directory": source.parent,
             "source": source,
             "granted": source.parent / "granted",

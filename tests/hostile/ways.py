@@ -31,6 +31,7 @@ list the home | done | ENOENT or nothing
 read `/etc/shadow` | root | ENOENT
 list the machine's users | done | nothing
 read a file beside its own source | done | ENOENT
+have a secret come along by a link in its source | done | nothing
 read another handler's source | done | ENOENT
 read another node's question | done | ENOENT
 read its own node's directory | done | ENOENT
