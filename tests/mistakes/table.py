@@ -276,5 +276,11 @@ PROJECTS: dict[str, Mistake] = {
         ("Expected a Python module at: {project}/src/other/__init__.py", "{project} (the whole log is "),
         exits=5,
     ),
+    "builds": Mistake(
+        WHOLE.replace("uv_build>=0.9,<100", "hatchling").replace('"uv_build"', '"hatchling.build"'),
+        ("h would have to be built, which --no-build forbids.", "{project} (the whole log is ", "with --sandbox, behind a wall"),
+        ("--no-build",),
+        exits=5,
+    ),
     "requirement": Mistake(WHOLE.replace("= []", '= ["click=>8"]'), ("pyproject.toml", "click=>8"), exits=5),
 }

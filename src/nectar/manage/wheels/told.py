@@ -188,7 +188,7 @@ class Told:
         if path is None:
             return entry
         place = os.path.normpath(os.path.join(position, str(path)))
-        there = {"" if each == "." else each for each in (place,)} & {*self.plan.projects, *self.plan.tree.pieces}
+        there = place in self.plan.tree.pieces or ("" if place == "." else place) in self.plan.projects
         return entry if there else {**entry, "path": _NOWHERE}
 
     def check(self, lock: dict[str, Any]) -> None:
