@@ -200,7 +200,7 @@ def test_an_interrupt_while_it_waits(engine: Engine) -> None:
         ("no library", (), 5, "uv add --script"),
         ("", ("--connect", "10.0.0.1"), 2, "Questions are private"),
         ("", ("--connect", "127.0.0.1:1", "--print"), 2, "--print needs --host"),
-        ("", ("--connect", "127.0.0.1", "--host", "192.0.2.1"), 3, "no address"),
+        ("", ("--connect", "127.0.0.1", "--host", "198.51.100.213"), 3, "no address"),
     ],
 )
 def test_what_cannot_be_a_worker(world: World, change: str, arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,16 +71,27 @@ def test_a_host_is_on_the_way_to_the_scheduler_and_of_this_machine() -> None:
     assert host == "127.0.0.1"
     schedulers.require_own(host)
     with pytest.raises(NotFoundError, match="no address"):
-        schedulers.require_own("192.0.2.1")  # nobody's: RFC 5737
+        schedulers.require_own("198.51.100.213")  # nobody's: RFC 5737
     with pytest.raises(schedulers.NobodyError):
         schedulers.choose_host(Address("tcp", "nowhere.invalid", 8786))
 
 
 @contextmanager
-def somebody(*, first: bytes = b"", reply: bytes = b"") -> Iterator[Address]:
+def somebody(*, first: bytes = b"", reply: bytes = b"", own: Certificates | None = None) -> Iterator[Address]:
     """:param first: what is said to who comes.
     :param reply: what is said to who says something.
+    :param own: with which TLS is spoken, and wanted.
     """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=own.authority) if own else None
+    if own and context:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(own.certificate, own.key)
+
+    def answer(came: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(came, server_side=True) if context else came as stream:
+            stream.sendall(first)
+            if reply and stream.recv(1024):
+                stream.sendall(reply)
 
     def serve() -> None:
         while True:
@@ -86,9 +100,7 @@ def somebody(*, first: bytes = b"", reply: bytes = b"") -> Iterator[Address]:
             except OSError:
                 return
             with came:
-                came.sendall(first)
-                if reply and came.recv(1024):
-                    came.sendall(reply)
+                answer(came)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
@@ -124,6 +136,41 @@ def test_nobody_is_somebody_who_may_come() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = Address("tcp", *listening.getsockname())
     with pytest.raises(schedulers.NobodyError, match="Nobody answers at tcp:"):
+        schedulers.require_scheduler(address, None)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Certificates]:
+    """Two authorities, each of which has signed itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make certificates with")
+    made = []
+    for name in ("ours", "theirs"):
+        place = tmp_path_factory.mktemp(name)
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
+        command = ["openssl", "req", "-x509", *key, "-out", "cert.pem", "-days", "2", "-subj", f"/CN={name}"]
+        subprocess.run(command, cwd=place, check=True, capture_output=True)
+        made.append(Certificates(place / "cert.pem", place / "cert.pem", place / "key.pem"))
+    return made
+
+
+def test_with_tls_each_side_is_known_to_the_other(pair: list[Certificates], monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pair
+    with somebody(first=DASK, own=ours) as address:
+        secret = address._replace(scheme="tls")
+        schedulers.require_scheduler(secret, ours)
+        for stranger, said in (
+            (theirs, "certificate verify failed"),
+            (Certificates(ours.authority, theirs.certificate, theirs.key), "unknown ca"),
+        ):
+            with pytest.raises(UnresponsiveError, match=f"There is no TLS with tls://.*: .*{said}"):
+                schedulers.require_scheduler(secret, stranger)
+        with pytest.raises(UsageError, match="key values mismatch"):
+            schedulers.require_scheduler(secret, Certificates(ours.authority, ours.certificate, theirs.key))
+    with somebody(first=DASK) as address, pytest.raises(UnresponsiveError, match="one without TLS"):
+        schedulers.require_scheduler(address._replace(scheme="tls"), ours)
+    monkeypatch.setattr(schedulers, "PATIENCE", 1.0)
+    with somebody(first=DASK, own=ours) as address, pytest.raises(UnresponsiveError, match="takes TLS only"):
         schedulers.require_scheduler(address, None)
 
 

@@ -126,7 +126,7 @@ def require_scheduler(address: Address, certificates: Certificates | None) -> No
     try:
         said = _listen(address, context)
     except OSError as error:  # TLS's are some
-        _refuse_other(address, b"" if context is None else _try_plain(address))
+        _refuse_other(address, b"" if context is None or _is_of_tls(error) else _try_plain(address))
         if not isinstance(error, ssl.SSLError):
             raise _nobody(address, error) from error
         raise UnresponsiveError(
@@ -187,6 +187,11 @@ def _has_tls(address: Address) -> bool:
 def _is_dask(said: bytes) -> bool:
     """Whether it is how a message of Dask's begins: the length of what follows, in 8 bytes."""
     return len(said) > 8 and 0 < int.from_bytes(said[:8], "little") < 1 << 16
+
+
+def _is_of_tls(error: OSError) -> bool:
+    """Whether it shows that the other side speaks TLS."""
+    return isinstance(error, ssl.SSLCertVerificationError) or (isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""))
 
 
 def _make_context(certificates: Certificates) -> ssl.SSLContext:
