@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from nectar.manage.environment import marker
-from tests.world import until
+from tests.world import PATIENCE, until
 
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(sys.modules["nectar"].__file__ or "").parents[1])])
 """What the engine's workers have on their path: nectar."""
@@ -32,8 +35,23 @@ class Cluster:
 
     def restart(self) -> None:
         """A scheduler, which knows nothing of one before it."""
-        self.scheduler = self._start("scheduler", "--port", str(self._port), "--no-show")
+        self.scheduler = self._start("scheduler", "--port", str(self._port), "--no-show", "--dashboard-address", "127.0.0.1:0")
         until(lambda: self._is_told("scheduler", self.address), "the scheduler listens")
+
+    def pages(self) -> dict[str, str]:
+        """What the scheduler shows to whoever asks it, by its path."""
+        place = re.findall(r"dashboard at: *(?:http://)?([0-9.:]+)", (self._directory / "scheduler.log").read_text())[0]
+        names = ["/info/main/workers.html"]
+        found: dict[str, str] = {}
+        while names:
+            name = names.pop()
+            with urllib.request.urlopen(f"http://{place}{name}", timeout=PATIENCE) as answer:
+                found[name] = answer.read().decode()
+            links = (
+                posixpath.normpath(posixpath.join(name, "..", link)) for link in re.findall(r'href="([^"#]+\.html)"', found[name])
+            )
+            names += [link for link in links if link.startswith("/info/") and link not in found and link not in names]
+        return found
 
     def add(self, count: int = 1, python: str | Path = sys.executable, path: str | Path = PATH) -> None:
         """Workers, which are there when this returns.
@@ -43,7 +61,16 @@ class Cluster:
         before = len(self.workers)
         for number in range(before, before + count):
             name = f"worker{number}"
-            options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._directory / name), "--death-timeout", "60"]
+            options = [
+                "--nthreads",
+                "1",
+                "--no-nanny",
+                "--no-dashboard",
+                "--local-directory",
+                str(self._directory / name),
+                "--death-timeout",
+                "60",
+            ]
             if (found := marker.read(Path(python).parents[1])) is not None:  # as `nectar worker` starts one
                 options += ["--resources", f"nectar-{found.portable}=1"]
             self.workers.append(self._start("worker", self.address, *options, name=name, python=python, path=path))
@@ -64,7 +91,7 @@ class Cluster:
     def _start(
         self, kind: str, *arguments: str, name: str = "", python: str | Path = sys.executable, path: str | Path = PATH
     ) -> subprocess.Popen[bytes]:
-        command = [str(python), "-m", f"distributed.cli.dask_{kind}", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        command = [str(python), "-m", f"distributed.cli.dask_{kind}", *arguments, "--host", "127.0.0.1"]
         with (self._directory / f"{name or kind}.log").open("w") as log:
             environ = {**os.environ, "PYTHONPATH": str(path)}
             self._all.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
@@ -38,9 +41,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
     """All in one, because each process that runs tests would start a cluster of its own."""
     keeps_the_contract(cluster)
+    (tmp_path / "shown").mkdir()
     a_task_has_the_deadline_of_its_question(cluster)
-    nothing_shows(cluster)
-    a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster, tmp_path)
+    nothing_shows(cluster, tmp_path / "shown")
+    (tmp_path / "begun").mkdir()
+    a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster, tmp_path / "begun")
     a_lost_scheduler_is_told_once(cluster)
 
 
@@ -82,13 +87,19 @@ def a_task_has_the_deadline_of_its_question(cluster: Cluster) -> None:
         assert {engine.submit(os.getppid).result(60) for _ in range(20)} <= before | {worker.pid for worker in cluster.workers}
 
 
-def nothing_shows(cluster: Cluster) -> None:
+def nothing_shows(cluster: Cluster, begun: Path) -> None:
     with executor(cluster) as engine:
-        for secret in ("int('whether-seven')", "(_ for _ in ()).throw(OSError('whether-lost'))", "'whether-good'"):
-            future = engine.submit(eval, secret)
+        asked = "int('whether-seven')", "(_ for _ in ()).throw(OSError('whether-lost'))", "'whether-good'"
+        futures = [engine.submit(eval, text) for text in asked]
+        mark = begun / "whether"
+        futures.append(engine.submit(eval, f"open({str(mark)!r}, 'w').close() or __import__('time').sleep(1)"))
+        until(mark.exists, "one runs")
+        pages = cluster.pages()
+        for future in futures:
             future.exception(60)
             assert "whether" not in repr(future)
-        assert engine.submit(eval, "__import__('os').environ.get('WHETHER', 'whether')").result(60) == "whether"
+    assert any("corpus-" in page for page in pages.values())
+    assert {name for name, page in pages.items() if "whether" in page} == set()
     assert "whether" not in cluster.log()
 
 
@@ -125,3 +136,26 @@ def a_lost_scheduler_is_told_once(cluster: Cluster) -> None:
     cluster.scheduler.kill()
     until(lambda: told == ["idle"], "it is told where nothing is waited for")
     idle.shutdown()
+
+
+CONNECTS = """
+import os, sys
+from nectar.errors import NectarError
+from nectar.runtime.worker.dask import connect
+files = dict.fromkeys(("tls_ca", "tls_cert", "tls_key"))
+try:
+    connect({"address": sys.argv[1], "timeout": 0.5, "given": None, **files}, {"key": "k", "lock": None}, "corpus")
+except NectarError as error:
+    print(error.message, error.hint, sep="\\n", flush=True)
+    os._exit(0)
+"""
+
+
+def test_what_is_no_scheduler_is_told_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # it takes a connection, and says nothing
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        ended = subprocess.run([sys.executable, "-c", CONNECTS, address], capture_output=True, text=True, timeout=100, check=False)
+    assert ended.stdout.splitlines() == [
+        f"No Dask scheduler answers at {address}: what is there does not answer as one.",
+        "Look whether one runs there, and correct address under [tool.nectar.dask], and whether it wants TLS (tls_ca, tls_cert, tls_key).",
+    ], ended.stderr

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+import warnings
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
 from contextlib import suppress
 from importlib.metadata import version
@@ -267,6 +268,8 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, **more: Any
     :param more: for :class:`DaskExecutor`.
     :raises NectarError: there is no scheduler, or it cannot be talked to.
     """
+    # What is large is so because somebody wants it so: the handler's author, who would read it in the log each time.
+    warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
     address, security = found["address"], None
     if found["tls_ca"] is not None:
         make: Any = Security  # it has no types
