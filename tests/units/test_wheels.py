@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 
 from nectar.errors import EnvironmentFailedError
+from nectar.manage.wheels.blind import make
 from nectar.manage.wheels.builder import Wheel
 from nectar.manage.wheels.buildsystem import BuildSystem
 from nectar.manage.wheels.told import list_requirements
@@ -58,3 +63,30 @@ def test_what_a_wheel_needs(line: str, always: list[str], more: list[str]) -> No
     said["Provides-Extra"] = "more"
     said["Requires-Dist"] = line
     assert list_requirements(Wheel(Path("x.whl"), "x", "1", said)) == (always, {"more": more})
+
+
+def test_a_python_that_says_once_what_it_is_and_runs_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "a & b#c\\ 'd'"
+    directory.mkdir()
+    code = f"import sys; sys.path = [{str(tmp_path)!r}] + sys.path; from python.get_interpreter_info import main; main()"
+    said = '{"sys_prefix": "/x", "sys_executable": "/x/bin/python", "sys_base_executable": "/y"}'
+    write(tmp_path / "python" / "get_interpreter_info.py", f"def main():\n    print('''{said}''')\n")
+    for tried in (["-c", "print(1)"], ["-I", "-B", "-c", "print(1)"], ["-m", "x"]):
+        blind = make(directory, Path(sys.executable))
+        assert run(blind, *tried) == "" == run(blind, "-I", "-B", "-c", code), "whatever was asked first was asked"
+        shutil.rmtree(f"{blind}.asked")
+    assert json.loads(run(blind, "-I", "-B", "-c", code)) == {
+        "sys_prefix": "/x",
+        "sys_executable": str(blind),
+        "sys_base_executable": str(blind),
+    }
+    assert run(blind, "-I", "-B", "-c", code) == ""
+
+
+def run(program: Path, *arguments: str) -> str:
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False).stdout
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

@@ -104,7 +104,9 @@ class _Asking:
 
     def _build(self) -> None:
         """Build what the lock has of the guessed ones."""
-        for package in read_toml(self._told.tree / self._told.plan.locking.place, CODE)["package"]:
+        lock = read_toml(self._told.tree / self._told.plan.locking.place, CODE)
+        self._told.check(lock)
+        for package in lock["package"]:
             for key in (f"{package['name']}=={package.get('version')}", f"{package['name']}==None"):
                 if key in self._guessed:
                     self._known[key] |= _tell(make_wheel(self._told, package))
