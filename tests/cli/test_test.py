@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar.testing.sample import sample
+from tests import needs
 from tests.world import TWICE, until
 
 if TYPE_CHECKING:
@@ -208,12 +209,13 @@ POOLED = """
 """
 
 
-def test_a_single_file_with_processes_of_its_own(world: World) -> None:
+@pytest.mark.parametrize("where", needs.EITHER_WAY)
+def test_a_single_file_with_processes_of_its_own(world: World, where: str) -> None:
     """Whatever way multiprocessing starts them, they find the file and those beside it."""
     world.file("sibling.py", "def square(n: int) -> int:\n    return n * n\n")
     file = world.file("pooled.py", POOLED)
     for way in ("fork", "spawn", "forkserver"):
-        world.run("test", file, "--query", way, "--expect", "50")
+        world.run("test", file, "--query", way, "--expect", "50", *["--sandbox"] * (where == "walled"))
 
 
 RESOURCES = """
