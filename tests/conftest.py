@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long: list[pytest.Item] = []
     short: list[pytest.Item] = []
     for item in items:
-        (long if item.get_closest_marker("soak") else short).append(item)
+        (long if item.get_closest_marker("soak") or item.get_closest_marker("waits") else short).append(item)
     size = -(-len(items) // parts)
     items.clear()
     for number in range(parts):

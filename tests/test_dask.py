@@ -38,6 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.close()
 
 
+@pytest.mark.waits
 def test_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
     """All in one, because each process that runs tests would start a cluster of its own."""
     keeps_the_contract(cluster)

@@ -100,6 +100,7 @@ def test_only_what_runs_is_attached(launched: World) -> None:
     assert "'nobody'" in launched.run("attach", "nobody", "alice", code=3).stderr
 
 
+@pytest.mark.waits
 @pytest.mark.once
 def test_a_daemon_that_does_not_answer_is_told_and_the_attachment_is_taken_back(launched: World) -> None:
     pid = launched.registry()["h"]["pid"]
@@ -153,6 +154,7 @@ def test_detach_needs_no_socket(launched: World) -> None:
     assert launched.registry()["h"]["attached_aliases"] == ["bob"]
 
 
+@pytest.mark.waits
 @pytest.mark.once
 def test_a_frozen_daemon_is_not_detached_and_goes_on_as_it_was(launched: World) -> None:
     launched.run("attach", "h", "alice", "bob")

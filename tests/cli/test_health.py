@@ -36,6 +36,7 @@ def launched(world: World) -> World:
     return world
 
 
+@pytest.mark.waits
 def test_a_handler_from_well_to_dead_and_back(launched: World) -> None:
     launched.node("bob")
     launched.run("launch", "h.py", "other", "--attach", "bob")

@@ -96,6 +96,7 @@ def engine(world: World, tmp_path: Path) -> Iterator[Engine]:
         cluster.close()
 
 
+@pytest.mark.waits
 def test_a_worker_waits_for_the_daemon_serves_and_goes_with_its_command(engine: Engine) -> None:
     """All in one, because each start of Dask takes seconds."""
     printed = engine.world.run(

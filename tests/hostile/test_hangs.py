@@ -76,7 +76,7 @@ def test_a_hang_of_one_worker_holds_no_other_up(stage: Stage, row: Row) -> None:
     rounds = portion(60, least=3)
     wrong: list[object] = []
     for number in range(rounds):
-        hanging = asker.put(WAYS[number % len(WAYS)], deadline=1)
+        hanging = asker.put(WAYS[number % len(WAYS)], deadline=DEADLINE)
         if asker.ask(f"number {number}").value != number:
             wrong.append(number)
         if (answer := asker.take(hanging)).status != "timeout":

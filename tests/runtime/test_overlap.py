@@ -39,6 +39,7 @@ def test_the_next_worker_is_the_one_that_loaded_meanwhile(slow: Running, loads: 
     assert [node.answer("waits")["result"]["value"]] == [int(pid) for pid in loads.read_text().split()[1:]]
 
 
+@pytest.mark.waits
 @needs.proc
 def test_one_that_was_loaded_for_nothing_ends(slow: Running, loads: Path) -> None:
     node = slow.attached()

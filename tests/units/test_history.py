@@ -80,6 +80,7 @@ def test_an_end_without_a_stop_is_kept_with_the_last_time_at_which_it_lived(kept
     assert (len(kept.history.deaths), kept.history.deaths_in_all) == (MAX_DEATHS, MAX_DEATHS + 5)
 
 
+@pytest.mark.once
 def test_six_hours_of_all_that_there_can_be_are_kept_in_64_kib(kept: Kept) -> None:
     for _ in range(MINUTES + 10):
         for seconds in BOUNDS:
