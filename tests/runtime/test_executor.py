@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,3 +178,10 @@ def test_whole_questions_go_to_the_executor_of_a_hook(tmp_path: Path) -> None:
         running.until_logged("PRINT   - -: answered 3")
     assert f"PRINT   - -: started in {pid}" in running.log()
     assert f"started in {worker['pid']}" not in running.log()
+
+
+def test_whole_without_an_executor_is_told(world: World) -> None:
+    settings = '# /// script\n# [tool.nectar]\n# executor = "whole"\n# ///'
+    file = world.file("alone.py", settings + textwrap.dedent(ANSWERING))
+    tried = world.run("test", file)
+    assert "nothing gives one" in tried.stdout + tried.stderr

@@ -110,11 +110,11 @@ def nectar_commands() -> Iterable[Any] | None:
 
 @_hookspec(firstresult=True)
 def nectar_executor() -> Executor | None:
-    """What :func:`nectar.executor` gives to the handler for the parts of a question; None is a pool of threads of the worker's own.
+    """What answers the handler's questions, or, with ``executor = "parts"``, what :func:`nectar.executor` gives to it for parts of them.
 
-    Called once in each worker, before ``nectar_worker_started``. One that raises, or returns something else, counts as a worker that could
-    not be loaded; so does a second implementation. When the worker ends in good order, its executor is shut down after
-    ``nectar_worker_stopping``, and within its time.
+    Called once in each worker, before ``nectar_worker_started``; where whole questions go to it, that is called in the processes that answer
+    them. None is a worker without one. One that raises, or returns something else, counts as a worker that could not be loaded; so does a
+    second implementation. When the worker ends in good order, its executor is shut down after ``nectar_worker_stopping``, and within its time.
     """
 
 

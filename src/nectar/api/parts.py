@@ -40,8 +40,9 @@ PARTS = Parts()
 def executor() -> Executor:
     """What runs the parts of a question: ``nectar.executor().map(score, documents)``, or ``submit``.
 
-    It is what the handler's hook :func:`nectar_executor <nectar.api.hookspecs.nectar_executor>` gave to this worker. Where there is none,
-    and in a process of an engine's, it is a pool of threads, in which :data:`nectar.comp_id` is that of the computation that has handed
+    It is a Dask cluster, or what the handler's hook :func:`nectar_executor <nectar.api.hookspecs.nectar_executor>` gave to this worker, with
+    ``executor = "parts"`` under ``[tool.nectar]``. Else, and in a process of an engine's, it is a pool of threads, in which
+    :data:`nectar.comp_id` is that of the computation that has handed
     the part in. All computations of a worker share it: who uses it does not shut it down, by ``with`` neither.
     """
     return PARTS.find()

@@ -103,6 +103,7 @@ class DaskExecutor(Executor):
             return future
         end = ends.get()
         limit = None if end is None else max(0.0, end - time.monotonic()) + GRACE
+        broken: Exception | None = None
         with self._lock:
             if self._lost:
                 raise BrokenExecutor(LOST)
@@ -113,9 +114,12 @@ class DaskExecutor(Executor):
             options = {"key": f"{self._name}-{uuid.uuid4().hex}", "resources": self._resources}
             try:
                 task = self._client.submit(pickle.load, call, pure=False, retries=0, **options)
-            except Exception as error:
-                raise BrokenExecutor(LOST) from error
-            self._open[future] = task
+                self._open[future] = task
+            except Exception as error:  # it has ended
+                broken = error
+        if broken is not None:
+            self._lose()
+            raise BrokenExecutor(LOST) from broken
         future.add_done_callback(self._forget)
         self._client.loop.add_callback(self._follow, future, task)
         return future

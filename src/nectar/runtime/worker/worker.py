@@ -152,6 +152,8 @@ class Worker(Answering):
 
                 handler = load_for(order)
             handler.started()
+            if order["executor"] == "whole" and handler.given is None:
+                handler.warnings.append('executor is "whole", and nothing gives one: each question is answered in a worker.')
         except BaseException as error:
             self.channel.send({"do": "failed", **explain(error)})
             return None
