@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from typing import TYPE_CHECKING
 
 from measuring import list_children, proportional_size
 from rows_answers import ask_in_turns, of_rounds
-from systems import Nectar, World, warm
+from systems import HANDLER, Nectar, World, warm
 from table import Figure, Row
 
+from nectar.manage.environment import store
+from nectar.manage.source.source import open_source
 from nectar.manage.wall import trying
 
 if TYPE_CHECKING:
@@ -52,6 +55,16 @@ def walls(world: World) -> Iterator[Row]:
             of_each = [statistics.median(system.client.ask_in_turn(STARTS)) * 1000 for system in (inside, outside)]
             more.append(of_each[0] - of_each[1])
         yield Row("the same: start of a worker, more", Figure(more, "ms"), most=40)
+    more = [build(world, number, walled=True) - build(world, number, walled=False) for number in range(world.rounds)]
+    yield Row("the same: processor time to build the environment of a file, more", Figure(more, "s"), most=0.25)
+
+
+def build(world: World, number: int, *, walled: bool) -> float:
+    """Seconds of the processors that a build takes, and all that it starts."""
+    file = world.file("built", f"{HANDLER}\n# {number} {walled}\n")
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) + time.process_time()
+    store.provide(world.home, open_source(file), report=lambda _: None, walled=walled)
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) + time.process_time() - before
 
 
 def list_all(pids: list[int]) -> list[int]:
