@@ -251,6 +251,16 @@ def test_what_an_sdist_needs_is_asked_for_behind_the_wall(bench: Bench) -> None:
 
 
 @needs.wall
+@pytest.mark.parametrize("code", ["os.symlink('/etc/passwd', directory + '/a.whl')", "pass"])
+def test_a_build_that_leaves_something_else(bench: Bench, code: str) -> None:
+    place = built_by_itself(bench.directory / "demo", version="1", tries={})
+    text = (place / "backend.py").read_text().replace("    seen = ", f"    {code}\n    return 'a.whl'\n    seen = ")
+    write(place / "backend.py", text)
+    with pytest.raises(EnvironmentFailedError, match="The build of demo left no wheel"):
+        bench.provide(place, walled=True)
+
+
+@needs.wall
 def test_tools_come_as_wheels_from_the_index(bench: Bench) -> None:
     project = built_by_itself(bench.directory / "demo", tries={"import it": "__import__('idna')", "more": "__import__('six')"})
     text = (project / "pyproject.toml").read_text()

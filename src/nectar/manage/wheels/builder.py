@@ -163,11 +163,10 @@ class Builder:
         out = self.make_place()
         self._shop.uv.report(f"   Building {system.name}{' behind a wall' if self._shop.walled else ''}")
         made = self._build_by_uv(system, ground, out) if system.is_uvs else self._build_by_backend(system, ground, out)
-        if not re.fullmatch(_WHEEL, made):
+        wheel = out / made if re.fullmatch(_WHEEL, made) else None
+        if wheel is None or wheel.is_symlink() or not wheel.is_file():  # a build can leave anything
             raise EnvironmentFailedError(f"The build of {system.name} left no wheel.", where=self._where)
-        descriptor, _ = regular.open_regular(out / made, follow=False)
-        os.close(descriptor)
-        return _read(out / made, system.name)
+        return _read(wheel, system.name)
 
     def _build_by_uv(self, system: BuildSystem, ground: _Ground, out: Path) -> str:
         venv = self._tools.provide()
