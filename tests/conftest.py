@@ -50,7 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["HOME"] = str(config.stash[TEMPORARY_HOME])
     # A command is called a thousand times here, and should not be compiled each time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in ("NECTAR_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "VIRTUAL_ENV", "NO_COLOR"):
+    for name in (
+        "NECTAR_DASK_ADDRESS",
+        "NECTAR_DATA_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "VIRTUAL_ENV",
+        "NO_COLOR",
+    ):
         os.environ.pop(name, None)
 
 

@@ -18,7 +18,7 @@ from tests.environments.workbench import Bench, uv
 
 HERE = "tcp://127.0.0.1:8786"
 AWAY = "tcp://10.0.0.5:8786"
-MARKER = Marker("3.11.7", "corpus 1", (), (), [], {}, {"lock": "abc"})
+MARKER = Marker("3.11.7", "corpus 1", (), (), [["distributed", "2026.8"]], {}, {"lock": "abc"})
 
 
 def described(tmp_path: Path, variable: str | None = None, *, executor: str | None = None, **dask: Any) -> dict[str, Any]:
@@ -46,6 +46,11 @@ def test_what_would_cross_a_network_as_it_is_needs_a_word(tmp_path: Path) -> Non
         with pytest.raises(UsageError, match="for anybody"):
             described(tmp_path, address, address=HERE)
         assert described(tmp_path, address=address, insecure=True)["dask"]["address"] == address
+
+
+def test_a_variable_is_nothing_to_who_has_no_dask(tmp_path: Path) -> None:
+    dask = describe("other", Settings(), {ADDRESS: AWAY}, tmp_path, MARKER._replace(distributions=[["click", "8"]]))["dask"]
+    assert (dask["address"], dask["given"]) == (AWAY, ADDRESS)
 
 
 @pytest.mark.parametrize("address", [AWAY, AWAY.removeprefix("tcp://"), AWAY.replace("tcp", "tls")])

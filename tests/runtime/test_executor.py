@@ -183,5 +183,6 @@ def test_whole_questions_go_to_the_executor_of_a_hook(tmp_path: Path) -> None:
 def test_whole_without_an_executor_is_told(world: World) -> None:
     settings = '# /// script\n# [tool.nectar]\n# executor = "whole"\n# ///'
     file = world.file("alone.py", settings + textwrap.dedent(ANSWERING))
-    tried = world.run("test", file)
+    tried = world.run("test", file, env={"NECTAR_DASK_ADDRESS": "tcp://10.255.255.1:8786"})
     assert "nothing gives one" in tried.stdout + tried.stderr
+    assert "the handler's environment has no distributed: it runs here" in tried.stdout + tried.stderr

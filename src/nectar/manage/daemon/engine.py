@@ -39,7 +39,10 @@ def describe(name: str, settings: Settings, variables: Mapping[str, str], direct
     if address is not None and settings.executor != "none":
         given = ADDRESS if variables.get(ADDRESS) else None
         files = {key: _find(settings.dask.get(key), directory) for key in ("tls_ca", "tls_cert", "tls_key")}
-        address = _check(address, given or f"address in {_WHERE}", files, insecure=settings.dask.get("insecure", False))
+        if given is None or any(
+            name == "distributed" for name, _ in marker.distributions
+        ):  # else its worker says that it goes nowhere
+            address = _check(address, given or f"address in {_WHERE}", files, insecure=settings.dask.get("insecure", False))
         dask = {"address": address, "timeout": settings.dask.get("timeout", TIMEOUT), "given": given, **files}
     lock = marker.digests.get("lock")
     return {"name": name, "executor": settings.executor, "dask": dask, "identity": marker.portable, "lock": lock}
