@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import needs
+from tests.runtime.conftest import EITHER_WAY
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Running
@@ -66,6 +67,7 @@ def test_detach_waits_for_what_runs(chameleon: Running) -> None:
     assert node.answer("running", seconds=0.1)["status"] == "success"
 
 
+@EITHER_WAY
 @pytest.mark.parametrize(
     ("query", "status", "error"),
     [
@@ -98,6 +100,7 @@ def test_what_goes_wrong_costs_one_answer(chameleon: Running, query: str, status
     assert node.left() == []
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("query", ["deaf", "fork", "thread", "patch", "wander", "flood 30"])
 def test_what_code_does_to_its_process_stays_there(chameleon: Running, query: str) -> None:
     node = chameleon.attached()
@@ -117,6 +120,7 @@ def test_the_worker_stays_warm(chameleon: Running) -> None:
     assert node.ask("pid")["result"] == node.ask("pid")["result"]
 
 
+@EITHER_WAY
 @needs.proc
 def test_a_hang_leaves_no_process(chameleon: Running) -> None:
     node = chameleon.attached()
@@ -180,6 +184,7 @@ def test_neither_query_nor_value_is_in_the_log(chameleon: Running) -> None:
     assert "918273645" not in chameleon.home.events(chameleon.name).read_text()
 
 
+@EITHER_WAY
 def test_what_code_prints_is_in_the_log_and_speaks_to_no_terminal(chameleon: Running) -> None:
     node = chameleon.attached()
     node.ask("speak hello")
@@ -190,6 +195,7 @@ def test_what_code_prints_is_in_the_log_and_speaks_to_no_terminal(chameleon: Run
     assert "\x1b" not in log
 
 
+@EITHER_WAY
 def test_the_worker_runs_in_the_handlers_directory(chameleon: Running) -> None:
     chameleon.attached().ask("where")
     chameleon.until_logged(f"at {chameleon.source.parent} {chameleon.source}")

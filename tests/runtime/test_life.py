@@ -14,6 +14,7 @@ import pytest
 from nectar import namelock
 from nectar.protocol import MAX_LINE, ask
 from tests import needs
+from tests.runtime.conftest import EITHER_WAY
 from tests.world import until
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def running(chameleon: Running) -> Iterator[Running]:
         chameleon.world.run("detach", chameleon.name, *aliases)
 
 
+@EITHER_WAY
 def test_a_stop_leaves_no_process_and_what_waits(running: Running) -> None:
     node = running.attached()
     node.ask("number 1")
@@ -44,6 +46,7 @@ def test_a_stop_leaves_no_process_and_what_waits(running: Running) -> None:
     assert node.answer("later")["result"] == {"value": 2}
 
 
+@EITHER_WAY
 def test_a_stop_lets_what_runs_finish(running: Running) -> None:
     node = running.attached()
     node.put("running", "sleep 1")
@@ -71,6 +74,7 @@ def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running
     assert node.answer("long")["status"] == "success"
 
 
+@EITHER_WAY
 @needs.death_signal
 def test_a_daemon_that_is_killed_takes_its_workers_along_and_loses_nothing(running: Running) -> None:
     node = running.attached()
@@ -100,6 +104,7 @@ def test_view_sees_that_a_daemon_was_killed(running: Running) -> None:
     running.world.run("start", running.name)
 
 
+@EITHER_WAY
 def test_a_terminated_daemon_finishes_what_runs(running: Running) -> None:
     node = running.attached()
     node.put("running", "sleep 1")
@@ -153,6 +158,7 @@ def test_a_registry_that_somebody_has_spoilt_ends_no_daemon(running: Running, od
         registry.write_bytes(good)
 
 
+@EITHER_WAY
 def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
     node = running.attached()
     node.put("long", "native", deadline=10**9)
