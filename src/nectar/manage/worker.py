@@ -54,10 +54,14 @@ def ready(home: Home, name: str, order: Order, *, report: Callable[[str], None],
     locking.require(home, order.source)
     with store.use(home, order.source, report=report) as built:
         prepared = prepare(home, name, order, built)
+        loaded = False
         with closing(test.try_questions(prepared, [])) as events:
             for event in events:
+                loaded = loaded or event["event"] == "loaded"
                 for line in event.get("warnings", ()):
                     warn(line)
+        if not loaded:
+            raise UnresponsiveError("The process that tries the handler ended without a word.")
         yield prepared
 
 
