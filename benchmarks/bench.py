@@ -21,6 +21,7 @@ from rows_life import idle, overstaying, restart
 from rows_many import aliases, backlog, handlers
 from rows_peers import HEADS as HEADS_OF_PEERS
 from rows_peers import Peer, beside_the_fastest, compare
+from rows_scale import capacity, scale
 from rows_walls import walls
 from systems import World
 from table import Row, draw
@@ -47,6 +48,7 @@ GROUPS: tuple[Group, ...] = (
     walls,
 )
 LONG: tuple[Group, ...] = (backlog, aliases, handlers)
+SCALE: tuple[Group, ...] = (scale, capacity)
 HEADS = ["what", "ours", "beside", "ratio", "goal", "reached"]
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -77,7 +79,11 @@ def choose_directory() -> str:
 
 def main() -> None:
     options = read_options()
-    chosen = [group for group in GROUPS + LONG * options.long if not options.groups or group.__name__ in options.groups]
+    chosen = [
+        group
+        for group in GROUPS + LONG * options.long + SCALE * options.scale
+        if not options.groups or group.__name__ in options.groups
+    ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # all that was started is ended on the way out
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, each command would be compiled anew
     begun = time.monotonic()
@@ -103,12 +109,13 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    names = ", ".join(group.__name__ for group in (*GROUPS, *LONG))
+    names = ", ".join(group.__name__ for group in (*GROUPS, *LONG, *SCALE))
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"only these: {names}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turns (default: 5)")
     parser.add_argument("--long", action="store_true", help="the rows that take long, too")
+    parser.add_argument("--scale", action="store_true", help="what a question costs on an engine, too")
     parser.add_argument("--peers", action="store_true", help="others that answer questions, beside nectar")
     return parser.parse_args()
 
