@@ -143,6 +143,33 @@ def legacy(tmp_path: Path) -> str:
     return processes.marks(tmp_path, "h")[1]
 
 
+MOVED_VARIABLES = """
+import ctypes, struct, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.sbrk.restype = ctypes.c_void_p
+size = 1 << 36
+place = libc.mmap(None, size, 1, 0x4022, -1, 0)
+fields = [int(each) for each in open("/proc/self/stat").read().rpartition(")")[2].split()[1:]]
+where = [*fields[22:24], *fields[41:43], fields[43], libc.sbrk(0), fields[24], *fields[44:46], place, place + size - 1]
+told = struct.pack("<12QIi", *where, 0, 0, -1)
+print("moved" if libc.prctl(35, 14, told, ctypes.c_ulong(len(told)), 0) == 0 else "refused", flush=True)
+time.sleep(900)
+"""
+"""A process that has its variables where 64 GiB of nothing are."""
+
+
+def test_a_process_that_says_it_has_endless_variables_is_not_believed() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", MOVED_VARIABLES], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != "moved\n":
+                pytest.skip("the kernel lets no process say that")
+            assert proc.read_variables(process.pid) == {}
+        finally:
+            process.kill()
+
+
 def test_what_marks_a_handler_is_what_its_data_dir_is_and_not_where(tmp_path: Path) -> None:
     for name in ("original", "copy"):
         (tmp_path / name).mkdir()

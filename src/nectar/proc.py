@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_MOST = 6 << 20
+"""Bytes that are read of one file there: what the kernel gives a program at most. A process can say afterwards that it has more."""
+
 
 def tells_starts() -> bool:
     """Whether one process can be told from another that is given its PID later."""
@@ -146,9 +149,9 @@ def _read(path: str) -> bytes:
     # With a file object it takes a third longer, and a daemon reads of each process at its start and at its end.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        told = b""
-        while piece := os.read(descriptor, 1 << 14):
+        told = bytearray()
+        while len(told) < _MOST and (piece := os.read(descriptor, 1 << 14)):
             told += piece
-        return told
+        return bytes(told)
     finally:
         os.close(descriptor)

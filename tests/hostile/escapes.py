@@ -460,6 +460,22 @@ def io_ring(told):
     os.close(call(425, 425, 1, ctypes.byref(kept)))
 
 
+def take_lease(told):
+    """On a file that belongs to who launched the handler."""
+    file = os.open(f"{sys.prefix}/pyvenv.cfg", os.O_RDONLY)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    os.close(file)
+
+
+def watch_programs(told):
+    libc = ctypes.CDLL(None, use_errno=True)
+    watcher = libc.inotify_init1(os.O_CLOEXEC)
+    if watcher < 0 or libc.inotify_add_watch(watcher, b"/usr/bin", 0x20) < 0:
+        raise OSError(ctypes.get_errno(), "")
+    os.close(watcher)
+
+
 def type_into_terminal(told):
     """Into whatever terminal there is, or, where there is none, into one of our own: then it is the call that is tried."""
     try:
@@ -652,6 +668,8 @@ TRIES = {
     "count events of the processor": perf,
     "handle page faults": faults,
     "make an io_uring": io_ring,
+    "have whoever opens a file wait": take_lease,
+    "learn who opens the machine's programs": watch_programs,
     "type into a terminal": type_into_terminal,
     "leave a picture of its memory": dump_core,
     "gain privileges by a program": privileges,

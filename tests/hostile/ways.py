@@ -116,6 +116,8 @@ load a program into the kernel | some | EPERM
 count events of the processor | some | EPERM
 handle page faults | some | EPERM
 make an io_uring | some | EPERM
+have whoever opens a file wait | done | EPERM
+learn who opens the machine's programs | some | EPERM
 type into a terminal | some | EPERM
 leave a picture of its memory | some | EPERM
 gain privileges by a program | done | nothing

@@ -46,6 +46,7 @@ print(json.dumps(found))
 """
 CLONE = {"x86_64": 56, "aarch64": 220}
 IOCTL = {"x86_64": 16, "aarch64": 29}
+FCNTL = {"x86_64": 72, "aarch64": 25}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 NAMESPACES = {
     "mounts": 0x20000, "cgroups": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "users": 0x10000000, "pids": 0x20000000, "network": 0x40000000
@@ -65,6 +66,8 @@ def test_each_call_that_is_refused_gets_its_error_and_the_others_go_on() -> None
     for name, command in (("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541C), ("TIOCSTI and more", 0x5412 | 1 << 32)):
         calls[name], wanted[name] = [IOCTL[machine], 0, command, 0], "EPERM"
     calls["another ioctl"], wanted["another ioctl"] = [IOCTL[machine], -1, 0x5401, 0], "EBADF"
+    calls["F_SETLEASE"], wanted["F_SETLEASE"] = [FCNTL[machine], 0, 1024, 0], "EPERM"
+    calls["another fcntl"], wanted["another fcntl"] = [FCNTL[machine], -1, 1, 0], "EBADF"
     for name, family in (("AF_VSOCK", 40), ("AF_ALG", 38), ("AF_PACKET", 17), ("AF_BLUETOOTH", 31)):
         calls[name], wanted[name] = [SOCKET[machine], family, 1, 0], "EAFNOSUPPORT"
     for name, family in (("AF_UNIX", 1), ("AF_INET", 2)):

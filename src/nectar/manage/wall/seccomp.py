@@ -1,7 +1,7 @@
 """The filter of system calls that a walled worker has: a program for the kernel, which knows calls by their numbers.
 
-Refused is what leads out of a namespace or into a new one, what looks into another process, and what the kernel has had most of its holes
-in and no handler needs. What only an administrator could do is refused a second time. Nothing that a library tries first, and does
+Refused is what leads out of a namespace or into a new one, what looks into another process or tells when another opens a file, and what
+the kernel has had most of its holes in and no handler needs. What only an administrator could do is refused a second time. Nothing that a library tries first, and does
 without, ends a process: it gets an error number.
 """
 
@@ -34,13 +34,15 @@ lookup_dcookie 212 18; quotactl 179 60; syslog 103 116; acct 163 89; swapon 167 
 vhangup 153 58; kexec_load 246 104; kexec_file_load 320 294; init_module 175 105; finit_module 313 273; delete_module 176 106
 uselib 134 -; iopl 172 -; ioperm 173 -; modify_ldt 154 -; open_tree 428 428; move_mount 429 429; fsopen 430 430
 fsconfig 431 431; fsmount 432 432; fspick 433 433; mount_setattr 442 442; open_tree_attr 467 467; io_uring_setup 425 425
-io_uring_enter 426 426; io_uring_register 427 427; pidfd_getfd 438 438; quotactl_fd 443 443
+io_uring_enter 426 426; io_uring_register 427 427; pidfd_getfd 438 438; quotactl_fd 443 443; inotify_init 253 -
+inotify_init1 294 26
 """
 """Those that are refused whatever their arguments are: name, and number on x86-64 and on aarch64."""
 _CLONE3 = 435
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _IOCTL = {"x86_64": 16, "aarch64": 29}
 _SOCKET = {"x86_64": 41, "aarch64": 198}
+_FCNTL = {"x86_64": 72, "aarch64": 25}
 _NAMESPACES = 0x7E020000
 """The flags of clone(2) that make a namespace: of mounts, cgroups, UTS, IPC, users, PIDs and the network."""
 _MODES = """
@@ -56,6 +58,8 @@ _OF_OTHERS = 0o6000
 """The bits of a mode with which a program runs as whoever it belongs to: where an operator's handler may write, that is the operator, outside."""
 _TO_TERMINALS = (0x5412, 0x541C)
 """TIOCSTI, which types into a terminal, and TIOCLINUX, which pastes into a console."""
+_SETLEASE = 1024
+"""F_SETLEASE, which has whoever opens a file wait for 45 seconds: a root's worker could have the machine wait for its programs."""
 _FAMILIES = (1, 2, 10, 16)
 """Unix, IPv4, IPv6 and netlink: of others, as of virtual machines' sockets, some have no namespaces."""
 
@@ -100,6 +104,8 @@ def compile_filter(machine: str | None = None) -> bytes:
     program += _if(_EQUAL, _CLONE[machine], [_load_argument(0), *_if(_SET, _NAMESPACES, [_refuse(errno.EPERM)]), _ALLOWED])
     typing = [each for command in _TO_TERMINALS for each in _if(_EQUAL, command, [_refuse(errno.EPERM)])]
     program += _if(_EQUAL, _IOCTL[machine], [_load_argument(1), *typing, _ALLOWED])
+    leasing = _if(_EQUAL, _SETLEASE, [_refuse(errno.EPERM)])
+    program += _if(_EQUAL, _FCNTL[machine], [_load_argument(1), *leasing, _ALLOWED])
     families = [each for family in _FAMILIES for each in _if(_EQUAL, family, [_ALLOWED])]
     program += _if(_EQUAL, _SOCKET[machine], [_load_argument(0), *families, _refuse(errno.EAFNOSUPPORT)])
     return b"".join([*program, _ALLOWED])
