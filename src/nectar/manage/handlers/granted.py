@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "NECTAR_SANDBOX"
 """Where it is 1, every handler has a wall, unless the command or a hive.toml says otherwise."""
+_ELSEWHERE = "Have it where no handler may write."
 _APART = "Grant both the same directory, or each one of its own."
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot")
 
@@ -132,14 +133,19 @@ def _refuse_what_others_write(name: str, order: Order, records: Mapping[str, Rec
     source, wall = order.source, order.wall
     sources = [] if source.kind == "requirement" else [source.path]
     files = [Path(file) for file in order.given.files]
+    own = () if wall is None else wall.write
+    for file in files:
+        if (place := paths.is_in(file, own)) is not None:
+            what = f"The handler may write there, and could have any file of yours read: it is granted {place}."
+            raise ConflictError(what, where=str(file), hint=_ELSEWHERE)
     for other, record in records.items():
         if record.wall is None:
             continue
-        # What one writes for itself stays behind its wall.
-        for file in sources if other == name and wall is not None else (*sources, *files):
+        # Of what one writes for itself, its own source stays behind its wall.
+        for file in files if other == name and wall is not None else (*sources, *files):
             if (place := paths.is_in(file, record.wall.write)) is not None:
-                hint = "Have it where no handler may write."
-                raise ConflictError(f"The handler {other!r} may write there: it is granted {place}.", where=str(file), hint=hint)
+                what = f"The handler {other!r} may write there: it is granted {place}."
+                raise ConflictError(what, where=str(file), hint=_ELSEWHERE)
         if other == name or wall is None:
             continue
         for path, place in _find_inside(wall.paths, record.wall.write):

@@ -119,11 +119,32 @@ def check_open(grants: Grants, closed: Sequence[Closed]) -> None:
 
 
 def is_in(path: Path, places: Iterable[str]) -> str | None:
-    """The one of several places that a path is or lies in, under whatever name."""
-    chain = _chain(path)
-    return next((place for place in places if set(_chain(Path(place))[:1]) & set(chain)), None)
+    """The one of several places that a path is or lies in, under whatever name, or leads through by a link."""
+    led = set(_chain(path)) | {(each.st_dev, each.st_ino) for each in _walk(path)}
+    return next((place for place in places if led & set(_chain(Path(place))[:1])), None)
 
 
+def _walk(path: Path) -> Iterator[os.stat_result]:
+    """What lies on the way to a path, with what the links in it lead through: who may write there decides where it leads."""
+    here, parts = Path("/"), [*path.parts]
+    for _ in range(_MOST):
+        if not parts:
+            return
+        part = parts.pop(0)
+        there = here.parent if part == ".." else here / part  # which is "/" where the part is
+        try:
+            status = os.lstat(there)
+            if stat.S_ISLNK(status.st_mode):
+                parts = [*Path(os.readlink(there)).parts, *parts]
+                continue
+        except OSError:
+            return
+        yield status
+        here = there
+
+
+_MOST = 1000
+"""Steps to a path, with those of the links in it: the kernel follows forty."""
 _MEND = "Put it back, or launch the handler again with what it may have."
 _NARROW = "Grant a directory that holds what is needed, and nothing else."
 
