@@ -79,12 +79,21 @@ def test_a_project_gets_no_variable_of_the_shell_that_its_operator_does_not_give
     assert "--env TOKEN_OF_MINE" in refused.stderr
     assert "✅ Result: 1\n" in world.run(*command, "--env", "TOKEN_OF_MINE", env=shell).stdout
     assert "✅ Result: 2\n" in world.run("test", *command[2:], env=shell).stdout
+    (world.directory / "given").write_text("TOKEN_OF_MINE=f")
+    assert "✅ Result: 1\n" in world.run(*command, "--env-file", "given", env=shell).stdout
+    world.node()
+    world.run("launch", "--sandbox", handler, "--attach", "alice")
+    world.run("restart", "asks", env=shell)
+    world.put("q", "TOKEN_OF_MINE")
+    assert world.answer("q")["result"] == {"value": 0}
 
 
 def test_no_engine_answers_for_a_handler_with_a_wall(world: World) -> None:
     handler = world.file("asks.py", ASKS.replace('pass_env = ["TOKEN_OF_MINE"]', 'dask.address = "127.0.0.1:8786"'))
     refused = world.run("test", "--sandbox", handler, code=4)
     assert "are answered on an engine, whose workers have no wall." in refused.stderr
+    none = world.file("none.py", handler.read_text().replace("# dask", '# executor = "none"\n# dask'))
+    assert "✅ Result: 0\n" in world.run("test", "--sandbox", none).stdout
     command, walls = ("worker", handler, "--connect", "127.0.0.1", "--print"), {"NECTAR_SANDBOX": "1"}
     refused = world.run(*command, env=walls, code=4)
     assert "An engine's worker has no wall, and NECTAR_SANDBOX is 1." in refused.stderr

@@ -102,19 +102,22 @@ def prepare(home: Home, name: str, order: Order, built: Environment, *, chosen: 
     """
     entry = chosen or choose_entry(built, order.entry)
     settings = order.read_settings()
-    given = replace(order.given.passing([*settings.pass_env, engine.ADDRESS], os.environ), login=order.source.login)
-    process = variables.compose(os.environ, settings, given.variables())
+    passed = settings.pass_env if order.wall is None else []  # behind a wall, who gives something is the operator
+    given = replace(order.given.passing([*passed, engine.ADDRESS], os.environ), login=order.source.login)
+    process = variables.compose(os.environ, replace(settings, pass_env=passed), given.variables())
     script = sidecar.start_script(sidecar.provide_runtime(home, built.marker.python_version))
     runs_on = engine.describe(name, settings, given.variables(), order.source.directory, built.marker)
     loading = _loading(built, order.source, entry, process)._replace(engine=runs_on)
-    if chosen is None and runs_on["dask"] is not None and engine.LIBRARY in dict(built.marker.distributions):
+    on_an_engine = runs_on["dask"] is not None and engine.LIBRARY in dict(built.marker.distributions)
+    if chosen is None and on_an_engine:
         from nectar.manage.environment import locking  # which no handler without an engine is to wait for
 
         locking.require(home, order.source)
     if order.wall is not None:
         from nectar.manage.daemon import surroundings  # 5 ms that no handler without a wall is to wait for
 
-        surroundings.check(order.source, settings, order.given, runs_on["dask"])
+        asked_for = runs_on["dask"] is not None and "address" in settings.dask
+        surroundings.check(order, settings, on_an_engine=on_an_engine or asked_for)
         wall = surroundings.surround(home, order.source, built, script, settings, order.wall)
         loading = loading._replace(wall=wall, variables=surroundings.change_variables(loading.variables, order.wall))
     return Prepared(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nectar.home import Home
-    from nectar.manage.daemon.given import Given
+    from nectar.manage.daemon.assignment import Order
     from nectar.manage.environment.generations import Environment
     from nectar.manage.source.source import Source
     from nectar.manage.wall.grants import Grants
@@ -75,24 +75,24 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     return bubblewrap.compose(program, layout)
 
 
-def check(source: Source, settings: Settings, given: Given, dask: Mapping[str, Any] | None) -> None:
+def check(order: Order, settings: Settings, *, on_an_engine: bool) -> None:
     """Whether a handler can be as it is asked for, and have a wall.
 
-    :param dask: the cluster that answers its questions, if one does.
-    :raises ConflictError: its project asks for what its operator has not given, or its questions would be answered elsewhere.
+    :raises ConflictError: its questions would be answered elsewhere; or it is launched, and its project asks for variables that its operator
+        has not given. At a later start it is without them, as it was at the launch.
     """
-    if dask is not None:
+    if on_an_engine:
         raise ConflictError(
             "The handler's questions are answered on an engine, whose workers have no wall.",
-            where=source.shown,
+            where=order.source.shown,
             hint='Leave the engine out: executor = "none" under [tool.nectar]; or the wall: --no-sandbox',
         )
-    kept = {**given.passed, **given.env}
-    asked = [name for name in settings.pass_env if name in os.environ and name not in kept]
-    if asked:
+    given = order.given.variables()
+    asked = [name for name in settings.pass_env if name in os.environ and name not in given]
+    if asked and order.created is None:
         raise ConflictError(
             f"The handler asks for variables of this shell: {', '.join(asked)}.",
-            where=f"pass_env in {source.shown}",
+            where=f"pass_env in {order.source.shown}",
             hint=f"If it may have them: {shlex.join(word for name in asked for word in ('--env', name))}",
         )
 
