@@ -5,6 +5,7 @@ Of all that crosses, the scheduler and its pages see a key and bytes. The cluste
 
 from __future__ import annotations
 
+import asyncio
 import io
 import pickle
 import re
@@ -174,7 +175,7 @@ class DaskExecutor(Executor):
             good, value, traceback = pickle.loads(result.getbuffer())  # noqa: S301 - whoever has the engine runs code in any case
         except KilledWorker:
             good, value, traceback = False, RuntimeError("the engine's workers died while they ran it"), None
-        except (CancelledError, OSError) as error:
+        except (CancelledError, asyncio.CancelledError, OSError) as error:
             if future.done():
                 return
             good, value, traceback = False, BrokenExecutor(f"{LOST}: {type(error).__name__}"), None
@@ -210,8 +211,6 @@ class DaskExecutor(Executor):
 
     async def _watch(self) -> None:
         """Notice that the scheduler is gone, which it tells nobody who waits for nothing."""
-        import asyncio
-
         looks = 0
         while not self._lost and self._client.status in ("running", "newly-created"):
             await asyncio.sleep(LOOK)
