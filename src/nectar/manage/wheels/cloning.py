@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("https", "http", "file")
 _COMMIT = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
+_NO_HOOKS = f"core.hooksPath={os.devnull}"
 _QUIETLY = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
 
 
@@ -46,7 +47,7 @@ def clone(uv: Uv, name: str, source: str, into: Path) -> Clone:
         raise _failure(name, f"only by {', '.join(_SCHEMES)}, and by its commit", source)
     if binary is None or uv.variables.get("UV_OFFLINE"):
         raise _failure(name, "there is no git" if binary is None else "there is no network to be used", source)
-    git = [binary, "-c", f"core.hooksPath={os.devnull}", "-C", str(into)]
+    git = [binary, "-c", _NO_HOOKS, "-C", str(into)]
     every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
     steps = [
         (["init", "--quiet", "--template="], ""),
