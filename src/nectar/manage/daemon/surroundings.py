@@ -43,9 +43,7 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     program = trying.require(home)
     user = find_user_home(os.environ)
     api = script.parents[2]
-    shown = {str(built.path): str(built.path), str(api): str(api)}
-    pluggy = str(api.parent / "deps" / "pluggy")
-    shown[pluggy] = pluggy
+    shown = {str(path): str(path) for path in (built.path, api, api.parent / "deps" / "pluggy")}
     for prefix in pythons.list_prefixes(built.python, home):
         check_open(grants, [Closed(prefix, "the Python that it runs on", to_writing=True)])
         shown[str(prefix)] = str(prefix)
