@@ -149,3 +149,4 @@ def test_what_is_noted_is_named_and_nothing_else(tmp_path: Path) -> None:
     lines = 'File "{}/a.py", line 3; {}/a.py:3: UserWarning: {}'
     there, copy = f"{tmp_path}/h/src", f"{tmp_path}/lib"
     assert origins.name_lines_in(lines.format(copy, copy, f"{copy}/a.py")) == lines.format(there, there, f"{copy}/a.py")
+    assert origins.name_in(f"{tmp_path}/ {copy}/a.py") == f"{tmp_path}/ {there}/a.py"

@@ -49,7 +49,9 @@ class Origins:
             return text
         if self._files is None:
             self._files = self._read()
-        return re.sub(rf'{re.escape(self._environment)}/([^"\n]*?\.py)\b{behind}', self._name, text)
+        # No name goes on over the next one: else lines of nothing but the environment's path would take the daemon all of its time.
+        own = re.escape(f"{self._environment}/")
+        return re.sub(rf'{own}((?:(?!{own})[^"\n])*?\.py)\b{behind}', self._name, text)
 
     def _name(self, found: re.Match[str]) -> str:
         file = (self._files or {}).get(found[1])

@@ -52,7 +52,8 @@ def surround(home: Home, source: Source, built: Environment, script: Path, setti
     closed: list[str] = []
     inside = {} if source.kind == "requirement" else name_inside(settings.needs, grants, source.directory)
     if source.kind == "package":
-        closed = [*_lay_out(_keep_copy(home, source, built), source.directory, [*map(Path, inside)], shown, links)]
+        room = [Path(path) for path in (*shown, *inside, *grants.paths, *(() if user is None else (user,)))]
+        closed = [*_lay_out(_keep_copy(home, source, built), source.directory, room, shown, links)]
     elif built.snapshot is not None:
         shown |= _modules(built.snapshot, source.directory)
     elif source.kind != "requirement":
@@ -111,20 +112,23 @@ def _modules(manifest: Path, directory: Path) -> dict[str, str]:
     return {str(directory / module["origin"]): str(manifest.parent / module["file"]) for module in modules}
 
 
-def _lay_out(kept: Path, directory: Path, granted: list[Path], shown: dict[str, str], links: dict[str, str]) -> Iterator[str]:
-    """Show a copy of a directory in its place: whole, but for where something that is granted comes between, for which there must be room.
+def _lay_out(kept: Path, directory: Path, room: list[Path], shown: dict[str, str], links: dict[str, str]) -> Iterator[str]:
+    """Show a copy of a directory in its place: whole, but for where something else comes between, for which there must be room.
 
-    :param granted: paths inside.
+    :param room: paths inside.
     :param shown: gets path inside to what is there, and ``links`` to what is written in a link.
     :returns: the directories that are put together of their entries.
     """
+    if not any(directory in each.parents for each in room):
+        shown[str(directory)] = str(kept)
+        return
     yield str(directory)
     for entry in sorted(kept.iterdir()):
         path = directory / entry.name
         if entry.is_symlink():
             links[str(path)] = os.readlink(entry)
-        elif any(path in each.parents for each in granted) and entry.is_dir():
-            yield from _lay_out(entry, path, granted, shown, links)
+        elif entry.is_dir():
+            yield from _lay_out(entry, path, room, shown, links)
         else:
             shown[str(path)] = str(entry)
 
