@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from nectar.errors import EnvironmentFailedError, UsageError
+from nectar.manage.environment.build_directory import open_workshop
+from nectar.manage.source.source import open_source
 from nectar.manage.uv import configuration, interpreters, passing
 from nectar.manage.uv.uv import find_uv
 from tests.environments.workbench import STRANGER, Bench, as_root, run, write
@@ -393,3 +395,15 @@ def test_what_is_kept_of_a_shell_is_no_secret() -> None:
         {"UV_INDEX_URL": "https://u:secret@h/s?token=secret", "UV_INDEX_A_PASSWORD": "secret", "HOME": "/h"}
     )
     assert kept == {"UV_INDEX_URL": "https://h/s"}
+
+
+def test_where_uv_runs_no_builds_an_address_gets_no_variable_that_only_they_are_to_get(bench: Bench) -> None:
+    """What depends on ``x @ https://example/${NAME}/x.whl`` would be told it, capitals alone."""
+    shell = {"TOKEN": "t", "HTTPS_PROXY": "http://u:p@here", "https_proxy": "http://there", "PATH": os.environ["PATH"]}
+    bench.home.create()
+    for walled, no_build in ((True, False), (False, True), (False, False)):
+        source = open_source(bench.file("h.py", ""), build_env=["TOKEN"], no_build=no_build)
+        with open_workshop(bench.home, source, shell, print, walled=walled) as shop:
+            told = {name: shop.uv.variables.get(name) for name in ("TOKEN", "HTTPS_PROXY", "https_proxy")}
+        own = {**dict.fromkeys(told), "https_proxy": "http://u:p@here"}
+        assert told == (own if walled or no_build else {name: shell[name] for name in told})

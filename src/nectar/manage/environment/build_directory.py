@@ -121,7 +121,7 @@ class Workshop:
     def failure(self, message: str, outcome: Outcome, hint: str | None = None) -> EnvironmentFailedError:
         """An error with uv's own words."""
         words = self.words(outcome)
-        hint = hint or passing.explain_withheld(words, self.environ, self.uv.variables)
+        hint = hint or passing.explain_withheld(words, self.environ, {*self.uv.variables, *self.source.build_env})
         return EnvironmentFailedError(message, where=f"{self.source.shown} (the whole log is {self.log})", hint=hint, detail=words)
 
     def words(self, outcome: Outcome) -> str:
@@ -162,7 +162,9 @@ def open_workshop(
     :raises EnvironmentFailedError: there is no uv, or the disk does not take it.
     """
     binary, own, log = find_uv(), source.directory, home.build_log(source.name)
-    variables, downloads = _variables(home, environ, source.build_env, downloads=source.downloads, report=report)
+    alone = walled or source.no_build
+    named = source.build_env
+    variables, downloads = _variables(home, environ, named, downloads=source.downloads, report=report, alone=alone)
     if source.offline:
         variables["UV_OFFLINE"] = "1"
     # A copy is a clone where the file system can clone, and "clone" falls back to hard links where it cannot. What shares a file with
@@ -228,17 +230,24 @@ def open_in_place(
 
 
 def _variables(
-    home: Home, environ: Mapping[str, str], named: Iterable[str], *, downloads: bool, report: Callable[[str], None]
+    home: Home,
+    environ: Mapping[str, str],
+    named: Iterable[str],
+    *,
+    downloads: bool,
+    report: Callable[[str], None],
+    alone: bool = False,
 ) -> tuple[dict[str, str], bool]:
     """What uv gets of an environment, and whether it may fetch a Python.
 
     :param named: what builds get besides what all get.
     :param downloads: whether it was told to in any case.
+    :param alone: whether it runs no builds, and what these get is not for it.
     """
     for name in named:
         if name not in environ:
             report(f"This shell has no {name}, which builds were to get.")
-    kept = select_variables(environ, named)
+    kept = passing.hide_proxies(select_variables(environ)) if alone else select_variables(environ, named)
     if configuration.read_setting("cache-dir", environ) is None:
         kept = with_cache(kept, home.uv_cache)
     wish = str(kept.get("UV_PYTHON_DOWNLOADS") or configuration.read_setting("python-downloads", environ) or "never").lower()

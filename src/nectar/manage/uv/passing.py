@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 _WHAT_IS_INSTALLED = frozenset(
     {
@@ -111,6 +111,17 @@ def select_for_builds(variables: Mapping[str, str], named: Iterable[str] = ()) -
     return {**passed, **{name: variables[name] for name in named if name in variables}}
 
 
+def hide_proxies(variables: Mapping[str, str]) -> dict[str, str]:
+    """The same with the names of proxies in small letters, in which uv and git know them, too.
+
+    In an address that a project, or what it depends on, names, uv puts a variable's value in place of ``${NAME}``, in capitals alone: whoever
+    is asked there would have the login of a proxy.
+    """
+    proxies = {name: value for name, value in variables.items() if re.fullmatch(_PROXIES, name)}
+    others = {name: value for name, value in variables.items() if name not in proxies}
+    return {**others, **{name.lower(): proxies[name] for name in sorted(proxies, reverse=True)}}
+
+
 def selects(name: str) -> bool:
     """Whether a variable selects a project, an environment or a Python, or the file of settings; such a one passes in no case."""
     return name in _IN_A_FILE or re.fullmatch(_SELECTING, name) is not None
@@ -129,7 +140,7 @@ def remove_logins(text: str) -> str:
     return re.sub(_LOGIN, "", text)
 
 
-def explain_withheld(words: str, environ: Mapping[str, str], handed: Mapping[str, str]) -> str | None:
+def explain_withheld(words: str, environ: Mapping[str, str], handed: Container[str]) -> str | None:
     """A hint where what was said names a variable that the shell has and a build did not get."""
     named = [*re.findall(_NAME, words), *(["SSH_AUTH_SOCK"] if _NO_KEY in words else [])]
     found = next((name for name in named if name in environ and name not in handed and not selects(name)), None)

@@ -244,8 +244,9 @@ class Builder:
     ) -> Outcome:
         scratch = self.make_place()
         uv, source = self._shop.uv, self._shop.source
+        named = {name: self._shop.environ[name] for name in source.build_env if name in self._shop.environ}
         variables = {
-            **passing.select_for_builds(uv.variables, source.build_env),
+            **passing.select_for_builds({**uv.variables, **named}, source.build_env),
             **(more or {}),
             "PATH": os.pathsep.join(
                 [str(venv / "bin"), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
