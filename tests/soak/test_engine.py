@@ -282,9 +282,9 @@ class Parted:
     :ivar processes: that belong to it.
     """
 
-    def __init__(self, world: World, *, secret: bool = False) -> None:
+    def __init__(self, world: World, processes: Processes, *, secret: bool) -> None:
         self.world = world
-        self.processes = Processes(world)
+        self.processes = processes
         self.file = world.file("parted.py", PARTS)
         world.node()
         with socket.create_server(("127.0.0.1", 0)) as found:
@@ -317,12 +317,12 @@ class Parted:
 
 @pytest.fixture
 def parted(world: World, request: pytest.FixtureRequest) -> Iterator[Parted]:
-    made = Parted(world, secret=request.param == "secret")
+    processes = Processes(world)
     try:
-        yield made
+        yield Parted(world, processes, secret=request.param == "secret")
     finally:
         world.run("stop", "--all", code=None)
-        made.processes.close()
+        processes.close()
 
 
 def make_certificates(directory: Path) -> list[str]:
