@@ -34,6 +34,11 @@ else:
 """
 
 
+def aside(path: Path) -> Path:
+    """Where a socket is until it listens: who found it at its path before that would be refused."""
+    return path.with_suffix(".bound")
+
+
 def bind(unix: socket.socket, path: Path) -> None:
     """:raises OSError: as :meth:`socket.socket.bind`."""
     _call("bind", unix, path)

@@ -339,6 +339,24 @@ def test_what_a_dead_daemon_left_is_replaced(tmp_path: Path) -> None:
     assert not made.path.exists()
 
 
+def test_it_comes_to_its_place_when_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or who finds it there before that would be refused."""
+    found: list[bool] = []
+    bind = address.bind
+
+    def look(unix: socket.socket, path: Path) -> None:
+        bind(unix, path)
+        found.append((tmp_path / "s").exists())
+
+    monkeypatch.setattr(address, "bind", look)
+    made = House(tmp_path)
+    made.path.unlink()
+    assert made.control.keep() is True
+    assert found == [False, False]
+    assert [*tmp_path.iterdir()] == [made.path]
+    made.control.close()
+
+
 @pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
 def test_one_whose_socket_is_taken_away_makes_it_anew(house: House, how: str) -> None:
     waiting = house.come(line("later"))
@@ -395,6 +413,7 @@ def test_where_it_cannot_be_made_anew_the_old_one_goes_on(house: House) -> None:
     house.path.mkdir()
     with pytest.raises(OSError, match="s"):
         house.control.keep()
+    assert {path.name for path in moved.parent.iterdir()} == {"moved", "s"}
     house.path.rmdir()
     moved.rename(house.path)
     assert house.control.keep() is False

@@ -6,7 +6,7 @@ import functools
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nectar import namelock, processes
+from nectar import address, namelock, processes
 from nectar.errors import ConflictError, NectarError, NewerError
 from nectar.manage.daemon import stopping
 from nectar.manage.handlers import keeping, registry, turns
@@ -171,7 +171,8 @@ def _forget(home: Home, name: str) -> None:
         with keeping.forget(home, name), registry.change(home) as current:
             current.pop(name, None)
         logs = [path.with_name(f"{path.name}{end}") for path in (home.log(name), home.events(name)) for end in ("", ".1")]
-        left = (home.socket(name), *logs, home.history(name), home.start(name), home.turn(name))
+        socket = home.socket(name)
+        left = (socket, address.aside(socket), *logs, home.history(name), home.start(name), home.turn(name))
         # The lock goes last: who holds it then sees that it is no longer the one with the name.
         for path in (*left, home.lock(name)):
             path.unlink(missing_ok=True)

@@ -167,20 +167,24 @@ class _Client:
 
 def _listen_at(path: Path) -> tuple[socket.socket, tuple[int, int] | None]:
     """A socket that listens, and what it is on disk. The name's lock is ours, so that what lies there is a dead daemon's."""
-    path.unlink(missing_ok=True)
+    aside = address.aside(path)
+    aside.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o177)
         try:
-            address.bind(listening, path)
+            address.bind(listening, aside)
         finally:
             os.umask(before)
         listening.listen(QUEUE)
         listening.setblocking(False)
-        return listening, _at(path)
+        bound = _at(aside)
+        aside.replace(path)
     except BaseException:
         listening.close()
+        aside.unlink(missing_ok=True)
         raise
+    return listening, bound
 
 
 def _at(path: Path) -> tuple[int, int] | None:
