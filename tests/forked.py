@@ -3,19 +3,20 @@
 Starting an interpreter and importing click and nectar takes ten times as long as most commands do. What is forked is otherwise as
 if it had been started: its arguments, environment, directory, umask and descriptors are its own, and the same ``main`` runs in it.
 What an interpreter does only at its start (``PYTHON…``, locale, time zone) wants a real one: :meth:`Forks.can` tells.
+A shell has such commands, too: ``in_a_shell.py`` asks for them.
 
 This file is also the program from which commands are forked: ``python forked.py DESCRIPTOR``.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import select
 import selectors
+import shlex
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ import time
 
 AT_THE_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
 """How the variables begin that an interpreter looks at when it starts."""
-LENGTH = struct.Struct("!I")
+LENGTH = 4
+"""Bytes of an order's length, which comes before it, with the descriptors."""
 
 
 class Forks:
@@ -76,16 +78,20 @@ class Forks:
         """
         mask = os.umask(0)
         os.umask(mask)
-        order = json.dumps([arguments, environment, directory, mask]).encode()
+        order = marshal.dumps([arguments, environment, directory, mask])
         status, writing = os.pipe()
         try:
             with self._turn:
-                self._socket.sendall(LENGTH.pack(len(order)))
+                socket.send_fds(self._socket, [len(order).to_bytes(LENGTH, "big")], [*streams, writing])
                 self._socket.sendall(order)
-                socket.send_fds(self._socket, [b"!"], [*streams, writing])
         finally:
             os.close(writing)
         return Forked(status)
+
+    def in_a_shell(self) -> tuple[str, int]:
+        """A function of a shell that is the command ``nectar``, and the descriptor that the shell must have; for one at a time."""
+        program = [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "in_a_shell.py"), str(self._socket.fileno())]
+        return f'nectar() {{ {shlex.join(program)} "$@"; }}', self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
@@ -176,12 +182,11 @@ def serve(control: socket.socket) -> None:
                 _tell_of_ended(running)
             if control.fileno() not in ready:
                 continue
-            head = control.recv(LENGTH.size, socket.MSG_WAITALL)
+            head, descriptors, _, _ = socket.recv_fds(control, LENGTH, 4)
             if not head:
                 os._exit(0)
-            (length,) = LENGTH.unpack(head)
-            arguments, environment, directory, mask = json.loads(control.recv(length, socket.MSG_WAITALL))
-            _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            order = control.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+            arguments, environment, directory, mask = marshal.loads(order)
             if (command := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)

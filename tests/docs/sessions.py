@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.world import PATIENCE
+from tests.world import PATIENCE, forks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +45,14 @@ def check_sessions(
     """
     steps: list[tuple[str, str | None]] = [step for session in sessions for step in _steps(_with_free_ports(session))]
     steps += [(line, None) for block in then for line in block.splitlines() if line and not line.startswith("#")]
-    script = "\n".join([f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(*step) for step in steps)])
     environment = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
     path = f"{Path(sys.executable).parent}{os.pathsep}{(env or {}).get('PATH', os.environ['PATH'])}"
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     environment |= {**(env or {}), "HOME": str(home), "PATH": path}
-    with subprocess.Popen(["bash"], **pipes, text=True, cwd=folder, env=environment, start_new_session=True) as shell:
+    nectar, descriptor = forks().in_a_shell()
+    script = "\n".join([nectar, f"trap 'kill $(jobs -p) 2> {os.devnull}' EXIT", *(_typed(*step) for step in steps)])
+    pipes |= {"pass_fds": [descriptor], "start_new_session": True}
+    with subprocess.Popen(["bash"], **pipes, text=True, cwd=folder, env=environment) as shell:
         try:
             stdout, stderr = shell.communicate(script, timeout=2 * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -74,7 +76,8 @@ def _typed(command: str, expected: str | None) -> str:
     if not command.endswith("&"):
         return f"{{ {command}\n}} 2> \"$HOME/.said\" || {{ {failed} }}\necho '{DONE}'"
     (port,) = re.findall(r"\b\d{4,5}\b", command)
-    return f"{command}\nuntil (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> {os.devnull}; do sleep 0.02; done\necho '{DONE}'"
+    begun = re.sub("^nectar", "command nectar", command)  # a process of the shell's, which ends it
+    return f"{begun}\nuntil (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> {os.devnull}; do sleep 0.02; done\necho '{DONE}'"
 
 
 def _with_free_ports(session: str) -> str:
