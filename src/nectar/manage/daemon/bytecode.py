@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from nectar.manage.environment import installed
+from nectar.manage.environment.marker import COMPILED
 from nectar.manage.waits import wait
 from nectar.manage.wall import bubblewrap, running
 from nectar.manage.wall.bubblewrap import Layout
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from nectar.manage.environment.generations import Environment
 
-COMPILED = "nectar.compiled"
-"""In an environment that has its bytecode."""
 _SECONDS = 600
 _TESTS = "[/](tests?|testing)[/]"
 """What of a library no handler imports, mostly, and is half of some."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nectar.errors import ConflictError, EnvironmentFailedError
 from nectar.home import find_user_home
 from nectar.manage.daemon import bytecode
+from nectar.manage.environment.marker import SOURCE
 from nectar.manage.environment.survey import never_source
 from nectar.manage.wall import bubblewrap, pythons, trying
 from nectar.manage.wall.bubblewrap import Layout
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from nectar.manage.source.source import Source
     from nectar.manage.wall.grants import Grants
     from nectar.settings import Settings
-
-COPY = "nectar.source"
-"""In the environment of a project: the files that it was built from, for handlers behind a wall."""
 
 
 def surround(home: Home, source: Source, built: Environment, script: Path, settings: Settings, grants: Grants) -> dict[str, Any]:
@@ -140,9 +138,9 @@ def _keep_copy(home: Home, source: Source, built: Environment) -> Path:
 
     :raises EnvironmentFailedError: there is none yet, and the source is another one by now.
     """
-    place = built.path / COPY
+    place = built.path / SOURCE
     if not place.is_dir():
-        aside = Path(tempfile.mkdtemp(prefix=f".{COPY}-", dir=built.path))
+        aside = Path(tempfile.mkdtemp(prefix=f".{SOURCE}-", dir=built.path))
         try:
             plan, tree = source.plan(but=never_source(home)), aside / "tree"
             tree.mkdir()

@@ -28,6 +28,10 @@ NOTES = "nectar.files"
 """What :mod:`nectar.manage.environment.notes` writes beside it."""
 ORIGINS = "nectar.origins"
 """What :mod:`nectar.manage.environment.origins` does."""
+SOURCE = "nectar.source"
+"""The files that a project was built from, for handlers behind a wall."""
+COMPILED = "nectar.compiled"
+"""Says that bytecode was made for them."""
 SCHEMA = 1
 _PORTABLE = ("lock", "project", "source")
 """Digests of what is no machine's own."""

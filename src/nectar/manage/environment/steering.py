@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nectar.errors import EnvironmentFailedError
 from nectar.manage.environment.installed import find_site_packages
-from nectar.manage.environment.marker import MARKER, NOTES, ORIGINS
+from nectar.manage.environment.marker import COMPILED, MARKER, NOTES, ORIGINS, SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nectar.manage.environment.installed import Distribution
 
 _STEERING = re.compile(
-    rf"\.?({re.escape(MARKER)}|{re.escape(NOTES)}|{re.escape(ORIGINS)})|pyvenv\.cfg|lib|lib64"
+    rf"\.?({re.escape(MARKER)}|{re.escape(NOTES)}|{re.escape(ORIGINS)})|({re.escape(SOURCE)}|{re.escape(COMPILED)})(/.*)?|pyvenv\.cfg|lib|lib64"
     r"|bin|bin/(pyvenv\.cfg|pybuilddir\.txt|Modules(/.*)?|[^/]*\._pth|(python|pypy|graalpy)w?[0-9.]*t?)"
     r"|lib/libpython[^/]*|lib/(python|pypy)[0-9.]*t?(\.zip|/(?!site-packages(/|$)).*)?",
     re.DOTALL | re.IGNORECASE,  # which some file systems of macOS ignore, too
@@ -47,7 +47,7 @@ def _made(venv: Path, packages: Path) -> dict[str, tuple[int, int, int]]:
 def find_added(venv: Path, known: Container[str]) -> list[str]:
     """What steers a finished environment and is neither known of nor nectar's own."""
     packages = find_site_packages(venv)
-    ours = {"bin", "lib", str(packages.parent.relative_to(venv)), MARKER, NOTES, ORIGINS}
+    ours = {"bin", "lib", str(packages.parent.relative_to(venv)), MARKER, NOTES, ORIGINS, SOURCE, COMPILED}
     return sorted(name for name in _made(venv, packages) if name not in known and name not in ours)
 
 

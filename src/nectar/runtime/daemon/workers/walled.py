@@ -61,7 +61,8 @@ class Walled:
 
     @property
     def is_crowded(self) -> bool:
-        return sum(features.count_threads(pid, self._proc) for pid in self._pids()) > self._most
+        pids = self._pids()
+        return len(pids) > self._most or sum(features.count_threads(pid, self._proc) for pid in pids) > self._most
 
     def resident(self) -> int:
         return sum(features.resident_memory(pid, self._proc) for pid in self._pids()) + self._in_files()
