@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar import processes
+from nectar import namelock, processes
 from nectar.protocol import ask
 from nectar.testing.sample import sample
 from tests import needs
@@ -94,6 +94,11 @@ class Running:
         node = self.node()
         self.attach(node)
         return node
+
+    def start_where_ended(self) -> None:
+        """As the test before may have left it."""
+        if not namelock.is_running(self.home, self.name):
+            self.world.run("start", self.name)
 
     def status(self) -> dict[str, Any]:
         return ask(self.home.socket(self.name), {"do": "status"}, timeout=PATIENCE)
