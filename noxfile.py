@@ -1,5 +1,5 @@
-"""Everything that is checked. Bare ``nox`` runs all of it but ``bench`` and ``soak`` (and ``quick``, which is a part of it), two sessions at
-a time; ``nox -l`` lists it.
+"""Everything that is checked. Bare ``nox`` runs all of it but ``bench``, ``soak`` and ``walls`` (and ``quick``, which is a part of it), two
+sessions at a time; ``nox -l`` lists it.
 """
 
 from __future__ import annotations
@@ -175,6 +175,15 @@ def soak(session: nox.Session) -> None:
     session.install("--group", "test", find_wheel())
     session.env["NECTAR_SOAK"] = os.environ.get("NECTAR_SOAK", "1")
     run_pytest(session, "-m", "soak")
+
+
+@nox.session(python=DEFAULT, requires=["wheel"])
+def walls(session: nox.Session) -> None:
+    """What a worker does and suffers, with every handler behind a wall, and a tenth of the soak, or as much as ``NECTAR_SOAK`` says."""
+    session.install("--group", "test", find_wheel())
+    session.env["NECTAR_SOAK"] = os.environ.get("NECTAR_SOAK", "0.1")
+    session.env["NECTAR_SANDBOX"] = "1"
+    run_pytest(session, "tests/runtime", "tests/hostile", "tests/soak")
 
 
 @nox.session(python=DEFAULT, requires=["wheel"])

@@ -27,6 +27,16 @@ death_signal = pytest.mark.skipif(
     reason="without prctl, the worker of a killed daemon ends when it next looks at its channel",
 )
 wall = pytest.mark.skipif(not isinstance(trying.examine(NOWHERE), str), reason="no wall can stand here")
-EITHER_WAY = ("open", pytest.param("walled", marks=[wall, pytest.mark.once]))
+WALLED = os.environ.get("NECTAR_SANDBOX") == "1"
+"""Whether every handler of this run has a wall: ``nox -s walls``."""
+_BEHIND = pytest.param("walled", marks=[wall, pytest.mark.once])
+EITHER_WAY = (_BEHIND,) if WALLED else ("open", _BEHIND)
 """Parameters of a fixture whose handler is to be tried a second time, behind a wall."""
+
+
+def no_wall(reason: str) -> pytest.MarkDecorator:
+    """A test that says nothing, or that cannot be, where every handler has a wall."""
+    return pytest.mark.skipif(WALLED, reason=f"behind a wall: {reason}")
+
+
 inotify = pytest.mark.skipif(not watcher.INOTIFY, reason="there is no inotify")

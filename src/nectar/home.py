@@ -9,8 +9,8 @@
         ├── keeper.lock              held by `up --keep`
         ├── wall.json                that a wall can stand around a worker, and since when that is known
         ├── host.json                on a network file system: the machine that works here; its time is when it last did
-        ├── handlers/{name}.sock     control socket, {name}.bound until it listens; {name}.lock, held by the daemon for life;
-        │                            {name}.env, what --env gave; {name}.start and {name}.turn, held by commands (see manage.turns)
+        ├── handlers/{name}.sock     control socket; {name}.lock, held by the daemon for life; {name}.env, what --env gave;
+        │                            {name}.start and {name}.turn, held by commands (see manage.turns)
         ├── logs/{name}.log          the handler's log, and {name}.jsonl, which holds the same for programs
         ├── builds/{name}.log        what uv said while an environment was built
         ├── envs/{key}/              virtual environments by content; {key}.2 where somebody changed the first

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.hostile.stage import Stage
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, world: World) -> Stage:
     """A world for the villain, which the test launches; behind a wall where the test's parameter says so."""
-    return Stage(world, walled=getattr(request, "param", "open") == "walled")
+    return Stage(world, walled=getattr(request, "param", "") == "walled" or needs.WALLED)
 
 
 @pytest.fixture
@@ -30,4 +31,4 @@ def in_memory(stage: Stage) -> Iterator[None]:
 @pytest.fixture
 def stages(world: World) -> Callable[[str], Stage]:
     """The same for several handlers in one world, by name."""
-    return lambda name: Stage(world, name)
+    return lambda name: Stage(world, name, walled=needs.WALLED)

@@ -15,7 +15,7 @@ import pytest
 
 from tests import needs
 from tests.soak.ground import LONG, Ground, kill, put
-from tests.world import PATIENCE, processes, until
+from tests.world import PATIENCE, inside, processes, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -88,11 +88,17 @@ class Stage(Ground):
         self.notes = world.directory / f"{name}.notes"
         self.file = world.directory / f"{name}.py"
 
-    def play(self, *flags: str, settings: dict[str, object] | None = None, text: str | None = None) -> Asker:
-        """Launch, attach to a node of its own, and return who asks there."""
+    def play(
+        self, *flags: str, settings: dict[str, object] | None = None, text: str | None = None, reads: Path | None = None
+    ) -> Asker:
+        """Launch, attach to a node of its own, and return who asks there.
+
+        :param reads: a file that it is granted to read.
+        """
         self.write(settings=settings, text=text)
         if self.walled:
             self.notes.touch()
+            flags += ("--allow", f"read={reads}") if reads else ()
             flags += ("--sandbox", "--allow", f"write={self.notes}")
         self.world.run(
             "launch", self.file, self.name, "--env", f"NOTES={self.notes}", "--env", f"HERE={self.world.directory}", *flags
@@ -134,6 +140,11 @@ class Stage(Ground):
             return bool(workers) and all(worker["state"] == "idle" and worker["pid"] not in old for worker in workers)
 
         until(new, "new workers are there", seconds=LONG)
+
+    def worker(self) -> int:
+        """The PID of the first worker, as it is called outside of its wall."""
+        pid: int = self.status()["workers"][0]["pid"]
+        return inside(pid) if self.walled else pid
 
     def until_alone(self) -> None:
         """Wait until a worker is ready and no stray process is there."""

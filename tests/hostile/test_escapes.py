@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @pytest.mark.uv
 @pytest.mark.once
 @needs.wall
+@needs.no_wall("it launches one with and one without")
 def test_nothing_gets_out(world: World, row: Row) -> None:
     with Ground(world) as ground:
         behind = ground.try_all("behind", "--sandbox", "--allow", "write=granted")

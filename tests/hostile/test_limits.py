@@ -105,7 +105,7 @@ def test_workers_that_are_replaced(stage: Stage, row: Row, after: int, workers: 
     rounds = portion(100 * after)
     seen = Counter[int]()
     lost = []
-    for comp_id in [asker.put("pid") for _ in range(rounds)]:
+    for comp_id in [asker.put("loaded") for _ in range(rounds)]:
         answer = asker.take(comp_id)
         if answer.value is None:
             lost.append(answer.fields)

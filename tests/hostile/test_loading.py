@@ -32,7 +32,7 @@ def note(what):
     os.close(file)
 
 note("load")
-how = open(SWITCH).read() if os.path.exists(SWITCH) else ""
+how = open(SWITCH).read()
 if how == "raise":
     raise ValueError("the switch says no")
 if how == "exit":
@@ -64,8 +64,9 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     stage, other = stages("fickle"), stages("honest")
     settings: dict[str, object] | None = {"start_timeout": 5} if way == "sleep" else None
     other.file = stage.file  # and so one environment; its worker was loaded before, and stays
-    asker, honest = (each.play(text=FICKLE, settings=settings) for each in (stage, other))
     switch = stage.world.directory / "switch"
+    switch.touch()
+    asker, honest = (each.play(text=FICKLE, settings=settings, reads=switch) for each in (stage, other))
     switch.write_text(way)
     kill(stage.status()["workers"][0]["pid"])
     until(lambda: stage.status()["failing"] is not None, "the daemon says that it is failing")
@@ -89,7 +90,7 @@ def test_a_handler_that_cannot_load_eats_no_questions(stages: Callable[[str], St
     detail = stage.world.run("view", stage.name).stdout
     touched = sum(name not in before or os.stat(asker.directory / name).st_ino != before[name] for name in _waiting(asker))
     touched += questions - len(_waiting(asker))
-    switch.unlink()
+    switch.write_text("")
     begun = time.monotonic()
     answers = [asker.take(name.removesuffix(".pending")) for name in names]
     recovered = time.monotonic() - begun

@@ -55,7 +55,10 @@ def test_twenty_secrets(stage: Stage, row: Row) -> None:
     watcher = threading.Thread(target=_command_lines, args=(lines, watching), daemon=True)
     watcher.start()
     stage.write(text=DISCREET, settings={"pass_env": ["PASSED_0", "PASSED_1"]})
-    options = [part for number, secret in enumerate(given) for part in ("--env", f"GIVEN_{number}={secret}")]
+    by_flag = {f"GIVEN_{number}": secret for number, secret in enumerate(given)}
+    if stage.walled:  # where pass_env passes nothing by itself
+        by_flag |= {f"PASSED_{number}": secret for number, secret in enumerate(passed)}
+    options = [part for name, secret in by_flag.items() for part in ("--env", f"{name}={secret}")]
     printed = []
 
     def run(*arguments: str | Path, code: int | None = 0) -> None:

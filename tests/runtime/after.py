@@ -8,13 +8,14 @@ import nectar
 from nectar import Computation, ComputationResult, handler, hookimpl
 
 CALLED: list[str] = []
+LOADED = time.monotonic_ns()
 
 
 @handler
 def compute(comp: Computation) -> int:
     if comp.query == "fail":
         raise ValueError(comp.query)
-    return os.getpid() if comp.query == "pid" else len(CALLED)
+    return LOADED if comp.query == "loaded" else len(CALLED)
 
 
 @hookimpl

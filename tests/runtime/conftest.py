@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar import namelock, processes
+from nectar import processes
 from nectar.protocol import ask
 from nectar.testing.sample import sample
 from tests import needs
-from tests.world import PATIENCE, World, reap, until
+from tests.world import PATIENCE, World, inside, reap, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,16 +68,17 @@ class Running:
 
     :ivar source: its file, beside the data dir.
     :ivar notes: a directory beside it.
-    :ivar walled: whether its worker is behind a wall.
+    :ivar usual: how many processes there are for a worker that starts none.
     """
 
-    def __init__(self, world: World, source: Path, *, walled: bool = False) -> None:
+    def __init__(self, world: World, source: Path, *, walled: bool = needs.WALLED) -> None:
         self.world = world
         self.home = world.home
         self.source = source
         self.notes = source.with_name("notes")
-        self.walled = walled
+        self._walled = walled
         self.name = source.stem
+        self.usual = 3 if walled else 1  # processes for a worker: bubblewrap has two of its own
         self._numbers = itertools.count(1)
 
     def node(self) -> Node:
@@ -95,11 +96,6 @@ class Running:
         self.attach(node)
         return node
 
-    def start_where_ended(self) -> None:
-        """As the test before may have left it."""
-        if not namelock.is_running(self.home, self.name):
-            self.world.run("start", self.name)
-
     def status(self) -> dict[str, Any]:
         return ask(self.home.socket(self.name), {"do": "status"}, timeout=PATIENCE)
 
@@ -107,6 +103,12 @@ class Running:
     def daemon(self) -> int:
         pid: int = json.loads(self.home.lock(self.name).read_bytes())["pid"]
         return pid
+
+    def worker(self) -> int:
+        """The PID of the only worker, as it is called outside of its wall."""
+        (worker,) = self.status()["workers"]
+        pid: int = worker["pid"]
+        return inside(pid) if self._walled else pid
 
     def log(self) -> str:
         return self.home.log(self.name).read_text()
@@ -128,18 +130,19 @@ class Running:
 
     def until_none_but_the_worker(self, since: list[int]) -> None:
         """:param since: PIDs of the processes that there were before."""
-        few = 3 if self.walled else 1  # bubblewrap has two of its own
-        until(lambda: len(now := self.processes()) == few and not set(now) & set(since), "only a new worker is there")
+        until(lambda: len(now := self.processes()) == self.usual and not set(now) & set(since), "only a new worker is there")
 
 
 @contextmanager
-def launched(directory: Path, name: str, *options: str) -> Iterator[Running]:
+def launched(directory: Path, name: str, *options: str, walled: bool = needs.WALLED) -> Iterator[Running]:
     """A world in which a file of this folder has been launched; nothing is left of it afterwards."""
     world = World(directory)
     source = directory / name
     shutil.copy(Path(__file__).with_name(name), source)
-    running = Running(world, source, walled="--sandbox" in options)
+    running = Running(world, source, walled=walled)
     running.notes.mkdir()
+    if walled:
+        options += ("--sandbox", "--allow", "write=notes")
     world.run("launch", source, *options)
     try:
         yield running
@@ -152,9 +155,8 @@ EITHER_WAY = pytest.mark.parametrize("chameleon", needs.EITHER_WAY, indirect=Tru
 """Runs a test of what a worker does, or what becomes of it, once more behind a wall."""
 
 
-@pytest.fixture(scope="module", params=["open"])
+@pytest.fixture(scope="module", params=["walled" if needs.WALLED else "open"])
 def chameleon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The handler in chameleon.py, one daemon for all tests of a module."""
-    options = ["--sandbox", "--allow", "write=notes"] if request.param == "walled" else []
-    with launched(tmp_path_factory.mktemp("world"), "chameleon.py", *options) as running:
+    with launched(tmp_path_factory.mktemp("world"), "chameleon.py", walled=request.param == "walled") as running:
         yield running

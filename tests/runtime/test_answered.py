@@ -39,7 +39,7 @@ def test_it_is_called_after_each_answer_and_knows_it(running: Running) -> None:
 
 def test_it_delays_no_answer_and_what_it_raises_is_a_warning(running: Running) -> None:
     node = running.attached()
-    pid = node.ask("pid")["result"]["value"]
+    worker = node.ask("loaded")["result"]["value"]
     begun = time.monotonic()
     node.ask("sleep 2")
     assert time.monotonic() - begun < 2
@@ -49,26 +49,26 @@ def test_it_delays_no_answer_and_what_it_raises_is_a_warning(running: Running) -
     where = log.index("| Traceback", log.index("no hold"))
     assert f'{running.source}", line' in log[where:].splitlines()[1]
     assert "in nectar_answered" in log[where:].splitlines()[1]
-    assert node.ask("pid")["result"]["value"] == pid
+    assert node.ask("loaded")["result"]["value"] == worker
 
 
 def test_one_that_dies_costs_no_answer(running: Running) -> None:
     node = running.attached()
-    pids = set()
+    workers = set()
     for number in range(3):
         assert node.ask("kill")["status"] == "success"
         running.until_logged(f"{node.alias}-{2 * number + 1}: nectar_answered was cut off: the worker was ended by SIGKILL")
-        pids.add(node.ask("pid")["result"]["value"])
-    assert len(pids) == 3
+        workers.add(node.ask("loaded")["result"]["value"])
+    assert len(workers) == 3
 
 
 @pytest.mark.once
 def test_one_that_takes_too_long_is_ended(running: Running) -> None:
     node = running.attached()
-    pid = node.ask("pid")["result"]["value"]
+    worker = node.ask("loaded")["result"]["value"]
     node.ask("sleep 60")
     running.until_logged(f"{node.alias}-2: nectar_answered took longer than 5 s, and its worker was ended")
-    assert node.ask("pid")["result"]["value"] != pid
+    assert node.ask("loaded")["result"]["value"] != worker
 
 
 def test_nectar_test_calls_it_and_shows_what_goes_wrong(world: World) -> None:

@@ -30,7 +30,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def walled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), "tasks.py", "--sandbox", "--allow", "write=notes") as running:
+    with launched(tmp_path_factory.mktemp("world"), "tasks.py", walled=True) as running:
         yield running
 
 
@@ -98,10 +98,10 @@ def test_one_that_takes_the_worker_down_costs_its_neighbour_nothing_but_another_
 def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running) -> None:
     node = threads.attached()
     neighbour = Neighbour(threads, node)
-    before = node.ask("pid")["result"]["value"]
+    before = node.ask("loaded")["result"]["value"]
     assert node.ask("sleep 60", deadline=1)["status"] == "timeout"
     until(lambda: neighbour.runs == 2, "the neighbour runs again")
-    assert node.ask("pid")["result"]["value"] != before
+    assert node.ask("loaded")["result"]["value"] != before
     neighbour.finish()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nectar import address, features
+from tests import needs
 from tests.elsewhere import poorer
 from tests.runtime.conftest import Node, Running
 from tests.world import World, until
@@ -19,7 +20,7 @@ from tests.world import World, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, needs.no_wall("none can stand on such a system")]
 
 LIMITED = """# /// script
 # dependencies = []

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.engine import Cluster
 from tests.environments.workbench import uv
 from tests.runtime.conftest import Node, Running, launched
 from tests.world import until
 
-pytestmark = [pytest.mark.uv, pytest.mark.once]
+pytestmark = [pytest.mark.uv, pytest.mark.once, needs.no_wall("an engine's workers have none")]
 
 
 def test_on_a_cluster(tmp_path: Path) -> None:

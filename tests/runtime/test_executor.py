@@ -36,7 +36,7 @@ def test_a_hook_gives_the_executor_and_it_is_shut_down_with_the_worker(tmp_path:
         for number in range(4):
             node.put(f"q{number}", "abc")
         assert [node.answer(f"q{number}")["result"] for number in range(4)] == [{"value": 1}] * 4
-        assert len(running.processes()) == 3
+        assert len(running.processes()) == running.usual + 2
         running.world.run("stop", "parted")
         log = running.log()
     assert [line for line in ("started 1", "stopping 2", "shut down True True") if f"PRINT   - -: {line}" not in log] == []

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def running(chameleon: Running) -> Iterator[Running]:
     """The handler, started again where the test before stopped it, with nothing attached."""
-    chameleon.start_where_ended()
+    if chameleon.world.json("view")["handlers"][0]["status"] != "running":
+        chameleon.world.run("start", chameleon.name)
     yield chameleon
-    aliases = chameleon.world.registry()[chameleon.name].get("attached_aliases")
+    aliases = chameleon.world.json("view")["handlers"][0]["attached_aliases"]
     if aliases:
         chameleon.world.run("detach", chameleon.name, *aliases)
 

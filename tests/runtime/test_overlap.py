@@ -20,31 +20,34 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
-def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the PID of each worker that has begun to load the handler."""
-    return tmp_path_factory.mktemp("loads") / "loads"
-
-
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory, loads: Path) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), "slow.py", "--env", f"LOADS={loads}") as running:
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("world")
+    with launched(directory, "slow.py", "--env", f"LOADS={directory / 'notes' / 'loads'}") as running:
         yield running
+
+
+@pytest.fixture
+def loads(slow: Running) -> Path:
+    """The file with a number for each worker that has begun to load the handler."""
+    return slow.notes / "loads"
 
 
 def test_the_next_worker_is_the_one_that_loaded_meanwhile(slow: Running, loads: Path) -> None:
     node = slow.attached()
+    before = len(loads.read_text().split())
     node.put("stays", "stay", deadline=4)
     node.put("waits", "number")
     assert node.answer("stays")["status"] == "timeout"
-    assert [node.answer("waits")["result"]["value"]] == [int(pid) for pid in loads.read_text().split()[1:]]
+    assert [node.answer("waits")["result"]["value"]] == [int(worker) for worker in loads.read_text().split()[before:]]
 
 
 @pytest.mark.waits
 @needs.proc
 def test_one_that_was_loaded_for_nothing_ends(slow: Running, loads: Path) -> None:
     node = slow.attached()
-    pid = node.ask("number")["result"]["value"]
+    worker = node.ask("number")["result"]["value"]
     before = len(loads.read_text().split())
-    assert node.ask("until the next one loads", deadline=20)["result"] == {"value": pid}
+    assert node.ask("until the next one loads", deadline=20)["result"] == {"value": worker}
     assert len(loads.read_text().split()) == before + 1
-    until(lambda: slow.processes() == [pid], "only the worker that answered is there")
+    until(lambda: len(slow.processes()) == slow.usual, "only one worker is there")
+    assert node.ask("number")["result"] == {"value": worker}

@@ -74,10 +74,10 @@ def test_a_daemon_that_serves_imports_nothing_more(fresh: World) -> None:
     before = imported.read_text()
     assert "nectar.runtime.daemon.control" in before
     put_through_everything(running, node)
-    worker = node.ask("pid")["result"]["value"]
+    worker = node.ask("loaded")["result"]["value"]
     node.put("dies", "kill")
     assert node.answer("dies")["status"] == "error"
-    assert node.ask("pid")["result"]["value"] != worker
+    assert node.ask("loaded")["result"]["value"] != worker
     node.put("overdue", "sleep 60", deadline=1)
     assert node.answer("overdue")["status"] == "timeout"
     fresh.run("stop", running.name)
@@ -93,7 +93,7 @@ def test_a_python_that_is_moved_away_and_comes_back(fresh: World) -> None:
     daemon = running.daemon
     prefix.rename(fresh.directory / "gone")
     put_through_everything(running, node)
-    os.kill(running.status()["workers"][0]["pid"], signal.SIGKILL)
+    os.kill(running.worker(), signal.SIGKILL)
     until(lambda: running.status()["failing"], "it is told that there is no worker")
     assert f"environment is not there any more: {python}" in running.status()["failing"]
     assert "nectar restart" in running.status()["failing"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import needs
 from tests.soak.ground import Ground
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def ground(request: pytest.FixtureRequest, world: World) -> Ground:
     """A world for the handler of the soak tests, which the test launches; behind a wall where the test's parameter says so."""
-    return Ground(world, walled=getattr(request, "param", "open") == "walled")
+    return Ground(world, walled=getattr(request, "param", "") == "walled" or needs.WALLED)
 
 
 @pytest.fixture
@@ -30,4 +31,4 @@ def in_memory(ground: Ground) -> Iterator[None]:
 @pytest.fixture
 def grounds(world: World) -> Callable[[str], Ground]:
     """The same for several handlers in one world, by name."""
-    return lambda name: Ground(world, name)
+    return lambda name: Ground(world, name, walled=needs.WALLED)

@@ -45,11 +45,13 @@ class Ground:
     """One handler in a world.
 
     :ivar runs: the file in which the handler notes its runs.
+    :ivar usual: how many processes there are for a worker that starts none.
     :ivar walled: whether it is launched behind a wall, and granted to do that.
     """
 
     def __init__(self, world: World, name: str = "soaking", *, walled: bool = False) -> None:
         self.walled = walled
+        self.usual = 3 if walled else 1  # processes for a worker: bubblewrap has two of its own
         self.world = world
         self.home = world.home
         self.name = name

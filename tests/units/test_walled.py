@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ import pytest
 from nectar.manage.wall import bubblewrap
 from nectar.manage.wall.bubblewrap import Layout
 from nectar.manage.wall.grants import Grants
+from nectar.runtime.daemon.workers.ends import explain_no_start
+from nectar.runtime.daemon.workers.kernel import System
 from nectar.runtime.daemon.workers.walled import compose
+from tests.units.machines import LOADING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +42,13 @@ def test_what_was_granted_and_has_become_a_link_starts_no_worker(tmp_path: Path)
     with ExitStack() as ours, ExitStack() as theirs, pytest.raises(OSError, match="is a link by now") as told:
         compose(wall, {}, ours, theirs)
     assert (told.value.errno, told.value.filename) == (errno.ELOOP, str(corpus))
+
+
+def test_without_its_python_no_worker_is_started_and_it_is_told_as_without_a_wall(tmp_path: Path) -> None:
+    gone = LOADING._replace(python=str(tmp_path / "python"), wall={**wall_of(), "program": sys.executable})
+    with pytest.raises(FileNotFoundError) as told:
+        System().spawn(gone, "start.py", "owner")
+    assert "Python of the handler's environment is not there any more" in explain_no_start(told.value, gone.python).message
 
 
 def test_a_directory_that_is_granted_is_not_counted_as_memory() -> None:

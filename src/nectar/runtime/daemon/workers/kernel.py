@@ -175,6 +175,7 @@ class System:
             if loading.wall is not None:
                 from nectar.runtime.daemon.workers import walled  # which no daemon without a wall is to have
 
+                os.stat(loading.python)  # as where it is started itself: bubblewrap is there, and would only end
                 before, more, told = walled.compose(loading.wall, loading.variables, ours, theirs)
                 command, passed, wall = before + command, passed + more, walled.Walled(told, loading.wall)
             process = self._start(loading, command, passed, writing, token)
