@@ -82,14 +82,13 @@ class Forks:
         status, writing = os.pipe()
         try:
             with self._turn:
-                socket.send_fds(self._socket, [len(order).to_bytes(LENGTH, "big")], [*streams, writing])
-                self._socket.sendall(order)
+                socket.send_fds(self._socket, [len(order).to_bytes(LENGTH, "big"), order], [*streams, writing])
         finally:
             os.close(writing)
         return Forked(status)
 
     def in_a_shell(self) -> tuple[str, int]:
-        """A function of a shell that is the command ``nectar``, and the descriptor that the shell must have; for one at a time."""
+        """A function of a shell that is the command ``nectar``, and the descriptor that the shell must have."""
         program = [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "in_a_shell.py"), str(self._socket.fileno())]
         return f'nectar() {{ {shlex.join(program)} "$@"; }}', self._socket.fileno()
 
