@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor, Future
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -157,6 +158,6 @@ def test_what_is_no_scheduler_is_told_in_time() -> None:
         address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
         ended = subprocess.run([sys.executable, "-c", CONNECTS, address], capture_output=True, text=True, timeout=100, check=False)
     assert ended.stdout.splitlines() == [
-        f"No Dask scheduler answers at {address}: what is there does not answer as one.",
+        f"No Dask scheduler answers at {address}: what is there does not answer as one of distributed {version('distributed')} does.",
         "Look whether one runs there, and correct address under [tool.nectar.dask], and whether it wants TLS (tls_ca, tls_cert, tls_key).",
     ], ended.stderr

@@ -185,6 +185,16 @@ def test_an_error_is_told_with_its_traceback_and_kept_as_the_last(make: Make) ->
     assert status["counts"] == {"success": 0, "error": 2, "timeout": 0}
 
 
+def test_what_keeps_a_worker_from_loading_is_not_told_as_of_the_question_that_failed_before(make: Make) -> None:
+    served = make("one")
+    served.write("one", "bad", b"{}")
+    served.begin()
+    assert (served.ask("status") or {})["last_failed"]["comp_id"] == "bad"
+    served.service.failed(Failure("It fails."))
+    status = served.ask("status") or {}
+    assert (status["last_error"], status["last_failed"]) == ("It fails.", None)
+
+
 def test_an_answer_that_the_network_changes_is_told_once_a_minute_and_without_it(make: Make) -> None:
     served = make("one", log_each=True)
     values = iter([2**32 - 1, 4242424242420, -7, 2**32])

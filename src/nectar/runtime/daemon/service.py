@@ -156,7 +156,7 @@ class Service:
 
     def failed(self, failure: Failure) -> None:
         """A worker could not be made ready: it is told, and tried again by the pool."""
-        self._last_error = failure.message
+        self._last_error, self._failed = failure.message, None
         self._seldom.warn(f"failed {failure.message}", "\n".join(filter(None, failure)), ERROR)
 
     def _run(self, alias: Alias, question: Question) -> None:

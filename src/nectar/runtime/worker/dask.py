@@ -298,7 +298,7 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, **more: Any
 
 def _explain(error: BaseException | None) -> str:
     """The system's own word, where there is one: what Dask says of it has the address again, and what it was about to do."""
-    text = "what is there does not answer as one"
+    text = f"what is there does not answer as one of distributed {version('distributed')} does"
     while error is not None:
         if isinstance(error, (OSError, ImportError)) and str(error):
             text = getattr(error, "strerror", None) or re.sub(r"^\[Errno [0-9]+\] ", "", str(error))

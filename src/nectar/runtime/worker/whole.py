@@ -34,6 +34,9 @@ TRIED = 10.0
 """Seconds to try the handler on the engine in, when a worker starts: where all of the engine's have something else to do, it is not tried."""
 AFTERWARDS = 5.0
 """Seconds for ``nectar_answered`` there, before the next question."""
+ALONE = (
+    "When this worker started, the engine had no worker with its environment: questions wait for one until their deadline is over."
+)
 
 
 class Whole:
@@ -90,7 +93,7 @@ class Whole:
         :raises NectarError: it cannot be loaded there.
         """
         if self.is_alone():
-            return "When this worker started, the engine had no worker with its environment: questions wait for one until their deadline is over."
+            return ALONE
         future = self._executor.submit(load, self._order)
         try:
             failure = future.result(TRIED)
@@ -140,12 +143,14 @@ def load_for(order: dict[str, Any]) -> Handler:
             wrap=(lambda content: (run_part, (carried, content))) if use == "parts" else None,
         )
         executors.append(executor)
+        whole = Whole(executor, order)
         if use == "parts":
             PARTS.given = executor
+            warning = ALONE if whole.is_alone() else None
         else:
             handler.given = executor
-            warning = Whole(executor, order).try_loading()
-            handler.warnings += [warning] if warning else []
+            warning = whole.try_loading()
+        handler.warnings += [warning] if warning else []
         begin()
 
     def stopping() -> None:
