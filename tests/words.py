@@ -11,6 +11,7 @@ from nectar import namelock
 from nectar.locks import hold
 from nectar.manage.handlers import registry, turns
 from nectar.protocol import ask
+from tests import needs
 from tests.world import PATIENCE, processes, until
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ GATED = """
     import pathlib, time
     from nectar import handler
 
-    here = pathlib.Path(__file__).parent
+    here = pathlib.Path(__file__).with_name("gate")
     while (here / "closed").exists():
         (here / "loading").touch()
         time.sleep(0.02)
@@ -35,12 +36,13 @@ GATED = """
 SECRET = "hush-hush"
 STARTERS = ("launch", "start", "restart")
 PHASES = ("building", "loading", "loaded", "taken")
+GRANTED = ("--allow", "write=gate") if needs.WALLED else ()
 WORDS: dict[str, signal.Signals | tuple[str, ...]] = {
     "stop": ("stop", "h"),
     "remove": ("remove", "--stop", "h"),
     "detach": ("detach", "h", "alice"),
     "attach": ("attach", "h", "bob"),
-    "launch": ("launch", "h.py", "h", "--attach", "bob"),
+    "launch": ("launch", "h.py", "h", "--attach", "bob", *GRANTED),
     "start": ("start", "h"),
     "restart": ("restart", "h"),
     "SIGINT": signal.SIGINT,
@@ -49,7 +51,7 @@ WORDS: dict[str, signal.Signals | tuple[str, ...]] = {
 }
 LONG = 300.0
 """Seconds after which a command that has not ended never will, however loaded the machine is."""
-LAUNCH = ("launch", "h.py", "h", "--attach", "alice", "--env", f"TOKEN={SECRET}")
+LAUNCH = ("launch", "h.py", "h", "--attach", "alice", "--env", f"TOKEN={SECRET}", *GRANTED)
 
 
 class Said:
@@ -112,6 +114,7 @@ class Words:
         self.world = world
         self.home = world.home
         world.file("h.py", GATED)
+        (world.directory / "gate").mkdir()
         for alias in ("alice", "bob"):
             world.node(alias)
         world.run(*LAUNCH)
@@ -141,7 +144,7 @@ class Words:
     @contextmanager
     def at(self, phase: str, starter: str) -> Iterator[Said]:
         """A command that starts ``h`` and stays at a phase until the block ends."""
-        directory = self.world.directory
+        directory = self.world.directory / "gate"
         for name in ("loading", "loaded"):
             (directory / name).unlink(missing_ok=True)
         match phase:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import needs
 from tests.environments.workbench import uv
 from tests.soak.ground import LATE, LONG, Ground, Reader, put, seconds_until
 from tests.soak.networks import Network, machines
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 pytestmark = [
+    needs.no_wall("an engine's workers have none"),
     *(pytest.mark.soak, pytest.mark.uv, pytest.mark.once, pytest.mark.anywhere),
     pytest.mark.skipif(FRACTION < 1, reason="all of the soak tries it: each start of Dask takes seconds"),
 ]
