@@ -56,6 +56,7 @@ def test_one_handler_in_detail(launched: World) -> None:
     assert "1 success" in shown
     assert "concurrency = 1, " in shown
     assert "overlap = true, " in shown
+    assert "dask" not in shown  # what is not set has no word
     assert "nothing since launch" in shown
     assert "secret" not in shown
 

@@ -163,7 +163,7 @@ def show_detail(output: Output, found: Detail) -> None:
         **wall,
         "Environment": str(found.environment) if found.python_version or found.unknown else f"{found.environment} (gone)",
         "Python": found.python_version or "(unknown)",
-        "Settings": ", ".join(f"{key} = {_as_in_toml(value)}" for key, value in settings.items() if value not in (None, [])),
+        "Settings": ", ".join(f"{key} = {_as_in_toml(value)}" for key, value in settings.items() if value not in (None, [], {})),
         "Variables": ", ".join(found.variables) or "(none)",
         "Log": str(found.log),
     }
