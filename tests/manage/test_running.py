@@ -60,6 +60,30 @@ def test_the_kernel_tells_what_runs_from_an_environment(home: Home) -> None:
             process.kill()
 
 
+@needs.proc
+@pytest.mark.parametrize(
+    ("spelled", "used"),
+    [
+        pytest.param("{tmp}/other/envs/{name}/bin/x", False, id="another data dir's of the same content"),
+        pytest.param("PATH={tmp}/other/envs/{name}/bin:/bin", False, id="another's, in a path"),
+        pytest.param("{tmp}/link/nectar/envs/{name}/bin/x", True, id="by a link"),
+        pytest.param("PATH=/bin:{tmp}/link/nectar/envs/{name}/bin", True, id="by a link, in a path"),
+        pytest.param("{tmp}/gone/envs/{name}/bin/x", True, id="as another namespace may have it"),
+        pytest.param("envs/{name}/bin/x", True, id="a part of a path"),
+    ],
+)
+def test_one_of_the_same_name_elsewhere_is_another(home: Home, tmp_path: Path, spelled: str, used: bool) -> None:
+    name = "0123456789abcdef0123"
+    (tmp_path / "other" / "envs" / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "echo; read line", spelled.format(tmp=tmp_path, name=name)], stdin=-1, stdout=-1
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        assert (gc.find_unused(home) == []) is used
+        process.communicate(b"\n", timeout=60)
+
+
 def test_where_it_does_not_ps_tells(home: Home, ps: Path) -> None:
     say(ps, "/usr/sbin/cron")
     assert [each.path.name for each in gc.find_unused(home)] == ["0123456789abcdef0123"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,8 @@ from nectar.manage.handlers import keeping, registry
 from nectar.manage.tree import contents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nectar.home import Home
     from nectar.manage.source.source import Source
 
@@ -178,20 +181,29 @@ def _records(home: Home) -> set[str]:
     return {record.environment for record in records.values()}
 
 
-def _runs_from(path: Path, running: str) -> bool:
-    return f"{os.sep}{path.name}{os.sep}" in running
+def _runs_from(path: Path, running: Sequence[str]) -> bool:
+    """Whether a process runs from a directory, by whichever path it calls it. One of the same name and content may stand in another data dir."""
+    name = f"{os.sep}{path.name}{os.sep}"
+    return any(not _is_elsewhere(each.partition(name)[0] + name, path) for each in running if name in each)
 
 
-def _running() -> str:
-    """The command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from.
+def _is_elsewhere(spelled: str, path: Path) -> bool:
+    try:
+        return not os.path.samefile(spelled, path)
+    except OSError:  # a part of a path, or one as another namespace has it
+        return False
+
+
+def _running() -> list[str]:
+    """The words of the command lines and variables of all processes that can be seen: in the ones or the others stands what one runs from.
 
     :raises NectarError: none can be seen.
     """
     lines = proc.read_lines()
     if lines is not None:
-        return "\n".join(lines)
+        return [word for line in lines for word in re.split("[\0:=]", line)]
     command = ["ps", "-Eaxww", "-o", "command="]  # as macOS has it
     try:
-        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         raise NectarError("Nothing is known to be unused: nobody here tells what runs.", where=" ".join(command)) from None
