@@ -68,7 +68,7 @@ def build(world: World, number: int, *, walled: bool) -> float:
 
 
 def list_all(pids: list[int]) -> list[int]:
-    """These processes, and all that they have started; of a walled worker the PID is that of what started it."""
+    """These processes, and all that they have started: behind a wall, the worker is no child of the daemon's, but of what stands between."""
     found = dict.fromkeys(pids)
     for pid in pids:
         found |= dict.fromkeys(list_all(list_children(pid)))

@@ -218,13 +218,6 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = PATIEN
         begun = time.monotonic()
 
 
-def inside(pid: int) -> int:
-    """The PID, as it is called here, of the worker for which bubblewrap is a daemon's child: the first child of the first process inside."""
-    for _ in range(2):
-        pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-    return pid
-
-
 def memory() -> Path | None:
     """A directory in a file system in memory, where there is one: on a disk, a third of the time is its."""
     root = Path("/dev/shm")

@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # typing is not imported in a worker
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+    from contextlib import ExitStack
 
 PROC = "/proc"
 """Where the kernel tells of processes, if anywhere."""
@@ -163,6 +164,15 @@ def bound_data(pid: int, soft: int, hard: int | None = None) -> None:
     if hasattr(resource, "prlimit"):
         now = resource.prlimit(pid, resource.RLIMIT_DATA)[1] if hard is None else hard
         resource.prlimit(pid, resource.RLIMIT_DATA, (soft if now == resource.RLIM_INFINITY else min(soft, now), now))
+
+
+def hold(content: bytes, stack: ExitStack) -> int:
+    """A descriptor from which this can be read, of a file in memory that has no name; the stack closes it. Only on Linux."""
+    descriptor = os.memfd_create("nectar")
+    stack.callback(os.close, descriptor)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def take_terminal() -> None:

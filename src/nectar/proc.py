@@ -71,6 +71,15 @@ def read_parent(pid: int) -> int:
     return int((_stat(pid)[1:2] or ["0"])[0])
 
 
+def find_first_child(pid: int) -> int | None:
+    """The PID of the oldest child of a process, of those that its first thread has; None where it has none, or the system does not tell."""
+    try:
+        told = _read(f"{features.PROC}/{pid}/task/{pid}/children").split()
+    except OSError:
+        return None
+    return int(told[0]) if told else None
+
+
 def list_pids() -> list[int]:
     """PIDs of all processes; of none where no descriptor is left to look, or where ``/proc`` tells of another PID namespace's."""
     try:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.proc import read_parent
 from tests import needs
 from tests.soak.ground import LONG, Ground, kill, put
-from tests.world import PATIENCE, inside, processes, until
+from tests.world import PATIENCE, processes, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -120,9 +121,9 @@ class Stage(Ground):
         """Processes that came from the handler and are no worker of the daemon's."""
         daemon = self.daemon
         workers = {worker["pid"] for worker in self.status()["workers"]}
-        if self.walled:  # each is bubblewrap, whose child has the worker as its first
-            first = {pid for worker in workers for pid in _children(worker)}
-            workers |= first | {pid for each in first for pid in _children(each)[:1]}
+        if self.walled:  # each is a child of bubblewrap's child
+            first = {read_parent(worker) for worker in workers}
+            workers |= first | {read_parent(each) for each in first}
         return [pid for pid in processes(self.world.directory) if pid not in {daemon, but, *workers} and _alive(pid)]
 
     def left(self) -> dict[int, str]:
@@ -142,9 +143,9 @@ class Stage(Ground):
         until(new, "new workers are there", seconds=LONG)
 
     def worker(self) -> int:
-        """The PID of the first worker, as it is called outside of its wall."""
+        """The PID of the first worker."""
         pid: int = self.status()["workers"][0]["pid"]
-        return inside(pid) if self.walled else pid
+        return pid
 
     def until_alone(self) -> None:
         """Wait until a worker is ready and no stray process is there."""
@@ -168,13 +169,6 @@ class Stage(Ground):
 def resident(pid: int) -> int:
     """KiB of memory that a process has."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _alive(pid: int) -> bool:

@@ -9,6 +9,7 @@
 import errno
 import os
 import resource
+import signal
 import time
 
 from nectar import Computation, handler
@@ -22,6 +23,10 @@ def behind(comp: Computation) -> int:
 
 def number(value: int) -> int:
     return value
+
+
+def pid(_: int) -> int:
+    return os.getpid()
 
 
 def child(megabytes: int) -> int:
@@ -41,10 +46,14 @@ def shares(megabytes: int) -> int:
     """Have memory, and children that share it."""
     kept = bytearray(megabytes << 20)
     kept[::4096] = b"x" * len(kept[::4096])
+    children = []
     for _ in range(4):
-        if os.fork() == 0:
+        children.append(os.fork())
+        if children[-1] == 0:
             time.sleep(60)
     time.sleep(1.5)
+    for each in children:  # or they would count in what comes next
+        os.kill(each, signal.SIGKILL)
     return 1
 
 
@@ -79,4 +88,4 @@ def dump(_: int) -> int:
     return resource.getrlimit(resource.RLIMIT_CORE)[1]
 
 
-WAYS = {"number": number, "child": child, "shares": shares, "files": files, "fork": fork, "dump": dump}
+WAYS = {"number": number, "pid": pid, "child": child, "shares": shares, "files": files, "fork": fork, "dump": dump}

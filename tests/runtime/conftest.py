@@ -15,7 +15,7 @@ from nectar import processes
 from nectar.protocol import ask
 from nectar.testing.sample import sample
 from tests import needs
-from tests.world import PATIENCE, World, inside, reap, until
+from tests.world import PATIENCE, World, reap, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,6 @@ class Running:
         self.home = world.home
         self.source = source
         self.notes = source.with_name("notes")
-        self._walled = walled
         self.name = source.stem
         self.usual = 3 if walled else 1  # processes for a worker: bubblewrap has two of its own
         self._numbers = itertools.count(1)
@@ -105,10 +104,10 @@ class Running:
         return pid
 
     def worker(self) -> int:
-        """The PID of the only worker, as it is called outside of its wall."""
+        """The PID of the only worker."""
         (worker,) = self.status()["workers"]
         pid: int = worker["pid"]
-        return inside(pid) if self._walled else pid
+        return pid
 
     def log(self) -> str:
         return self.home.log(self.name).read_text()

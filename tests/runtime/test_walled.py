@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +50,16 @@ def test_there_are_so_many_processes_and_no_more(behind: Running) -> None:
     else:
         assert answer["result"]["value"] < 24
     assert node.ask("number 3")["result"] == {"value": 3}
+
+
+def test_what_is_shown_as_its_pid_is_its_own_and_not_bubblewraps(behind: Running) -> None:
+    node = behind.attached()
+    inside = node.ask("pid")["result"]["value"]
+    (line,) = (line for line in Path(f"/proc/{behind.worker()}/status").read_text().splitlines() if line.startswith("NSpid"))
+    assert [*map(int, line.split()[1:])] == [behind.worker(), inside]
+    os.kill(behind.worker(), signal.SIGKILL)
+    behind.until_logged("An idle worker was ended by SIGKILL")
+    assert node.ask("pid")["result"]["value"] == inside
 
 
 def test_no_picture_of_its_memory_is_left_by_a_crash(behind: Running) -> None:

@@ -168,6 +168,9 @@ class Machine:
     def exceeds(self, pid: int, limit: int) -> bool:
         return self.resident(pid) > limit
 
+    def own_pid(self, pid: int) -> int:
+        return pid
+
     def is_crowded(self, pid: int) -> bool:
         return False
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nectar import features
 from nectar.manage.wall import gpu, seccomp
 from nectar.manage.wall.grants import Grants
 
@@ -124,12 +125,8 @@ def begin(wall: Mapping[str, Any], stack: ExitStack, variables: Mapping[str, str
     held: list[int] = []
 
     def hold(content: bytes) -> str:
-        descriptor = os.memfd_create("nectar")
-        stack.callback(os.close, descriptor)
-        held.append(descriptor)
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return str(descriptor)
+        held.append(features.hold(content, stack))
+        return str(held[-1])
 
     told = ["--seccomp", hold(bytes.fromhex(wall["filter"]))]
     for path, text in wall["files"].items():

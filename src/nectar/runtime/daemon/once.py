@@ -118,7 +118,7 @@ class Once:
         if not self._loaded:
             self._loaded = True
             (worker,) = self._pool.workers
-            seconds = self._loop.now() - worker.started - proc.read_delay(worker.pid)
+            seconds = self._loop.now() - worker.started - proc.read_delay(worker.own_pid)
             _tell("loaded", warnings=warnings, seconds=seconds)
 
     def failed(self, failure: Failure) -> None:

@@ -78,6 +78,9 @@ class Kernel(Protocol):
     def exceeds(self, pid: int, limit: int) -> bool:
         """Whether it has more than so many bytes."""
 
+    def own_pid(self, pid: int) -> int:
+        """The PID of the worker itself, for whoever looks at it, where that is not the child that stands for it; the same where it is not known."""
+
     def is_crowded(self, pid: int) -> bool:
         """Whether there are more processes behind a worker's wall than there may be."""
 
@@ -99,6 +102,10 @@ class Wall(Protocol):
 
     def kill(self) -> None:
         """Have all that is inside end."""
+
+    @property
+    def pid(self) -> int:
+        """That of the worker itself, as it is called out here; the child's where it is not known, or has ended."""
 
     @property
     def is_over(self) -> bool:
@@ -263,6 +270,10 @@ class System:
     def exceeds(self, pid: int, limit: int) -> bool:
         wall = self._walled.get(pid)
         return self.resident(pid) > limit and (wall is None or wall.proportional() > limit)
+
+    def own_pid(self, pid: int) -> int:
+        wall = self._walled.get(pid)
+        return pid if wall is None else wall.pid
 
     def is_crowded(self, pid: int) -> bool:
         return pid in self._walled and self._walled[pid].is_crowded
