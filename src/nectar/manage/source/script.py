@@ -57,6 +57,7 @@ def plan(file: Path, *, python: str | None, but: tuple[Path, ...], alone: bool =
     :param alone: whether no link brings along what lies outside of its directory.
     """
     said, module, directory = read_metadata(file), module_name(file), file.parent.resolve()
+    # Not the stem alone, so that click.py may depend on click.
     distribution = f"{normalise(re.sub('[^A-Za-z0-9]+', '-', file.stem).strip('-')) or 'handler'}-file"
     table = _project(said, distribution, module)
     around = gather(Project(directory, table, alone=True))
