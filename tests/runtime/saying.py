@@ -37,8 +37,15 @@ def end(comp: Computation) -> int:
     return 1
 
 
+def say_little(comp: Computation) -> int:
+    print(comp.comp_id, "is brief")
+    return 1
+
+
 @handler
 def plain(comp: Computation) -> int:
+    if comp.query == "briefly":
+        return say_little(comp)
     for _ in range(LINES):
         say(comp)
     return end(comp)
@@ -46,6 +53,8 @@ def plain(comp: Computation) -> int:
 
 @handler
 async def tasks(comp: Computation) -> int:
+    if comp.query == "briefly":
+        return say_little(comp)
     for _ in range(LINES):
         say(comp)
         await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from tests.world import until
 if TYPE_CHECKING:
     from tests.world import World
 
+QUICK = 200
 SAID = ("prints 7", "writes half a line", "logs", "writes bytes")
 
 
@@ -29,11 +30,16 @@ def test_each_line_is_whole_and_its_own_computations(world: World, function: str
     for name in names:
         world.put(name)
     assert all(world.answer(name)["status"] == "success" for name in names)
+    quick = [f"b{number}" for number in range(QUICK)]  # one begins while the answer before it is published
+    for name in quick:
+        world.put(name, "briefly")
+    assert all(world.answer(name)["status"] == "success" for name in quick)
     world.put("last", "die")
     assert world.answer("last")["status"] == "error"
     log = world.home.log("saying")
     until(lambda: log.read_text().count("does not end") == len(names) + 1, "all is in the log")
     printed = Counter(re.findall(r" PRINT   (?:- -: )?(.*)\n", log.read_text()))
+    assert [printed.pop(f"alice {name}: {name} is brief", 0) for name in quick] == [1] * QUICK
     times = LINES * (2 if function == "tasks" else 1)
     for name in (*names, "last"):
         mine = f"alice {name}: {name}"
