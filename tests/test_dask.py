@@ -133,8 +133,14 @@ def a_lost_scheduler_is_told_once(cluster: Cluster) -> None:
     assert told == ["lost"]
     told.clear()
     cluster.restart()
-    idle = connect(cluster, lost=lambda: told.append("idle"))
+    idle = connect(cluster, lost=lambda: told.append("idle"), gives_up=True)
     assert not idle.has_workers()
+    token = ends.set(time.monotonic() + 1)
+    waiting = [idle.submit(abs, -1) for _ in range(3)]
+    ends.reset(token)
+    for future in waiting:
+        with pytest.raises(TimeoutError, match="no worker of the engine's was there for it by its deadline"):
+            future.result(60)
     cluster.scheduler.kill()
     until(lambda: told == ["idle"], "it is told where nothing is waited for")
     idle.shutdown()

@@ -72,7 +72,9 @@ def test_half_of_the_files_are_none(tmp_path: Path) -> None:
         described(tmp_path, address=AWAY, tls_ca="nowhere", tls_cert="ca", tls_key="ca")
 
 
-@pytest.mark.parametrize("address", ["", "10.0.0.5", "http://10.0.0.5:80", "tcp://", "tcp://a b:1", "tcp://a:b", "inproc://1/2"])
+@pytest.mark.parametrize(
+    "address", ["", "10.0.0.5", "http://10.0.0.5:80", "tcp://", "tcp://a b:1", "tcp://a:b", "inproc://1/2", "a:0", "a:65536"]
+)
 def test_what_is_no_address_is_told(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match=r"must be a table in which address|no address of a Dask scheduler"):
         described(tmp_path, address=address)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nectar.runtime.frames import MAX_BODY
 from nectar.runtime.worker import remote, whole
 from nectar.testing.sample import sample
 from tests.world import until
@@ -71,11 +70,6 @@ def test_what_a_task_starts_goes_with_its_end(slot: remote.Slot) -> None:
     with pytest.raises(TimeoutError):
         run(slot, time.sleep, 600, limit=0.1)
     until(lambda: not Path(f"/proc/{left}/cmdline").exists() or not Path(f"/proc/{left}/cmdline").read_bytes(), "it has ended, too")
-
-
-def test_what_is_too_much_is_told(slot: remote.Slot) -> None:
-    with pytest.raises(ValueError, match=r"what it is called with is \d+ bytes"):
-        raise pickle.loads(slot.run(memoryview(bytearray(MAX_BODY + 1)), 1))[1]  # type: ignore[arg-type]
 
 
 def make_order(tmp_path: Path) -> dict[str, Any]:

@@ -358,6 +358,7 @@ def test_what_is_at_the_address_is_told_and_what_is_too_much_is_an_error(parted:
     assert parted.ask("a bee")["result"] == {"value": 4}
     assert parted.ask("there 500")["result"] == {"value": 500_000_000}
     assert parted.ask("back 500")["result"] == {"value": 500_000_000}
+    assert "is 1100000" in parted.ask("there 1100")["error"]
     assert "cannot be pickled" in parted.ask("lock")["error"]
     assert parted.ask("a bee")["result"] == {"value": 4}
     row("who is no scheduler is told, and parts of 500 MB go there and back", addresses=3, megabytes=1000)

@@ -83,7 +83,7 @@ def _check(address: str, where: str, files: Mapping[str, str | None], *, insecur
 
 def _part(address: str, where: str) -> dict[str, str]:
     found = _ADDRESS.fullmatch(address)
-    if found is None:
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
         raise UsageError(
             f"{address!r} is no address of a Dask scheduler.", where=where, hint="It looks like tcp://192.168.1.5:8786."
         )

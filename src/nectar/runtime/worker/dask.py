@@ -26,6 +26,7 @@ from distributed.security import Security
 import nectar
 from nectar.api.context import ends
 from nectar.errors import NectarError
+from nectar.runtime.frames import MAX_BODY
 from nectar.runtime.worker import remote
 
 TYPE_CHECKING = False  # typing is not imported in a handler's process
@@ -45,6 +46,9 @@ RETOLD = 5
 """Such looks from one telling to the next."""
 CLOSING = 2.0
 """Seconds for the connection to be closed."""
+LEAD = 0.25
+"""Seconds before the deadline of what a task is a part of, or half of those left, at which nobody waits any more for a worker to come."""
+NOBODY = "no worker of the engine's was there for it by its deadline"
 LOST = "the connection to the engine's scheduler was lost"
 
 
@@ -54,6 +58,7 @@ class DaskExecutor(Executor):
     :param name: of the handler, with which the scheduler's pages begin the names of its tasks.
     :param place: what a worker of the cluster must have to get any of them, as Dask's resources are called; None: each gets some.
     :param lost: called once, from any thread, when the scheduler is not there any more: nothing can be done with this executor then.
+    :param gives_up: whether a task for which no worker is there ends before the deadline of what it is a part of, so that this can say why.
     :param wrap: makes of what is pickled what is called with it there.
     :raises OSError: there is no scheduler at the address.
     """
@@ -70,16 +75,19 @@ class DaskExecutor(Executor):
         name: str = "nectar",
         place: str | None = None,
         lost: Callable[[], object] = lambda: None,
+        gives_up: bool = False,
         wrap: Callable[[bytes], tuple[Callable[..., Any], tuple[Any, ...]]] | None = None,
     ) -> None:
         self._name = name
         self._resources = {} if place is None else {place: 1}
         self._told: dict[str, Any] = {}
-        self._asking, self._asked, self._has_workers = threading.Lock(), -LOOK, False
+        self._asking, self._asked, self._has_workers = asyncio.Lock(), -LOOK, False
         self._tell_lost = lost
+        self._gives_up = gives_up
+        self._ends: set[float] = set()
         self._wrap = wrap
         self._lock = threading.Lock()
-        self._open: dict[Future[Any], Task[Any]] = {}
+        self._open: dict[Future[Any], tuple[Task[Any], float | None]] = {}
         self._shut = self._lost = False
         make: Any = Client  # it has no types
         self._client = _within(
@@ -92,13 +100,11 @@ class DaskExecutor(Executor):
     def submit(self, function: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Future[_Result]:
         """:raises RuntimeError: it is shut down, or has lost the scheduler.
 
-        What cannot be pickled is told by the future.
+        What cannot be pickled, or is too much, is told by the future.
         """
         future: Future[_Result] = Future()
         try:
-            content = cloudpickle.dumps((function, args, kwargs))
-            if self._wrap is not None:
-                content = cloudpickle.dumps((*self._wrap(content), {}))
+            content = self._pickle(function, args, kwargs)
         except Exception as error:
             future.set_exception(error)
             return future
@@ -115,7 +121,7 @@ class DaskExecutor(Executor):
             options = {"key": f"{self._name}-{uuid.uuid4().hex}", "resources": self._resources}
             try:
                 task = self._client.submit(pickle.load, call, pure=False, retries=0, **options)
-                self._open[future] = task
+                self._open[future] = task, end
             except Exception as error:  # it has ended
                 broken = error
         if broken is not None:
@@ -123,16 +129,14 @@ class DaskExecutor(Executor):
             raise BrokenExecutor(LOST) from broken
         future.add_done_callback(self._forget)
         self._client.loop.add_callback(self._follow, future, task)
+        if self._gives_up and end is not None and not self._has_workers:
+            self._client.loop.add_callback(self._expect, end)
         return future
 
     def has_workers(self) -> bool:
         """Whether there is any for the tasks. It asks the scheduler, once in a while, and waits for that."""
-        with self._asking:
-            if time.monotonic() >= self._asked + LOOK:
-                workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-                self._has_workers = any(self._resources.keys() <= worker["resources"].keys() for worker in workers)
-                self._asked = time.monotonic()
-            return self._has_workers
+        there: bool = self._client.sync(self._look_for_workers)
+        return there
 
     def tell(self, keys: list[str], fields: dict[str, Any]) -> None:
         """Leave something with the scheduler, for whoever asks it; again and again, because another may say otherwise for a moment."""
@@ -154,10 +158,19 @@ class DaskExecutor(Executor):
         if wait and closing is not None:
             closing.join(CLOSING)
 
+    def _pickle(self, *call: Any) -> bytes:
+        """:raises ValueError: it is too much."""
+        content: bytes = cloudpickle.dumps(call)
+        if self._wrap is not None and len(content) <= MAX_BODY:
+            content = cloudpickle.dumps((*self._wrap(content), {}))
+        if len(content) > MAX_BODY:
+            raise ValueError(f"what it is called with is {len(content)} bytes, and {MAX_BODY} can be sent")
+        return content
+
     def _forget(self, future: Future[Any]) -> None:
         """It is done: the first of what is called then."""
         with self._lock:
-            task = self._open.pop(future)
+            task, _ = self._open.pop(future)
         if future.cancelled():
             future.set_running_or_notify_cancel()  # who waits for it is only told by this
             with suppress(Exception):  # there may be no connection any more
@@ -190,21 +203,53 @@ class DaskExecutor(Executor):
             else:
                 future.set_exception(value)
 
+    async def _look_for_workers(self) -> bool:
+        async with self._asking:
+            if time.monotonic() >= self._asked + LOOK:
+                workers = (await self._client.scheduler.identity(n_workers=-1))["workers"].values()
+                self._has_workers = any(self._resources.keys() <= worker["resources"].keys() for worker in workers)
+                self._asked = time.monotonic()
+            return self._has_workers
+
+    def _expect(self, end: float) -> None:
+        """Be there shortly before a deadline: there is nobody to run what it is for."""
+        if end not in self._ends:
+            self._ends.add(end)
+            left = max(0.0, end - time.monotonic())
+            self._client.loop.call_later(left - min(LEAD, left / 2), self._give_up, end)
+
+    async def _give_up(self, end: float) -> None:
+        """Where there is still nobody, say so to who waits for it."""
+        self._ends.discard(end)
+        try:
+            there = await self._look_for_workers()
+        except Exception:
+            return  # the connection is lost, which is told in another way
+        with self._lock:
+            late = [(future, task) for future, (task, its_end) in self._open.items() if its_end == end and not there]
+        for future, task in late:
+            with suppress(InvalidStateError):
+                future.set_exception(TimeoutError(NOBODY))
+                await self._cancel(task)
+
     def _heed(self, event: tuple[float, dict[str, Any]]) -> None:
         """Of what happens to the cluster's workers: a task that one runs when it dies is not to be the end of the next.
 
         A worker runs what it got first, and has others at hand, which are run elsewhere.
         """
         message = event[1]
-        if message.get("action") == "remove-worker" and not message.get("expected"):
+        if message.get("action") != "remove-worker":
+            return
+        self._asked, self._has_workers = -LOOK, False  # until it is looked for
+        if not message.get("expected"):
             self._fail_first(message.get("processing-tasks") or ())
 
     def _fail_first(self, keys: Any) -> None:
         with self._lock:
-            future = next((future for future, task in self._open.items() if task.key in keys), None)
-            task = None if future is None else self._open[future]
-        if future is None:
+            found = next(((future, task) for future, (task, _) in self._open.items() if task.key in keys), None)
+        if found is None:
             return
+        future, task = found
         with suppress(InvalidStateError):
             future.set_exception(RuntimeError("the engine's worker died while it ran it"))
         self._client.loop.add_callback(self._cancel, task)
@@ -215,9 +260,14 @@ class DaskExecutor(Executor):
         while not self._lost and self._client.status in ("running", "newly-created"):
             await asyncio.sleep(LOOK)
             looks += 1
-            if self._told and not self._shut and looks % RETOLD == 0:
-                with suppress(Exception):
+            with suppress(Exception):
+                if self._told and not self._shut and looks % RETOLD == 0:
                     await self._client.scheduler.set_metadata(**self._told)
+                if self._gives_up and not self._has_workers and not await self._look_for_workers():
+                    with self._lock:
+                        due = {end for _, end in self._open.values() if end is not None}
+                    for end in due:
+                        self._expect(end)
         if not self._shut:
             self._lose()
 
@@ -307,7 +357,7 @@ def _explain(error: BaseException | None) -> str:
 
 
 def _advise(found: dict[str, Any]) -> str:
-    where = f"the address that {found['given']} had at the launch" if found["given"] else "address under [tool.nectar.dask]"
+    where = f"the address that was given with {found['given']}" if found["given"] else "address under [tool.nectar.dask]"
     tls = "" if found["tls_ca"] is not None else ", and whether it wants TLS (tls_ca, tls_cert, tls_key)"
     return f"Look whether one runs there, and correct {where}{tls}."
 

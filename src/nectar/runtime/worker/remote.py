@@ -54,8 +54,6 @@ class Slot:
 
     def run(self, content: bytes, limit: float | None) -> bytes:
         """:raises OSError: no process can be started."""
-        if len(content) > frames.MAX_BODY:
-            return failed(ValueError(f"what it is called with is {len(content)} bytes, and {frames.MAX_BODY} can be sent"))
         if self._process is None or self._process.poll() is not None:
             self.end()
             self._start()

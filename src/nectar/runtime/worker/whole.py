@@ -140,6 +140,7 @@ def load_for(order: dict[str, Any]) -> Handler:
             {"key": order["identity"], "lock": order["lock"]},
             order["name"],
             lost=_lost,
+            gives_up=use == "parts",
             wrap=(lambda content: (run_part, (carried, content))) if use == "parts" else None,
         )
         executors.append(executor)
