@@ -124,7 +124,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT, requires=["wheel"])
 def tests(session: nox.Session) -> None:
-    """All of the tests, with the wheel installed, and of the soak a tenth: each of its tests, with a tenth of its rounds."""
+    """All of the tests, with the wheel installed, and of the soak a tenth: each of its tests, with a tenth of its rounds, or half of that."""
     session.install("--group", "test", find_wheel())
     session.env["NECTAR_SOAK"] = "0.1"
     run_pytest(session, beside=7)

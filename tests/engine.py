@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 from nectar.manage.environment import marker
-from tests.world import PATIENCE, until
+from tests.world import PATIENCE, free_port, until
 
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(sys.modules["nectar"].__file__ or "").parents[1])])
 """What the engine's workers have on their path: nectar."""
@@ -28,8 +27,7 @@ class Cluster:
         self._directory = directory
         self._all: list[subprocess.Popen[bytes]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self._port = listening.getsockname()[1]
+        self._port = free_port()
         self.address = f"tcp://127.0.0.1:{self._port}"
         self.restart()
 

@@ -186,7 +186,7 @@ def serve(control: socket.socket) -> None:
                 os._exit(0)
             order = control.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
             arguments, environment, directory, mask = marshal.loads(order)
-            if (command := os.fork()) == 0:
+            if (command := _fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 selector.close()
@@ -199,6 +199,15 @@ def serve(control: socket.socket) -> None:
             for descriptor in streams:
                 os.close(descriptor)
             _tell(running[command], command.to_bytes(4, "big"))
+
+
+def _fork() -> int:
+    """As :func:`os.fork`, also where the system has too many processes for a moment: all tests after this one need this process."""
+    while True:
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(0.1)
 
 
 def _tell_of_ended(running: dict[int, int]) -> None:

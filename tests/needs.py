@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -12,6 +13,12 @@ from nectar import features
 from nectar.home import Home
 from nectar.manage.wall import trying
 from nectar.runtime.daemon.aliases import watcher
+from tests.soak.table import FRACTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_Way = TypeVar("_Way")
 
 NOWHERE = Home(Path("/nowhere"))
 
@@ -32,6 +39,11 @@ WALLED = os.environ.get("NECTAR_SANDBOX") == "1"
 _BEHIND = pytest.param("walled", marks=[wall, pytest.mark.once])
 EITHER_WAY = (_BEHIND,) if WALLED else ("open", _BEHIND)
 """Parameters of a fixture whose handler is to be tried a second time, behind a wall."""
+
+
+def one_side(ways: Iterable[_Way], *, walled: bool) -> list[_Way]:
+    """What is tried on this side of the wall by a test that runs on both: where not all of the soak is run, each way is on one of them."""
+    return [*ways] if WALLED or FRACTION >= 1 else [*ways][walled::2]
 
 
 def no_wall(reason: str) -> pytest.MarkDecorator:

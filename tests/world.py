@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -216,6 +219,17 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = PATIEN
         assert looked < end, f"{what}: not within {seconds:g} s"
         time.sleep(min(0.2, max(0.02, 9 * (looked - begun))))
         begun = time.monotonic()
+
+
+def free_port() -> int:
+    """A port that nobody has. It is none of those that the system gives: who connects to one of these before somebody listens there may
+    be given that very port for its own end, and is connected to itself.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def memory() -> Path | None:

@@ -117,19 +117,15 @@ def test_so_is_one_whose_daemon_was_killed(world: World) -> None:
     ("text", "words"),
     [
         ("def analyze(comp): return 1\n", "@handler"),
-        ("from nectar import handler\n@handler\ndef one(comp): return 1\n@handler\ndef two(comp): return 2\n", "one"),
-        ("from nectar import handler\n@handler\ndef analyze(): return 1\n", "analyze()"),
-        ("from nectar import handler\n@handler\ndef analyze(comp) return 1\n", "SyntaxError"),
         (
             "from nectar import handler\nraise RuntimeError('no model here')\n@handler\ndef analyze(comp): return 1\n",
             "RuntimeError: no model here",
         ),
-        ("import requests\nfrom nectar import handler\n@handler\ndef analyze(comp): return 1\n", "No module named 'requests'"),
-        ("import sys\nfrom nectar import handler\nsys.exit('I will not')\n@handler\ndef analyze(comp): return 1\n", "I will not"),
         ("import os\nos._exit(3)\n", "3"),
     ],
 )
 def test_a_handler_that_cannot_be_loaded(world: World, text: str, words: str) -> None:
+    """What is wrong with it is told as by ``test``, for which ``tests/mistakes`` has a table."""
     world.file("h.py", text)
     ended = world.run("launch", "h.py", code=None)
     assert ended.returncode in (1, 2, 5)

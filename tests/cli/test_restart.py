@@ -46,7 +46,7 @@ def test_the_new_code_runs_with_the_old_attachments(launched: World) -> None:
 
 def test_a_new_one_that_fails_leaves_the_old_one_running(launched: World) -> None:
     before = launched.registry()
-    for text in ("from nectar import handler\nraise ValueError('broken')\n", "def h(comp) return 1\n", "x = 1\n"):
+    for text in ("from nectar import handler\nraise ValueError('broken')\n", "x = 1\n"):
         launched.file("h.py", text)
         assert launched.run("restart", "h", code=None).returncode in (1, 2, 5)
         assert launched.registry() == before
@@ -94,8 +94,7 @@ def test_no_question_is_lost_answered_twice_or_run_in_both(launched: World) -> N
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        for number in range(3):
-            launched.file("again.txt", str(number))
+        for _ in range(2):
             launched.run("restart", "h")
     finally:
         ended.set()
@@ -120,14 +119,13 @@ def test_a_frozen_one_is_replaced(launched: World) -> None:
 
 
 def test_several_at_once_come_one_after_the_other(launched: World) -> None:
-    for number in range(2):
-        launched.file("h.py", textwrap.dedent(TWICE) + f"# {number}\n")
-        processes = [launched.fork("restart", "h") for _ in range(3)]
-        assert [process.wait(120) for process in processes] == [0, 0, 0]
-        holder = namelock.find_holder(launched.home, "h")
-        assert holder is not None
-        assert launched.registry()["h"]["pid"] == holder.pid
-    assert launched.run("submit", "alice", "four").stdout == "8\n"
+    launched.file("h.py", THRICE)
+    processes = [launched.fork("restart", "h") for _ in range(3)]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    holder = namelock.find_holder(launched.home, "h")
+    assert holder is not None
+    assert launched.registry()["h"]["pid"] == holder.pid
+    assert launched.run("submit", "alice", "four").stdout == "12\n"
 
 
 def test_a_new_one_that_cannot_take_the_name_gives_way_to_the_old_one(launched: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import json
 import os
 import signal
@@ -116,7 +115,7 @@ with open("codes", "w") as file:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("closed", [each for count in (1, 2, 3) for each in itertools.combinations((0, 1, 2), count)], ids=str)
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
 def test_closed_descriptors_are_nothing_that_a_verb_sees(three: World, closed: tuple[int, ...]) -> None:
     """Nothing that it opens gets the number of one: what it prints would go into the registry.
 

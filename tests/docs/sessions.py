@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.world import PATIENCE, forks
+from tests.world import PATIENCE, forks, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,8 +81,7 @@ def _typed(command: str, expected: str | None) -> str:
 
 def _with_free_ports(session: str) -> str:
     for port in set(PORT.findall(session)):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            session = session.replace(port, str(server.getsockname()[1]))
+        session = session.replace(port, str(free_port()))
     return session
 
 

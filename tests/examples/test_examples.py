@@ -27,6 +27,8 @@ WITH_SESSIONS = [
     readme.parent.name for readme in sorted(EXAMPLES.glob("*/README.md")) if "$ nectar" in readme.read_text(encoding="utf-8")
 ]
 WITH_TESTS = [*(folder.parent for folder in sorted(EXAMPLES.glob("*/tests"))), ROOT / "handlers-template"]
+TOGETHER = [WITH_TESTS[number::3] for number in range(3)]
+"""Some at a time, because each process that runs tests would compile pytest for itself, which takes longer than an example's own tests."""
 LEFT_OUT = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache", "uv.lock", "dist")
 
 
@@ -42,12 +44,17 @@ def ask(world: World, query: str, *, alias: str) -> dict[str, Any]:
     return world.answer("q", alias=alias)
 
 
-@pytest.mark.parametrize("handler", WITH_TESTS, ids=[folder.name for folder in WITH_TESTS])
-def test_its_own_tests_pass(world: World, shared: Path, handler: Path) -> None:
-    folder = world.directory / "project"
-    shutil.copytree(handler, folder, ignore=LEFT_OUT)
+@pytest.mark.parametrize("handlers", TOGETHER, ids=[", ".join(folder.name for folder in some) for some in TOGETHER])
+def test_their_own_tests_pass(world: World, handlers: list[Path]) -> None:
+    for handler in handlers:
+        run_its_tests(world, handler)
+
+
+def run_its_tests(world: World, handler: Path) -> None:
     # All are at one place, so that pytest is compiled for the first alone; what is their own is another's each time.
-    compiled = shared / "compiled"
+    folder, compiled = world.directory / "project", world.directory / "compiled"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(handler, folder, ignore=LEFT_OUT)
     for name in ("src", "tests"):
         shutil.rmtree(compiled / folder.relative_to("/") / name, ignore_errors=True)
     path = pythons.path_with(newer() if handler.name == "pins_new" else "3.11")
@@ -59,7 +66,7 @@ def test_its_own_tests_pass(world: World, shared: Path, handler: Path) -> None:
     variables |= {"PATH": path, "PYTHONPYCACHEPREFIX": str(compiled)}
     command = [str(find_uv()), "run", "--directory", str(folder), "pytest", "-p", "no:cacheprovider"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=100)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, f"{handler.name}: {ran.stdout}{ran.stderr}"
 
 
 @pytest.mark.parametrize("example", WITH_SESSIONS)

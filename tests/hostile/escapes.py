@@ -203,8 +203,9 @@ def descriptors(told):
 
 def link_out(told):
     """A second name for a file that is not ours to write, in a directory that is."""
-    os.link(f"{sys.prefix}/pyvenv.cfg", "/tmp/second name")
-    os.unlink("/tmp/second name")
+    name = f"/tmp/second name {os.getpid()}"
+    os.link(f"{sys.prefix}/pyvenv.cfg", name)
+    os.unlink(name)
 
 
 def change_mode(told):
@@ -418,8 +419,9 @@ def handle(told):
 
 def make_device(told):
     """The machine's first disk, or what would be, under a name of our own."""
-    os.mknod("/tmp/disk", 0o600 | stat.S_IFBLK, os.makedev(8, 0))
-    os.unlink("/tmp/disk")
+    name = f"/tmp/disk {os.getpid()}"
+    os.mknod(name, 0o600 | stat.S_IFBLK, os.makedev(8, 0))
+    os.unlink(name)
 
 
 def ring(number, arm):

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tests import needs
 from tests.hostile.stage import EITHER_WAY, milliseconds
 from tests.soak.ground import LATE, LONG, kill
 from tests.soak.table import portion
@@ -51,10 +52,11 @@ def test_a_dying_worker_costs_one_answer(stage: Stage, row: Row) -> None:
     """One after another, each way in turn; the question after each is answered by the next worker."""
     asker = stage.play()
     daemon = stage.daemon
-    rounds = portion(200, least=len(WAYS))
+    ways = needs.one_side(WAYS.items(), walled=stage.walled)
+    rounds = portion(12 * len(ways), least=len(ways))
     wrong, late, lines = [], [], Counter[str]()
     for number in range(rounds):
-        query, cause = list(WAYS.items())[number % len(WAYS)]
+        query, cause = ways[number % len(ways)]
         answer = asker.ask(query)
         late.append(answer.published - stage.noted("die")[-1])
         if answer.status != "error" or cause not in answer.error or answer.value is not None:
@@ -68,7 +70,7 @@ def test_a_dying_worker_costs_one_answer(stage: Stage, row: Row) -> None:
     row(
         f"{200} workers that die cost one answer each, which names the cause within 500 ms",
         deaths=rounds,
-        ways=len(WAYS),
+        ways=len(ways),
         wrong=len(wrong),
         ms_from_death_to_answer=usual,
         worst=worst,
@@ -80,7 +82,7 @@ def test_a_dying_worker_costs_one_answer(stage: Stage, row: Row) -> None:
     assert stage.forged() == []
     assert stage.daemon == daemon
     assert worst < 1000 * LATE
-    assert re.search(r'File ".*villain\.py", line \d+ in segfault', log)
+    assert "segfault" not in lines or re.search(r'File ".*villain\.py", line \d+ in segfault', log)
     assert os.listdir(asker.directory) == [".nectar"]
     stage.until_alone()
 

@@ -26,10 +26,13 @@ LENGTH = "from nectar import handler\n\n@handler\ndef length(comp):\n    return 
 
 @pytest.mark.usefixtures("in_memory")
 def test_fuzzed_questions(stage: Stage, row: Row) -> None:
-    """Hypothesis and a byte-level mutator. The answers are what our own reader of the bytes says they must be."""
+    """Hypothesis and a byte-level mutator. The answers are what our own reader of the bytes says they must be.
+
+    Those of ``test_nothing_leaks`` are as many.
+    """
     asker = stage.play(text=LENGTH)
     daemon, worker = stage.daemon, stage.status()["workers"][0]["pid"]
-    whole = portion(100_000)
+    whole = portion(100_000, shared=True)
     contents = made(whole // 50, 1)
     contents += broken(whole - len(contents), 2, contents[:])
     outside = _files(stage)

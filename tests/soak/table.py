@@ -40,9 +40,12 @@ class Row:
             file.write(json.dumps(row, default=str) + "\n")
 
 
-def portion(whole: int, least: int = 1) -> int:
-    """What this run does of a whole number."""
-    return max(least, round(whole * FRACTION))
+def portion(whole: int, least: int = 1, *, shared: bool = False) -> int:
+    """What this run does of a whole number.
+
+    :param shared: whether another test, which the caller names, tries the same: where not all is run, each of the two does half.
+    """
+    return max(least, round(whole * FRACTION * (0.5 if shared and FRACTION < 1 else 1)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,7 +22,7 @@ from tests.environments.workbench import uv
 from tests.soak.ground import LATE, LONG, Ground, Reader, put, seconds_until
 from tests.soak.networks import Network, machines
 from tests.soak.table import FRACTION
-from tests.world import until
+from tests.world import free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,8 +289,7 @@ class Parted:
         self.processes = processes
         self.file = world.file("parted.py", PARTS)
         world.node()
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
+        port = free_port()
         self.plain = f"tcp://127.0.0.1:{port}"
         self.tls: tuple[str, ...] = ("--tls", *make_certificates(world.directory)) if secret else ()
         self.address = self.plain.replace("tcp", "tls") if secret else self.plain

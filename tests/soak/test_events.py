@@ -38,10 +38,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.usefixtures("in_memory")
 def test_questions_of_four_writers(ground: Ground, row: Row) -> None:
-    """Four writers ask as fast as they can, while the directory of one of them is moved away and back all the time."""
+    """Four writers ask as fast as they can, while the directory of one of them is moved away and back all the time.
+
+    Those of ``test_nothing_leaks`` are as fast.
+    """
     ground.launch(noted=False)
     directories = ground.nodes(4)
-    each = portion(15_000)
+    each = portion(15_000, shared=True)
     moved = directories[3]
     moves = 0
     held_up: set[str] = set()
@@ -58,7 +61,7 @@ def test_questions_of_four_writers(ground: Ground, row: Row) -> None:
             time.sleep(0.02)
             away.rename(moved)
             moves += 1
-            threads[3].join(1.0)
+            threads[3].join(0.5)
         asked = [f"w{number}-{question}" for number in range(4) for question in range(each)]
         lost = reader.until(asked, seconds=2 * LONG)
     wrong = [

@@ -52,7 +52,7 @@ def odd_things() -> dict[str, list[str]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is done with GNU's env")
 def test_whatever_is_inherited_one_by_one(world: World, row: Row) -> None:
-    """Started so, a handler answers, a worker that dies is replaced, and a stop is a stop."""
+    """Started so, a handler answers, a worker that dies is replaced, and a stop is a stop. Some are tried by ``tests/runtime``, too."""
     source = world.directory / "chameleon.py"
     shutil.copy(Path(runtime.__file__).with_name("chameleon.py"), source)
     running, node = Running(world, source), Node("alice", world.node("alice"))
@@ -65,7 +65,7 @@ def test_whatever_is_inherited_one_by_one(world: World, row: Row) -> None:
     world.run(*verbs["launch"])
     tried: Counter[str] = Counter()
     wrong: dict[str, str] = {}
-    for number, name in enumerate(random.sample(sorted(things), portion(len(things), least=8))):
+    for number, name in enumerate(random.sample(sorted(things), portion(len(things), least=8, shared=True))):
         verb = list(verbs)[number % len(verbs)]
         try:
             if verb != "restart":

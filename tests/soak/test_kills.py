@@ -148,10 +148,11 @@ def _kill_group(pid: int) -> bool:
 
 @EITHER_WAY
 def test_kills_at_random_moments(ground: Ground, row: Row) -> None:
+    """Bare ``nox`` runs it twice: ``elsewhere``, too."""
     ground.launch()
     directories = ground.nodes(2)
     part = 5 if ground.walled else 1
-    wanted, count = portion(1000) // part, portion(20_000) // part
+    wanted, count = portion(1000, shared=True) // part, portion(20_000, shared=True) // part
     killer = Killer(ground, directories)
     begun = time.monotonic()
     with Reader(*directories) as reader:

@@ -20,9 +20,10 @@ AHEAD = 300
 
 @pytest.mark.usefixtures("in_memory")
 def test_nothing_leaks(ground: Ground, row: Row) -> None:
+    """That memory does not grow with questions is tried by those that are fuzzed, too."""
     ground.launch(noted=False)
     directory = ground.node()
-    warm, count = portion(3000, least=300), portion(100_000)
+    warm, count = portion(3000, least=300), portion(100_000, shared=True)
     with Reader(directory) as reader:
         _ask(directory, reader, "w", warm)
         before = _state(ground, directory)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.soak.table import Row
 
 SEED = "NECTAR_MODEL_SEED"
-SECONDS, CLOCK = (600, time.monotonic) if FRACTION >= 1 else (3, time.process_time)
+SECONDS, CLOCK = (600, time.monotonic) if FRACTION >= 1 else (1.5, time.process_time)
 """How long, by which clock: a part is of the processor's time, so that it tries as much on a busy machine as on an idle one."""
 
 

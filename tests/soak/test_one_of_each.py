@@ -18,10 +18,11 @@ MANY = 8
 
 
 def test_launches_of_one_name_at_once(ground: Ground, row: Row) -> None:
+    """As by ``test_commands_that_meet_and_are_killed``."""
     ground.launch(noted=False)
     directory = ground.node()
     file = ground.world.directory / "soaking.py"
-    rounds = portion(200)
+    rounds = portion(200, shared=True)
     wrong, stopped, killed = [], 0, 0
     with Reader(directory) as reader:
         for number in range(rounds):
@@ -53,12 +54,13 @@ def test_launches_of_one_name_at_once(ground: Ground, row: Row) -> None:
 
 
 def test_attaches_of_one_alias_at_once(grounds: Callable[[str], Ground], row: Row) -> None:
+    """As by ``test_commands_that_meet_and_are_killed``."""
     handlers = [grounds(f"h{number}") for number in range(MANY)]
     for handler in handlers:
         handler.launch(noted=False)
     world = handlers[0].world
     directory = world.node()
-    rounds = portion(200)
+    rounds = portion(200, shared=True)
     wrong = []
     begun = time.monotonic()
     with Reader(directory) as reader:

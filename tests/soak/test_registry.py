@@ -123,6 +123,7 @@ class Looker(threading.Thread):
 
     def run(self) -> None:
         while not self.ending:
+            time.sleep(0.002)
             try:
                 raw = self._path.read_bytes()
             except FileNotFoundError:
@@ -132,7 +133,6 @@ class Looker(threading.Thread):
                 json.loads(raw)
             except ValueError:
                 self.torn += 1
-            time.sleep(0.002)
 
 
 def test_updates_at_once(ground: Ground, updaters: Updaters, row: Row) -> None:
@@ -166,8 +166,8 @@ def test_updates_at_once(ground: Ground, updaters: Updaters, row: Row) -> None:
 
 
 def test_updates_that_are_killed(world: World, updaters: Updaters, row: Row) -> None:
-    """Some rounds a registry, so that it stays as small as registries are."""
-    kills = portion(300)
+    """Some rounds a registry, so that it stays as small as registries are. Whole commands are killed in ``test_kills``."""
+    kills = portion(300, shared=True)
     total: Counter[str] = Counter()
     wrong: list[str] = []
     for begun in range(0, kills, ROUNDS):
