@@ -28,13 +28,14 @@ from nectar.api.context import ends
 from nectar.errors import NectarError
 from nectar.runtime.frames import MAX_BODY
 from nectar.runtime.worker import remote
+from nectar.runtime.worker.bunches import Bunches
 
 TYPE_CHECKING = False  # typing is not imported in a handler's process
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from distributed import Future as Task
+    from nectar.runtime.worker.bunches import Bunched
 
     _Result = TypeVar("_Result")
 
@@ -87,13 +88,14 @@ class DaskExecutor(Executor):
         self._ends: set[float] = set()
         self._wrap = wrap
         self._lock = threading.Lock()
-        self._open: dict[Future[Any], tuple[Task[Any], float | None]] = {}
+        self._open: dict[Future[Any], tuple[Bunched, float | None]] = {}
         self._shut = self._lost = False
         make: Any = Client  # it has no types
         self._client = _within(
             timeout + CLOSING,
             lambda: make(address, timeout=timeout, security=security, set_as_default=False, direct_to_workers=False),
         )
+        self._bunches = Bunches(self._client, self._resources)
         self._client.subscribe_topic("all", self._heed)
         self._client.loop.add_callback(self._watch)
 
@@ -110,7 +112,6 @@ class DaskExecutor(Executor):
             return future
         end = ends.get()
         limit = None if end is None else max(0.0, end - time.monotonic()) + GRACE
-        broken: Exception | None = None
         with self._lock:
             if self._lost:
                 raise BrokenExecutor(LOST)
@@ -118,17 +119,15 @@ class DaskExecutor(Executor):
                 raise RuntimeError("a task was handed in after the shutdown of its executor")
             # The scheduler unpickles a call, of builtins here; unpickled by the worker, what is in there calls nectar.
             call = io.BytesIO(pickle.dumps(_Call(content, limit), protocol=pickle.HIGHEST_PROTOCOL))
-            options = {"key": f"{self._name}-{uuid.uuid4().hex}", "resources": self._resources}
-            try:
-                task = self._client.submit(pickle.load, call, pure=False, retries=0, **options)
+            ended = self._client.status == "closed"
+            if not ended:
+                task = self._bunches.make(f"{self._name}-{uuid.uuid4().hex}", call)
                 self._open[future] = task, end
-            except Exception as error:  # it has ended
-                broken = error
-        if broken is not None:
+                self._client.loop.add_callback(self._follow, future, task)
+        if ended:
             self._lose()
-            raise BrokenExecutor(LOST) from broken
+            raise BrokenExecutor(LOST)
         future.add_done_callback(self._forget)
-        self._client.loop.add_callback(self._follow, future, task)
         if self._gives_up and end is not None and not self._has_workers:
             self._client.loop.add_callback(self._expect, end)
         return future
@@ -177,14 +176,14 @@ class DaskExecutor(Executor):
                 self._client.loop.add_callback(self._cancel, task)
         self._close_at_last()
 
-    async def _cancel(self, task: Task[Any]) -> None:
+    async def _cancel(self, task: Bunched) -> None:
         with suppress(Exception):
-            await self._client.cancel([task], asynchronous=True)
+            await self._bunches.cancel(task)
 
-    async def _follow(self, future: Future[Any], task: Task[Any]) -> None:
+    async def _follow(self, future: Future[Any], task: Bunched) -> None:
         """Settle a future by what becomes of its task."""
         try:
-            result = await self._client.gather(task, asynchronous=True)
+            result = await self._bunches.run(task)
             good, value, traceback = pickle.loads(result.getbuffer())  # noqa: S301 - whoever has the engine runs code in any case
         except KilledWorker:
             good, value, traceback = False, RuntimeError("the engine's workers died while they ran it"), None
