@@ -7,7 +7,9 @@ import posixpath
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 
 from nectar.manage.environment import marker
@@ -43,8 +45,13 @@ class Cluster:
         found: dict[str, str] = {}
         while names:
             name = names.pop()
-            with urllib.request.urlopen(f"http://{place}{name}", timeout=PATIENCE) as answer:
-                found[name] = answer.read().decode()
+            try:
+                with urllib.request.urlopen(f"http://{place}{name}", timeout=PATIENCE) as answer:
+                    found[name] = answer.read().decode()
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.NOT_FOUND:  # of a task that the cluster has let go of meanwhile
+                    raise
+                continue
             links = (
                 posixpath.normpath(posixpath.join(name, "..", link)) for link in re.findall(r'href="([^"#]+\.html)"', found[name])
             )
