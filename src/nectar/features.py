@@ -31,6 +31,8 @@ ADOPTS = 36  # PR_SET_CHILD_SUBREAPER
 
 _EXT = 0xEF53  # f_type of statfs(2), of ext4 and of ext3
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_NEW_PIDS = 0x20000000  # CLONE_NEWPID of setns(2)
+_GIVEN_ONCE = 300  # RESERVED_PIDS of the kernel: it begins anew with this one
 _CREDENTIALS = 12  # of SO_PEERCRED: PID, user and group
 
 
@@ -203,9 +205,43 @@ def bound_walled(processes: int) -> None:
 
 
 def _counts_by_namespace() -> bool:
-    """Whether a limit on processes counts those of one user namespace alone, and not all of its user: since Linux 5.14, and told nowhere else."""
+    """Whether a limit on processes counts those of one user namespace alone, and not all of its user, which is told nowhere else."""
+    return _is_since(5, 14)
+
+
+def can_bound_namespaces() -> bool:
+    """Whether a PID namespace may be given a bound of its own by this process; before Linux 6.14 there was one for the whole machine."""
+    return os.geteuid() == 0 and _is_since(6, 14) and _c_function("setns") is not None
+
+
+def bound_namespace(pid: int, most: int) -> None:
+    """Have few processes and threads in the PID namespace of a process, root's too, where :func:`can_bound_namespaces`.
+
+    Where the system refuses it, as in a container, nothing is bounded.
+
+    :param most: for so many there is room in any case, and for some hundreds more.
+    :raises OSError: there is not even room for a process to set the bound.
+    """
+    setns = _c_function("setns")
+    assert setns is not None
+    child = os.fork()
+    if child == 0:  # children alone enter a namespace, and its bound is set from inside
+        try:
+            if setns(os.open(f"{PROC}/{pid}/ns/pid", os.O_RDONLY), _NEW_PIDS) == 0:
+                if inside := os.fork():
+                    os.waitpid(inside, 0)
+                else:
+                    bound = os.open(f"{PROC}/sys/kernel/pid_max", os.O_WRONLY)
+                    os.write(bound, b"%d" % (_GIVEN_ONCE + 2 * most))  # twice: a group or session keeps its number, too
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _is_since(*version: int) -> bool:
+    """Whether this kernel is Linux of a version, or a later one."""
     release = os.uname().release.split("-")[0].split(".")
-    return [int(part) for part in release[:2] if part.isdigit()] >= [5, 14]
+    return tuple(int(part) for part in release[:2] if part.isdigit()) >= version
 
 
 def path_of(directory: int) -> str:

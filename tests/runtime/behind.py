@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import time
+from pathlib import Path
 
 from nectar import Computation, handler
 
@@ -27,6 +28,11 @@ def number(value: int) -> int:
 
 def pid(_: int) -> int:
     return os.getpid()
+
+
+def pids(_: int) -> int:
+    """How many there may be of them, and so of processes."""
+    return int(Path("/proc/sys/kernel/pid_max").read_text())
 
 
 def child(megabytes: int) -> int:
@@ -89,4 +95,4 @@ def dump(_: int) -> int:
     return resource.getrlimit(resource.RLIMIT_CORE)[1]
 
 
-WAYS = {"number": number, "pid": pid, "child": child, "shares": shares, "files": files, "fork": fork, "dump": dump}
+WAYS = {"number": number, "pid": pid, "pids": pids, "child": child, "shares": shares, "files": files, "fork": fork, "dump": dump}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nectar import features
 from tests import needs
 from tests.runtime.conftest import launched
 from tests.world import until
@@ -50,6 +51,14 @@ def test_there_are_so_many_processes_and_no_more(behind: Running) -> None:
     else:
         assert answer["result"]["value"] < 24
     assert node.ask("number 3")["result"] == {"value": 3}
+
+
+@pytest.mark.skipif(not features.can_bound_namespaces(), reason="not root, or the kernel has one bound for all")
+def test_roots_worker_is_bounded_by_the_kernel_too_and_nobody_else(behind: Running) -> None:
+    """Or it would have thousands of processes before the daemon counts, which waits for a processor as they do."""
+    before = features.kernel_limit("kernel/pid_max")
+    assert behind.attached().ask("pids")["result"]["value"] == 300 + 2 * 24
+    assert features.kernel_limit("kernel/pid_max") == before
 
 
 def test_what_is_shown_as_its_pid_is_its_own_and_not_bubblewraps(behind: Running) -> None:

@@ -178,19 +178,20 @@ class System:
             theirs.callback(os.close, writing)
             os.set_blocking(reading, False)
             wall: Walled | None = None
+            held: int | None = None
             command, passed = [loading.python, "-P", "-s", script, "worker", str(given.fileno())], [given.fileno()]
             if loading.wall is not None:
                 from nectar.runtime.daemon.workers import walled  # which no daemon without a wall is to have
 
                 os.stat(loading.python)  # as where it is started itself: bubblewrap is there, and would only end
-                before, more, told = walled.compose(loading.wall, loading.variables, ours, theirs)
+                before, more, told, held = walled.compose(loading.wall, loading.variables, ours, theirs)
                 command, passed, wall = before + command, passed + more, walled.Walled(told, loading.wall)
             process = self._start(loading, command, passed, writing, token)
             ours.pop_all()  # the worker's from here on
         self._children[process.pid] = process
         if wall is not None:
-            wall.outer = process.pid
             self._walled[process.pid] = wall
+            wall.bound(process.pid, held)
         return Spawned(process.pid, own.detach(), reading, token)
 
     def _start(self, loading: Loading, command: list[str], passed: list[int], printed: int, token: str) -> subprocess.Popen[bytes]:

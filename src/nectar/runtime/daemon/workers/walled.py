@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
+import time
 
 from nectar import features, proc, processes
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _TOLD = 4096
 """Bytes that are read at once of what bubblewrap tells."""
+_PATIENCE = 1.0
+"""Seconds for bubblewrap to tell it."""
 _INODE = 1024
 """Bytes of memory that an empty file takes, nearly."""
 
@@ -41,6 +45,27 @@ class Walled:
         self._tmpfs: list[str] = wall["tmpfs"]
         self._most: int = wall["processes"]
         self._first: processes.Process | None = None
+
+    def bound(self, pid: int, held: int | None) -> None:
+        """Have the kernel bound what is inside, if it can, before anything of the author's runs there.
+
+        :param pid: that of bubblewrap.
+        :param held: the descriptor at whose end it goes on, where it waits for that.
+        """
+        self.outer = pid
+        if held is None or self._told is None:
+            return
+        try:
+            poll, end = select.poll(), time.monotonic() + _PATIENCE
+            poll.register(self._told, select.POLLIN)
+            while self._is_untold() and (left := end - time.monotonic()) > 0:
+                poll.poll(left * 1000)
+            if self._first is not None:
+                features.bound_namespace(self._first.pid, self._most)
+        except OSError:  # there is no room for more processes: it is counted
+            pass
+        finally:
+            os.close(held)
 
     def kill(self) -> None:
         first = self._find()
@@ -114,6 +139,9 @@ class Walled:
             first.close()
         return self._first
 
+    def _is_untold(self) -> bool:
+        return self._find() is None and self._told is not None
+
     @property
     def _root(self) -> str:
         return "" if self._first is None else f"{features.PROC}/{self._first.pid}/root"
@@ -146,12 +174,12 @@ class Walled:
 
 def compose(
     wall: Mapping[str, Any], variables: Mapping[str, str], ours: ExitStack, theirs: ExitStack
-) -> tuple[list[str], list[int], int]:
+) -> tuple[list[str], list[int], int, int | None]:
     """What stands before a worker's own command line.
 
     :param variables: what the worker gets, and bubblewrap does not.
     :param ours: closes what the daemon keeps, and ``theirs`` what is the child's.
-    :returns: that, the descriptors in it, and the one from which comes what bubblewrap tells.
+    :returns: that, the descriptors in it, the one from which comes what bubblewrap tells, and the one that :meth:`Walled.bound` gets.
     :raises OSError: something that is granted leads elsewhere by now: somebody who can write beside it has made it a link.
     """
     for path in wall["granted"]:
@@ -167,11 +195,19 @@ def compose(
         given.append(features.hold(content, theirs))
         return str(given[-1])
 
-    told = ["--info-fd", str(writing), "--seccomp", hold(bytes.fromhex(wall["filter"]))]
+    held = None
+    waiting: list[str] = []
+    if features.can_bound_namespaces():
+        awaited, held = os.pipe()
+        ours.callback(os.close, held)
+        theirs.callback(os.close, awaited)
+        given.append(awaited)
+        waiting = ["--block-fd", str(awaited)]
+    told = ["--info-fd", str(writing), *waiting, "--seccomp", hold(bytes.fromhex(wall["filter"]))]
     for path, text in wall["files"].items():
         told += ["--ro-bind-data", hold(os.fsencode(text)), path]
     told += wall["arguments"]
     for name, value in variables.items():
         told += ["--setenv", name, value]
     # Not on a command line, which anybody can see.
-    return [wall["program"], "--args", hold(os.fsencode("\0".join([*told, ""]))), "--"], given, reading
+    return [wall["program"], "--args", hold(os.fsencode("\0".join([*told, ""]))), "--"], given, reading, held
