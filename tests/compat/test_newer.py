@@ -44,9 +44,9 @@ def mark_as_newer(left: Left, name: str) -> bytes:
     return content
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_record_is_not_changed(twofold: Left) -> None:
+    before, files = twofold.home.registry.read_bytes(), sorted(twofold.home.handlers.glob("twofold.*"))
+    for words in (
         ("start", "twofold"),
         ("restart", "twofold"),
         ("stop", "twofold"),
@@ -57,16 +57,12 @@ def mark_as_newer(left: Left, name: str) -> bytes:
         ("exec", "twofold", "--", "true"),
         ("launch", "twofold", "--handler", "double"),
         ("gc",),
-    ],
-    ids=" ".join,
-)
-def test_a_record_is_not_changed(twofold: Left, words: tuple[str, ...]) -> None:
-    before, files = twofold.home.registry.read_bytes(), sorted(twofold.home.handlers.glob("twofold.*"))
-    told = twofold.run(*words, code=4).stderr
-    assert f"The record of 'twofold' {NEWER}" in told
-    assert CURE in told
-    assert twofold.home.registry.read_bytes() == before
-    assert sorted(twofold.home.handlers.glob("twofold.*")) == files
+    ):
+        told = twofold.run(*words, code=4).stderr
+        assert f"The record of 'twofold' {NEWER}" in told, words
+        assert CURE in told, words
+        assert twofold.home.registry.read_bytes() == before, words
+        assert sorted(twofold.home.handlers.glob("twofold.*")) == files, words
 
 
 def test_a_record_is_shown(twofold: Left) -> None:

@@ -61,10 +61,10 @@ def test_a_backlog_delays_nobody_and_takes_no_memory(ground: Ground, row: Row) -
 
 
 def test_a_directory_full_of_other_files_delays_nobody(ground: Ground, row: Row) -> None:
-    """Each second something changes in it, so that it is listed again and again."""
+    """Each second something changes in it, so that it is listed again and again. In slices, as ``tests/units/test_scans.py`` has it."""
     ground.launch(noted=False)
     full, other = ground.nodes(2)
-    files, singles = portion(100_000, least=5000), portion(200, least=20)
+    files, singles = portion(100_000, least=5000, shared=True), portion(200, least=20)
     for number in range(files):
         (full / f"x{number}").touch()
     waits: dict[Path, list[float]] = {full: [], other: []}
