@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), "threads.py", "--concurrency", "4") as running:
+    with launched(tmp_path_factory.mktemp("world"), "several.py", "--handler", "threads") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), "tasks.py") as running:
+    with launched(tmp_path_factory.mktemp("world"), "several.py", "--handler", "tasks") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def walled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with launched(tmp_path_factory.mktemp("world"), "tasks.py", walled=True) as running:
+    with launched(tmp_path_factory.mktemp("world"), "several.py", "--handler", "tasks", walled=True) as running:
         yield running
 
 
@@ -108,9 +108,9 @@ def test_a_thread_that_overstays_is_ended_with_its_worker(threads: Running) -> N
 def test_a_task_that_overstays_is_cancelled_and_its_neighbours_go_on(tasks: Running) -> None:
     node = tasks.attached()
     neighbour = Neighbour(tasks, node)
-    before = node.ask("pid")["result"]["value"]
+    before = node.ask("loaded")["result"]["value"]
     assert node.ask("sleep 60", deadline=0.5)["status"] == "timeout"
-    assert node.ask("pid")["result"]["value"] == before
+    assert node.ask("loaded")["result"]["value"] == before
     neighbour.finish()
     assert neighbour.runs == 1
 

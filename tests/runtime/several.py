@@ -2,27 +2,44 @@
 # [tool.nectar]
 # concurrency = 4
 # ///
-"""A handler of which several computations run at once as tasks."""
+"""A handler of which several computations run at once: in threads, or as tasks."""
 
 import asyncio
 import os
+import threading
+import time
 from pathlib import Path
 
 import nectar
 from nectar import Computation, handler
 
-TOGETHER = asyncio.Barrier(4)
+LOADED = time.monotonic_ns()
+IN_THREADS, AS_TASKS = threading.Barrier(4), asyncio.Barrier(4)
 
 
 @handler
-async def compute(comp: Computation) -> int:
+def threads(comp: Computation) -> int:
     what, _, argument = comp.query.partition(" ")
     match what:
         case "meet":  # with three others
-            await TOGETHER.wait()
+            IN_THREADS.wait(60)
         case "wait":
-            with open(f"{argument}.runs", "a") as runs:
-                runs.write("x\n")
+            note(argument)
+            while not Path(argument).exists():
+                time.sleep(0.02)
+        case "sleep":
+            time.sleep(float(argument))
+    return do(comp, what, argument)
+
+
+@handler
+async def tasks(comp: Computation) -> int:
+    what, _, argument = comp.query.partition(" ")
+    match what:
+        case "meet":
+            await AS_TASKS.wait()
+        case "wait":
+            note(argument)
             while not Path(argument).exists():
                 await asyncio.sleep(0.02)
         case "sleep":
@@ -33,6 +50,17 @@ async def compute(comp: Computation) -> int:
                     await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     pass
+    return do(comp, what, argument)
+
+
+def note(file: str) -> None:
+    with open(f"{file}.runs", "a") as runs:
+        runs.write("x\n")
+
+
+def do(comp: Computation, what: str, argument: str) -> int:
+    """What is the same in both."""
+    match what:
         case "spin":
             while True:
                 pass
@@ -45,6 +73,6 @@ async def compute(comp: Computation) -> int:
                 os.waitpid(pid, 0)
         case "kill":
             os.kill(os.getpid(), 9)
-        case "pid":
-            return os.getpid()
+        case "loaded":
+            return LOADED
     return int(nectar.comp_id.get() == comp.comp_id)
