@@ -133,6 +133,7 @@ def test_a_worker_is_started_again_and_leaves_nothing(engine: Engine) -> None:
     until(lambda: engine.count() == 2, "both are there")
     engine.cluster.scheduler.kill()
     until(lambda: "It is tried again" in place.read_text(), "the scheduler is missed")
+    assert "Traceback" not in place.read_text()
     engine.cluster.restart()
     engine.tell()
     until(lambda: engine.count() == 2, "both are there again")

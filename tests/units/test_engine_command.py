@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,3 +48,18 @@ def test_a_shell_reads_what_is_printed(tmp_path: Path) -> None:
 def test_what_two_sides_have_is_compared(there: dict[str, str], said: str) -> None:
     here = {"nectar": "0.1.0", "distributed": "2026.1", "python": "3.11", "key": "0123456789abcdef0123", "lock": "9" * 64}
     assert nectar_preload.compare(here, {**here, **there}) == said
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [(OSError(104, "reset\nby peer"), "INFO a heartbeat: [Errno 104] reset by peer"), (ValueError(), "ERROR a heartbeat:")],
+)
+def test_a_connection_that_is_lost_is_a_line(raised: Exception, said: str) -> None:
+    try:
+        raise raised
+    except Exception:
+        record = logging.LogRecord("distributed.worker", logging.ERROR, __file__, 1, "a %s:", ("heartbeat",), sys.exc_info())
+    assert nectar_preload.shorten(record)
+    shown = logging.Formatter("%(levelname)s %(message)s").format(record)
+    assert shown.splitlines()[0] == said
+    assert ("Traceback" in shown) is ("ERROR" in said)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import os
 import signal
 import sys
@@ -52,6 +53,8 @@ async def dask_setup(worker: Any, api: str, name: str) -> None:
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        for handler in logging.getLogger("distributed").handlers:
+            handler.addFilter(shorten)
         sys.path.append(api)
         here = describe()
         told = False
@@ -65,6 +68,15 @@ async def dask_setup(worker: Any, api: str, name: str) -> None:
         worker.nectar = asyncio.create_task(_watch(worker, name, here))  # else nobody holds it
     except Exception as error:
         _end(worker, f"nectar: {type(error).__name__}: {error}")
+
+
+def shorten(record: logging.LogRecord) -> bool:
+    """Make a line of what Dask says of a connection that is lost, for who looks for something: of the scheduler's the command tells."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, OSError):
+        record.msg, record.args = f"{record.getMessage()} {error}".replace("\n", " "), ()
+        record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
+    return True
 
 
 def describe() -> dict[str, str]:
