@@ -84,7 +84,8 @@ def serve(started: Command, address: Address, certificates: Certificates | None)
                         yield event
                     told = event.text if event.kind == "waits" else told
                     here = here or event.kind == "serves"
-                text = f"The worker of Dask's has ended with {child.code}, as it does where it has lost its scheduler. It is started again."
+                why = "as it does where it has lost its scheduler" if child.code == 0 else f"with exit code {child.code}"
+                text = f"The worker of Dask's has ended, {why}. It is started again."
             finally:
                 child.end(signed_off=here)
             row, served = 0 if here else row, served or here

@@ -138,9 +138,9 @@ class DaskExecutor(Executor):
         return there
 
     def tell(self, keys: list[str], fields: dict[str, Any]) -> None:
-        """Leave something with the scheduler, for whoever asks it; again and again, because another may say otherwise for a moment."""
-        self._client.set_metadata(keys, fields)
+        """Leave something with the scheduler, for whoever asks it; again and again, with the time, which shows that it still holds."""
         self._told = {"keys": keys, "value": fields}
+        self._client.sync(self._tell)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._lock:
@@ -202,6 +202,9 @@ class DaskExecutor(Executor):
             else:
                 future.set_exception(value)
 
+    async def _tell(self) -> None:
+        await self._client.scheduler.set_metadata(keys=self._told["keys"], value={**self._told["value"], "told": time.time()})
+
     async def _look_for_workers(self) -> bool:
         async with self._asking:
             if time.monotonic() >= self._asked + LOOK:
@@ -261,7 +264,7 @@ class DaskExecutor(Executor):
             looks += 1
             with suppress(Exception):
                 if self._told and not self._shut and looks % RETOLD == 0:
-                    await self._client.scheduler.set_metadata(**self._told)
+                    await self._tell()
                 if self._gives_up and not self._has_workers and not await self._look_for_workers():
                     with self._lock:
                         due = {end for _, end in self._open.values() if end is not None}
@@ -341,7 +344,8 @@ def connect(found: dict[str, Any], tells: dict[str, Any], name: str, **more: Any
         "distributed": version("distributed"),
         "python": "{}.{}".format(*sys.version_info),
     }
-    executor.tell(["nectar", name], {**mine, **tells})
+    # Handlers of this name may run from several data dirs, and not all of the same code.
+    executor.tell(["nectar", name, f"{tells['key']} {nectar.__version__}"], {**mine, **tells})
     return executor
 
 

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import json
 import logging
+import operator
 import os
 import signal
 import sys
@@ -58,12 +59,13 @@ async def dask_setup(worker: Any, api: str, name: str) -> None:
         sys.path.append(api)
         here = describe()
         told = False
-        while (there := await _ask(worker, name)) is None:
+        while not (there := await _ask(worker, name)):
             if not told:
                 told = True
                 _say(f"nectar: waits until the daemon of {name!r} tells {worker.scheduler.address} which environment it has")
             await asyncio.sleep(LOOK)
-        _require_same(worker, name, here, there)
+        if all(compare(here, one) for one in there):
+            _refuse(worker, name, here, there)
         worker.close = functools.partial(_leave, worker, worker.close)
         worker.nectar = asyncio.create_task(_watch(worker, name, here))  # else nobody holds it
     except Exception as error:
@@ -71,9 +73,9 @@ async def dask_setup(worker: Any, api: str, name: str) -> None:
 
 
 def shorten(record: logging.LogRecord) -> bool:
-    """Make a line of what Dask says of a connection that is lost, for who looks for something: of the scheduler's the command tells."""
+    """Make a line of what Dask says of a connection that is lost, or of its nanny, for who looks for something: the command tells of it."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or (error and record.name == "distributed.nanny"):
         record.msg, record.args = f"{record.getMessage()} {error}".replace("\n", " "), ()
         record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
     return True
@@ -99,25 +101,34 @@ def compare(here: dict[str, str], there: dict[str, str]) -> str:
     return "; ".join(f"{PARTS[part]} {here[part][:_SHOWN]} here, {str(there.get(part))[:_SHOWN]} there" for part in other)
 
 
-async def _ask(worker: Any, name: str) -> dict[str, str] | None:
-    """What the handler's daemon told the scheduler; None where it has not yet."""
-    found = await worker.scheduler.get_metadata(keys=["nectar", name], default=None)
-    return found if isinstance(found, dict) else None
+async def _ask(worker: Any, name: str) -> list[dict[str, str]]:
+    """What daemons of a handler of that name have told the scheduler, one or another data dir's; the latest last."""
+    found = await worker.scheduler.get_metadata(keys=["nectar", name], default=None) or {}
+    told = [one for one in found.values() if isinstance(one, dict)]  # there may be what an older nectar told
+    return sorted(told, key=operator.itemgetter("told"))
 
 
 async def _watch(worker: Any, name: str, here: dict[str, str]) -> None:
-    """Say when it is registered, and end it when the daemon has something else for good: while that starts anew, it may be undone."""
+    """Say when it is registered, and end it when no daemon has the same any more, and another tells of something else.
+
+    A daemon tells again and again what it has. While it starts anew, that may be undone.
+    """
     while worker.status.name == "init":  # noqa: ASYNC110  # nobody tells
         await asyncio.sleep(0.05)
     _say(f"{SERVES}{name!r} as {worker.address} (PID {os.getpid()})")
+    known: list[dict[str, str]] = []
     other = 0
     while True:
         await asyncio.sleep(AGAIN)
-        with suppress(OSError):  # the scheduler is lost, which Dask goes by itself
-            there = await _ask(worker, name) or here
-            other = other + 1 if compare(here, there) else 0
+        with suppress(
+            OSError, RuntimeError
+        ):  # the scheduler is lost, which Dask goes by itself, or all connections are closed by it
+            there = await _ask(worker, name)
+            told, known = [one for one in there if one not in known], there
+            if told:
+                other = other + 1 if all(compare(here, one) for one in told) else 0
             if other == MOST:
-                _require_same(worker, name, here, there)
+                _refuse(worker, name, here, told)
 
 
 async def _leave(worker: Any, close: Callable[..., Any], **options: Any) -> Any:
@@ -128,13 +139,12 @@ async def _leave(worker: Any, close: Callable[..., Any], **options: Any) -> Any:
     return await close(**options)
 
 
-def _require_same(worker: Any, name: str, here: dict[str, str], there: dict[str, str]) -> None:
-    difference = compare(here, there)
-    if difference:
-        _end(
-            worker,
-            f"{REFUSED}The daemon of {name!r} at {worker.scheduler.address} has something else than this worker: {difference}.",
-        )
+def _refuse(worker: Any, name: str, here: dict[str, str], there: list[dict[str, str]]) -> NoReturn:
+    """:param there: what other daemons have, of which the latest is told."""
+    difference = compare(here, there[-1])
+    _end(
+        worker, f"{REFUSED}The daemon of {name!r} at {worker.scheduler.address} has something else than this worker: {difference}."
+    )
 
 
 def _end(worker: Any, why: str) -> NoReturn:
