@@ -130,7 +130,8 @@ def test_a_worker_is_started_again_and_leaves_nothing(engine: Engine) -> None:
     begun, place = engine.begin("--workers", "2")
     until(lambda: "Waits until" in place.read_text(), "it waits")
     engine.tell()
-    until(lambda: engine.count() == 2, "both are there")
+    until(lambda: place.read_text().count("✅ Serving") == 2, "both have heard that they are there")
+    assert engine.count() == 2
     engine.cluster.scheduler.kill()
     until(lambda: "It is tried again" in place.read_text(), "the scheduler is missed")
     assert "during heartbeat" not in place.read_text(), "Dask tells of it by pages of tracebacks"
