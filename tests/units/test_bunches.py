@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.runtime.worker import bunches
 from nectar.runtime.worker.bunches import APART, KEPT, Bunched, Bunches
 
 if TYPE_CHECKING:
@@ -81,6 +82,20 @@ def test_what_comes_together_is_handed_in_together() -> None:
     async def run(bench: Bench) -> None:
         await bench.run("abc")
         assert bench.client.bunches == [["a", "b", "c"]]
+
+    drive(run)
+
+
+def test_large_ones_are_handed_in_in_bunches_of_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bunches, "LARGE", 2)
+
+    async def run(bench: Bench) -> None:
+        tasks = [bench.bunches.make(text, io.BytesIO(text.encode())) for text in ("a", "b", "c", "large", "d", "ee")]
+        running = [asyncio.create_task(bench.bunches.run(task)) for task in tasks]
+        await settle()
+        assert bench.client.bunches == [["a", "b"], ["c"], ["large"], ["d"], ["ee"]]
+        for each in running:
+            each.cancel()
 
     drive(run)
 

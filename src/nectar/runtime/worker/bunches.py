@@ -10,11 +10,13 @@ from contextlib import suppress
 TYPE_CHECKING = False  # typing is not imported in a handler's process
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 APART = 0.01
 """Seconds between two bunches while others of ours are under way; Dask's client lets them pass even where none is."""
+LARGE = 1 << 20
+"""Bytes of a bunch, beyond which no task is added: of large ones, what each time costs is little, and all of them at once are not to be in memory."""
 KEPT = 0.1
 """Seconds that a result is kept there which is here: a worker that is told to let go of one gets its next task later."""
 
@@ -91,12 +93,27 @@ class Bunches:
         if not tasks:
             return
         self._next = self._clock() + APART
-        options = {"key": [task.key for task in tasks], "resources": self._resources}
-        try:
-            known = self._client.map(pickle.load, [task.call for task in tasks], pure=False, retries=0, **options)
-        except Exception as error:  # it has ended
-            for task in tasks:
-                task.handed.set_exception(ConnectionError(f"{type(error).__name__}: {error}"))
-            return
-        for task, as_known in zip(tasks, known, strict=True):
-            task.handed.set_result(as_known)
+        for bunch in _part(tasks):
+            options = {"key": [task.key for task in bunch], "resources": self._resources}
+            try:
+                known = self._client.map(pickle.load, [task.call for task in bunch], pure=False, retries=0, **options)
+            except Exception as error:  # it has ended
+                for task in bunch:
+                    task.handed.set_exception(ConnectionError(f"{type(error).__name__}: {error}"))
+                continue
+            for task, as_known in zip(bunch, known, strict=True):
+                task.handed.set_result(as_known)
+
+
+def _part(tasks: list[Bunched]) -> Iterator[list[Bunched]]:
+    """Tasks in their order, in bunches of which none is large but one of a single task."""
+    bunch: list[Bunched] = []
+    size = 0
+    for task in tasks:
+        more = task.call.getbuffer().nbytes
+        if bunch and size + more > LARGE:
+            yield bunch
+            bunch, size = [], 0
+        bunch.append(task)
+        size += more
+    yield bunch
