@@ -92,8 +92,9 @@ def temporary(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.uv
-def test_asking_a_launched_handler(world: World, temporary: Path) -> None:
+def test_asking_a_launched_handler(world: World, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = world.file("handler.py", HANDLER)
+    monkeypatch.setenv("NECTAR_DASK_ADDRESS", "127.0.0.1:1")
     with node(project=file, options=["--env", "GIVEN=one"]) as launched:
         assert launched.ask("abc") == 6
         assert launched.log.count("asked: one\n") == 1  # as soon as it is answered
@@ -107,6 +108,7 @@ def test_asking_a_launched_handler(world: World, temporary: Path) -> None:
         assert (result.status, result.value) == ("timeout", None)
         launched.begin()
         assert launched.log == ""
+        assert "127.0.0.1:1" not in launched._read_log(0)
     world.file("broken.py", "import nothing_such")
     with pytest.raises(NectarError) as failed, node(project=world.directory / "broken.py"):
         pass

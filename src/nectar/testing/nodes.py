@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds for an answer beyond the question's deadline: a worker may have to be started first."""
+ENGINE = "NECTAR_DASK_ADDRESS"
+"""A variable of the shell's that no handler gets in tests: a cluster is there for others."""
 _POLL = 0.002
 _NOBODYS = sample().comp_id
 
@@ -245,7 +247,8 @@ class DataDir:
         with self._turn:
             number = next(self._numbers)
             order = {"number": number, "do": verb, "handler": handler, "arguments": arguments}
-            whole = {**order, "directory": str(Path.cwd()), "variables": dict(os.environ)}
+            variables = {name: value for name, value in os.environ.items() if name != ENGINE}
+            whole = {**order, "directory": str(Path.cwd()), "variables": variables}
             assert self._keeper.stdin is not None and self._keeper.stdout is not None
             with suppress(BrokenPipeError):
                 self._keeper.stdin.write(json.dumps(whole).encode() + b"\n")
