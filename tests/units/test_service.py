@@ -442,6 +442,8 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
     served.put("one", "a", "b", "c")
     served.write("two", "bad", b"{}")
     begun = served.wall()
+    for question in served.home.computations("one").iterdir():
+        os.utime(question, (begun, begun))  # by the test's clock; a busy computer wrote it a while after that had begun
     served.begin().go(3)
     status = served.ask("status")
     assert status is not None
@@ -452,7 +454,7 @@ def test_the_status_says_all_that_there_is(make: Make) -> None:
     answers = status.pop("answers")
     assert [count for bound, count in answers["within"] if count] == [1] and len(answers["within"]) == len(BOUNDS)
     oldest = {name: alias.pop("oldest") for name, alias in status["aliases"].items()}
-    assert oldest == {"one": near(3, within=1), "two": None}
+    assert oldest == {"one": near(3, within=0.6), "two": None}
     assert status == {
         "ok": True,
         "pid": os.getpid(),
