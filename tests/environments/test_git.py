@@ -323,7 +323,7 @@ def test_a_repository_of_a_third_account_has_no_say(project: Path) -> None:
 
 
 @pytest.mark.uv
-def test_versions_before_and_after_the_first_commit(bench: Bench, trap: tuple[Path, Path]) -> None:
+def test_a_version_before_and_after_the_first_commit(bench: Bench, trap: tuple[Path, Path], tmp_path: Path) -> None:
     program, sprung = trap
     project = bench.project(build=BY_GIT)
     text = (project / "pyproject.toml").read_text()
@@ -331,7 +331,9 @@ def test_versions_before_and_after_the_first_commit(bench: Bench, trap: tuple[Pa
     write(project / ".gitattributes", "*.py filter=planted diff=planted\n")
     write(bench.directory / "unrelated.txt", "in the same repository\n")
     call(project, "init", "-q")
-    assert installed(bench.provide(project))["demo"].startswith("0.1.dev0")
+    (tmp_path / "copy").mkdir()
+    bench.open(project).plan().copy(tmp_path / "copy")
+    assert "No commits yet" in call(tmp_path / "copy", "status", "--branch", "--porcelain"), "what builds can ask git there, too"
     call(project, "add", "-A")
     call(project, "commit", "-qm", "one")
     call(project, "tag", "v2.5")

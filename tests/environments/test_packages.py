@@ -12,19 +12,14 @@ import pytest
 
 from nectar.errors import EnvironmentFailedError, NotFoundError, UsageError
 from nectar.home import Home
-from tests.environments.workbench import HATCHLING, SETUPTOOLS, UV_BUILD, Bench, installed, listed, run, snapshot, uv, write
+from tests.environments.workbench import SETUPTOOLS, UV_BUILD, Bench, installed, listed, run, snapshot, uv, write
 
 pytestmark = pytest.mark.uv
 
 
-# How uv builds with any backend but its own is the same, and other tests here have one.
+# How uv builds with any backend but its own is the same, and other tests here have one. This one writes into a project's directory.
 @pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(UV_BUILD, id="uv_build"),
-        pytest.param(HATCHLING, id="hatchling", marks=pytest.mark.once),
-        pytest.param(SETUPTOOLS, id="setuptools", marks=pytest.mark.once),
-    ],
+    "build", [pytest.param(UV_BUILD, id="uv_build"), pytest.param(SETUPTOOLS, id="setuptools", marks=pytest.mark.once)]
 )
 def test_each_backend_and_new_code_after_an_edit(bench: Bench, build: str) -> None:
     """The author's tree is not written, and need not be one that can be."""
@@ -83,7 +78,7 @@ def test_a_member_of_a_workspace_with_a_member_that_it_needs(bench: Bench) -> No
         bench.directory / "space" / "pyproject.toml",
         '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/not-*"]\n[tool.uv.sources]\nneeded = { workspace = true }\n',
     ).parent
-    bench.project("needed", at="space/packages/needed", handler=False, build=HATCHLING, code="VALUE = 7\n")
+    bench.project("needed", at="space/packages/needed", handler=False, code="VALUE = 7\n")
     bench.project("other", at="space/packages/other", handler=False, dependencies=("six",))
     write(root / "packages" / "not-a-member" / "pyproject.toml", "this is not TOML")
     project = bench.project(

@@ -88,15 +88,16 @@ def test_daemons_are_stopped_killed_and_started(poor: Running) -> None:
     until(lambda: poor.world.json("view")["handlers"][0]["status"] == "stopped", "its end is seen")
     poor.world.run("start", poor.name)
     assert node.ask("number 2")["result"] == {"value": 2}
+    a_socket_that_was_removed_is_made_anew_while_files_are_watched(poor, node)
 
 
-def test_a_socket_that_was_removed_is_made_anew_while_files_are_watched(poor: Running) -> None:
+def a_socket_that_was_removed_is_made_anew_while_files_are_watched(poor: Running, node: Node) -> None:
     socket = poor.home.socket(poor.name)
     assert len(os.fsencode(socket)) > address.LONGEST
     socket.unlink()
     until(socket.exists, "it is there again")
     until(lambda: (poor.world.json("view", poor.name)["daemon"] or {}).get("pid") == poor.daemon, "it answers there")
-    assert Node("node1", poor.home.computations("node1")).ask("number 1")["result"] == {"value": 1}
+    assert node.ask("number 3")["result"] == {"value": 3}
 
 
 def test_a_limit_that_cannot_be_looked_after_is_said_and_refuses_nothing(poor: Running) -> None:

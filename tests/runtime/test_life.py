@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.runtime.conftest import Running
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def running(chameleon: Running) -> Iterator[Running]:
@@ -61,7 +63,6 @@ def test_a_stop_lets_what_runs_finish(running: Running) -> None:
     assert node.answer("waiting")["status"] == "success"
 
 
-@pytest.mark.once
 def test_what_a_stop_interrupts_is_run_again_by_the_next_daemon(running: Running) -> None:
     node = running.attached()
     node.put("long", "sleep 8")
@@ -127,7 +128,6 @@ def test_a_daemon_that_serves_keeps_no_stream_of_who_started_it(running: Running
     assert links == [os.devnull] * 3
 
 
-@pytest.mark.once
 def test_the_registry_is_the_truth_without_a_request(running: Running) -> None:
     node = running.node()
     registry = running.home.registry
@@ -170,7 +170,6 @@ def test_a_deadline_of_years_breaks_no_stop(running: Running) -> None:
     running.world.run("start", running.name)
 
 
-@pytest.mark.once
 def test_an_alias_that_another_process_holds_is_told_and_taken_when_it_is_free(running: Running) -> None:
     from nectar.spool.spool import Spool
 
@@ -197,7 +196,6 @@ def test_nonsense_on_the_socket_is_refused(running: Running, sent: bytes) -> Non
     assert running.status()["state"] == "serving"
 
 
-@pytest.mark.once
 def test_clients_that_say_nothing_or_too_much_hold_nobody_up(running: Running) -> None:
     path = str(running.home.socket(running.name))
     silent = [socket.socket(socket.AF_UNIX) for _ in range(8)]
