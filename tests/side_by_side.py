@@ -175,6 +175,7 @@ def _run(session: pytest.Session, number: int, channel: Connection, begin: Calla
     """Run what tests are given, and end this process."""
     code = 1
     try:
+        signal.signal(signal.SIGINT, _interrupt_once)
         _make_own(session.config, number)
         begin()
         session.config.pluginmanager.register(_Telling(session.config, channel))
@@ -197,6 +198,12 @@ def _run(session: pytest.Session, number: int, channel: Connection, begin: Calla
             session._setupstate.teardown_exact(None)
         finally:
             os._exit(code)
+
+
+def _interrupt_once(_number: int, _frame: object) -> None:
+    """A terminal interrupts all processes, and then the first process interrupts each, while that tears down what it has set up."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    raise KeyboardInterrupt
 
 
 def _make_own(config: pytest.Config, number: int) -> None:

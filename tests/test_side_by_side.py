@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.world import until
 
 pytestmark = pytest.mark.once
 pytest_plugins = ["pytester"]
@@ -64,7 +70,7 @@ def test_all_is_told_whatever_becomes_of_a_process(pytester: pytest.Pytester, mo
     assert "called 5" not in said
     assert "OSError: torn down" in said
     assert "UserWarning: meant" in said
-    assert "Timeout (>0.2s)" in said
+    assert "Timeout" in said
 
 
 def test_a_process_that_cannot_go_on_ends_all(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +81,33 @@ def test_a_process_that_cannot_go_on_ends_all(pytester: pytest.Pytester, monkeyp
     assert "between two tests, the process that ran it ended with exit code 1" in ended.stdout.str()
     assert "ZeroDivisionError" in ended.stderr.str()
     assert ended.ret != 0
+
+
+SLOW = """
+import os, pathlib, time
+import pytest
+
+@pytest.fixture(scope="module")
+def torn_down():
+    yield
+    time.sleep(0.3)
+    pathlib.Path(f"torn down {os.getpid()}").touch()
+
+@pytest.mark.parametrize("number", range(2))
+def test_is_interrupted(torn_down, number):
+    pathlib.Path(f"begun {os.getpid()}").touch()
+    time.sleep(60)
+"""
+
+
+def test_an_interrupt_lets_each_process_tear_down(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a terminal: all have it at once."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(SLOW)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--side-by-side", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as run:
+        until(lambda: len([*pytester.path.glob("begun *")]) == 2, "both run one")
+        os.killpg(run.pid, signal.SIGINT)
+    assert run.returncode == 2
+    assert len([*pytester.path.glob("torn down *")]) == 2
