@@ -160,6 +160,20 @@ def test_what_is_cancelled_is_handed_in_no_more() -> None:
     drive(run)
 
 
+def test_what_is_cancelled_before_it_waits_costs_the_others_of_its_bunch_nothing() -> None:
+    async def run(bench: Bench) -> None:
+        task = bench.bunches.make("a", io.BytesIO(b"a"))
+        await bench.bunches.cancel(task)
+        cancelled = asyncio.create_task(bench.bunches.run(task))
+        await bench.run("bc")
+        assert cancelled.cancelled()
+        assert bench.client.bunches == [["b", "c"]]
+        await bench.end("b")
+        await bench.end("c")
+
+    drive(run)
+
+
 def test_a_closed_client_is_told_to_each() -> None:
     async def run(bench: Bench) -> None:
         bench.client.closed = True

@@ -78,10 +78,7 @@ class Bunches:
 
     async def cancel(self, task: Bunched) -> None:
         """Have a task not be begun, where it has not been."""
-        if task.handed.cancel():
-            with suppress(ValueError):  # it comes from elsewhere that it is not to be run
-                self._waiting.remove(task)
-        elif not task.handed.cancelled() and task.handed.exception() is None:
+        if not task.handed.cancel() and not task.handed.cancelled() and task.handed.exception() is None:
             await self._client.cancel([task.handed.result()], asynchronous=True)
 
     def _hand_in(self) -> None:
@@ -89,7 +86,8 @@ class Bunches:
         if wait > 0 and self._running > len(self._waiting):
             self._client.loop.call_later(wait, self._hand_in)
             return
-        tasks, self._waiting = self._waiting, []
+        # One can be cancelled before it waits here, and while it does.
+        tasks, self._waiting = [task for task in self._waiting if not task.handed.cancelled()], []
         if not tasks:
             return
         self._next = self._clock() + APART
