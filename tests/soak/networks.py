@@ -34,6 +34,11 @@ class Network:
     def mend(self, host: str) -> None:
         self._ip("-n", self._name(self._switch), "link", "set", "dev", host, "master", "switch")
 
+    def deafen(self, host: str) -> None:
+        """Lose what is sent to a machine; what it sends arrives."""
+        nobody = ("lladdr", "02:00:00:00:00:02", "nud", "permanent")
+        self._ip("-n", self._name(self._switch), "neighbour", "replace", self.addresses[host], *nobody, "dev", "switch")
+
     def make(self) -> None:
         """:raises OSError: it cannot be made here."""
         for host in self.addresses:
@@ -41,7 +46,8 @@ class Network:
             self._ip("-n", self._name(host), "link", "set", "lo", "up")
         switch, *others = self.addresses
         on_switch = ("-n", self._name(switch))
-        self._ip(*on_switch, "link", "add", "switch", "type", "bridge")
+        # An address of its own. That of a link would let in what a machine sends whose link is cut.
+        self._ip(*on_switch, "link", "add", "switch", "address", "02:00:00:00:00:01", "type", "bridge")
         self._ip(*on_switch, "address", "add", f"{self.addresses[switch]}/24", "dev", "switch")
         self._ip(*on_switch, "link", "set", "switch", "up")
         for host in others:

@@ -204,6 +204,17 @@ def test_workers_that_are_gone_are_an_error_and_others_are_waited_for(afar: Afar
     assert reader.value("later") is not None
 
 
+def test_a_result_that_cannot_be_fetched_is_an_error(afar: Afar, row: Row) -> None:
+    with Reader(afar.node) as reader:
+        afar.ask("run", 1, deadline=240)
+        afar.ground.until_begun("run")
+        afar.network.deafen("far")
+        failed = seconds_until(lambda: not reader.until(["run"], seconds=1), "it is answered")
+    row("a result that no link leads to is an error, and no second run", error_after=failed)
+    assert "the engine's worker died" in reader.answers["run"][0]["error"]
+    assert afar.ground.noted()["run"] == 1
+
+
 def test_a_scheduler_that_is_killed_costs_a_try(afar: Afar, row: Row) -> None:
     seconds = []
     with Reader(afar.node) as reader:

@@ -235,7 +235,7 @@ class DaskExecutor(Executor):
                 await self._cancel(task)
 
     def _heed(self, event: tuple[float, dict[str, Any]]) -> None:
-        """Of what happens to the cluster's workers: a task that one runs when it dies is not to be the end of the next.
+        """Of what happens to the cluster's workers: a task that one runs when it dies, or whose result goes with it, is not to be run again.
 
         A worker runs what it got first, and has others at hand, which are run elsewhere.
         """
@@ -243,18 +243,15 @@ class DaskExecutor(Executor):
         if message.get("action") != "remove-worker":
             return
         self._asked, self._has_workers = -LOOK, False  # until it is looked for
-        if not message.get("expected"):
-            self._fail_first(message.get("processing-tasks") or ())
-
-    def _fail_first(self, keys: Any) -> None:
+        running = () if message.get("expected") else message.get("processing-tasks") or ()
+        over = message.get("lost-computed-tasks") or ()
         with self._lock:
-            found = next(((future, task) for future, (task, _) in self._open.items() if task.key in keys), None)
-        if found is None:
-            return
-        future, task = found
-        with suppress(InvalidStateError):
-            future.set_exception(RuntimeError("the engine's worker died while it ran it"))
-        self._client.loop.add_callback(self._cancel, task)
+            found = [(future, task) for future, (task, _) in self._open.items() if task.key in over]
+            found += [(future, task) for future, (task, _) in self._open.items() if task.key in running][:1]
+        for future, task in found:
+            with suppress(InvalidStateError):
+                future.set_exception(RuntimeError("the engine's worker died while it ran it"))
+            self._client.loop.add_callback(self._cancel, task)
 
     async def _watch(self) -> None:
         """Notice that the scheduler is gone, which it tells nobody who waits for nothing."""
