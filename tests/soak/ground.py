@@ -134,11 +134,19 @@ class Ground:
         return found
 
     def workers(self, daemon: int) -> list[int]:
-        """PIDs of a daemon's children."""
+        """PIDs of a daemon's children, but those that are copies of itself, by which it sets a bound behind a wall."""
+
+        def command(pid: object) -> bytes:
+            try:
+                return Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:  # it has ended
+                return b""
+
         try:
-            return [int(pid) for pid in Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
+            children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
         except OSError:
             return []
+        return [int(pid) for pid in children if command(pid) not in (command(daemon), b"")]
 
     def log(self) -> str:
         return self.home.log(self.name).read_text()
