@@ -15,7 +15,6 @@ import pytest
 from hypothesis import settings
 
 from nectar.home import Home
-from tests import side_by_side
 from tests.soak.table import FRACTION, Row, pytest_terminal_summary
 from tests.world import World, pids, reap
 
@@ -47,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("UV_PYTHON_INSTALL_DIR", str(data / "uv" / "python"))
     if (home / ".pyenv").is_dir():
         os.environ.setdefault("PYENV_ROOT", str(home / ".pyenv"))
-    make_home(config)
+    config.stash[TEMPORARY_HOME] = Path(tempfile.mkdtemp(prefix="nectar-tests-home-"))
+    os.environ["HOME"] = str(config.stash[TEMPORARY_HOME])
     # A command is called a thousand times here, and should not be compiled each time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in (
@@ -62,33 +62,25 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
-def make_home(config: pytest.Config) -> None:
-    """Give this process a home directory of its own: one in that which it had, if that was such a one, too."""
-    home = Path(tempfile.mkdtemp(prefix="nectar-tests-home-", dir=config.stash.get(TEMPORARY_HOME, None)))
-    os.environ["HOME"] = str(home)
-    config.stash[TEMPORARY_HOME] = home
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--side-by-side", type=int, metavar="N", help="run the tests in N processes, which collect together")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    count = session.config.option.side_by_side
-    if not count or session.testsfailed or session.config.option.collectonly:
-        return None
-    side_by_side.run(session, count, lambda: make_home(session.config))
-    return True
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent in SOAKS:
             item.add_marker(pytest.mark.soak)
             item.add_marker(pytest.mark.timeout(max(600, 3600 * FRACTION)))
-    # The long ones come first, so that what is left at the end is short.
-    items.sort(key=lambda item: not side_by_side.is_long(item))
+    # Each of several processes is given a part of the list to begin with: the long ones come first in each part, so that what is
+    # left at the end, when one takes from another, is short.
+    parts = getattr(config, "workerinput", {}).get("workercount", 1)
+    long: list[pytest.Item] = []
+    short: list[pytest.Item] = []
+    for item in items:
+        (long if item.get_closest_marker("soak") or item.get_closest_marker("waits") else short).append(item)
+    size = -(-len(items) // parts)
+    items.clear()
+    for number in range(parts):
+        begun = long[number::parts]
+        items += [*begun, *short[: size - len(begun)]]
+        del short[: size - len(begun)]
+    items += short
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
 
     from tests.units.conftest import Clock
 
-OURS = b'{"pid": OURS, "started": 1.5, "version": "9"}'
-NOBODYS = OURS.replace(b"OURS", b"1")
-
-
-def write(held: int, line: bytes) -> None:
-    os.write(held, line.replace(b"OURS", b"%d" % os.getpid()))
+OURS = json.dumps({"pid": os.getpid(), "started": 1.5, "version": "9"}).encode()
+NOBODYS = json.dumps({"pid": 1, "started": 1.5, "version": "9"}).encode()
 
 
 @pytest.fixture
@@ -36,14 +33,14 @@ def held(home: Home) -> Iterator[int]:
 
 def test_nobody(home: Home) -> None:
     assert namelock.find_holder(home, "h") is None
-    home.lock("h").write_bytes(NOBODYS)
+    home.lock("h").write_text(OURS.decode())
     assert not namelock.is_running(home, "h")
     assert namelock.find_holder(home, "h") is None
     assert namelock.wait_until_free(home, "h", end=0)
 
 
 def test_somebody(home: Home, held: int) -> None:
-    write(held, OURS)
+    os.write(held, OURS)
     assert namelock.is_running(home, "h")
     assert namelock.find_holder(home, "h") == namelock.Holder(pid=os.getpid(), started=1.5, version="9")
     assert not namelock.wait_until_free(home, "h", end=0)
@@ -63,13 +60,13 @@ def test_somebody(home: Home, held: int) -> None:
     ],
 )
 def test_who_does_not_say_who_it_is_has_two_seconds_to_do_so(clock: Clock, home: Home, held: int, line: bytes) -> None:
-    write(held, line)
+    os.write(held, line)
     assert namelock.find_holder(home, "h") == namelock.Holder(pid=None)
     assert clock.seconds == pytest.approx(2, abs=POLL + 0.001)
 
 
 def test_who_says_so_meanwhile_is_found_at_once(clock: Clock, home: Home, held: int) -> None:
-    clock.at = 1.5, lambda: write(held, OURS)
+    clock.at = 1.5, lambda: os.write(held, OURS)
     assert namelock.find_holder(home, "h") == namelock.Holder(pid=os.getpid(), started=1.5, version="9")
     assert clock.seconds == pytest.approx(1.5, abs=POLL + 0.001)
 
@@ -97,13 +94,13 @@ def test_stopping_nobody_clears_what_a_killed_one_left(home: Home) -> None:
 
 
 def test_another_daemon_with_the_name_is_not_waited_for(home: Home, held: int) -> None:
-    write(held, OURS)
+    os.write(held, OURS)
     assert not namelock.wait_until_free(home, "h", end=0, of=os.getpid())
     assert namelock.wait_until_free(home, "h", end=0, of=os.getpid() + 1)
 
 
 def test_an_end_is_waited_for_until_it_comes_or_time_is_up(clock: Clock, home: Home, held: int) -> None:
-    write(held, OURS)
+    os.write(held, OURS)
     assert not namelock.wait_until_free(home, "h", end=64 + 3, of=os.getpid())
     assert clock.seconds == pytest.approx(3, abs=POLL + 0.001)
     clock.at = 5, lambda: fcntl.flock(held, fcntl.LOCK_UN)
@@ -113,7 +110,7 @@ def test_an_end_is_waited_for_until_it_comes_or_time_is_up(clock: Clock, home: H
 
 @pytest.mark.parametrize(("line", "seconds"), [(OURS, 0.3), (b"", 2), (NOBODYS, 2)], ids=["a daemon", "nobody said", "another"])
 def test_a_name_that_is_taken_cannot_be_kept_free(clock: Clock, home: Home, held: int, line: bytes, seconds: float) -> None:
-    write(held, line)
+    os.write(held, line)
     with namelock.keep_free(home, "h") as free:
         assert not free
     assert clock.seconds == pytest.approx(seconds, abs=POLL + 0.001)

@@ -52,7 +52,9 @@ def test_a_new_one_is_nobody_elses_to_read(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "waits"),
     [
-        pytest.param('{"pid": OURS, "started": 1.5, "version": "9"}', 0.3, id="a daemon has it, which may be about to end"),
+        pytest.param(
+            json.dumps({"pid": os.getpid(), "started": 1.5, "version": "9"}), 0.3, id="a daemon has it, which may be about to end"
+        ),
         pytest.param(json.dumps({"pid": 1 << 22, "started": 1.5, "version": "9"}), 2, id="who is named there does not live"),
         pytest.param("", 2, id="nobody is named"),
         pytest.param("[1]", 2, id="a list"),
@@ -63,7 +65,6 @@ def test_a_new_one_is_nobody_elses_to_read(path: Path) -> None:
 def test_one_that_is_held_is_waited_for_and_then_refused(
     clock: Clock, path: Path, looking: int, content: str, waits: float
 ) -> None:
-    content = content.replace("OURS", str(os.getpid()))
     os.write(looking, content.encode())
     with pytest.raises(ConflictError) as refused:
         NameLock(path, 0)
