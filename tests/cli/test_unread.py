@@ -152,6 +152,21 @@ def test_a_pipe_that_does_not_block_gets_all(three: World) -> None:
     assert len(found["handlers"]) == 500
 
 
+@pytest.mark.skipif(not hasattr(os, "pipe2"), reason="here no pipe keeps apart what is written")
+def test_commands_that_share_their_output_mix_no_line(three: World) -> None:
+    """Each line is written at once."""
+    reading, writing = os.pipe2(os.O_DIRECT)
+    with open(writing, "wb") as shared:
+        process = three.begin("view", "--brief", stdout=shared, stderr=shared)
+    pieces = []
+    while piece := os.read(reading, 1 << 16):
+        pieces.append(piece)
+    os.close(reading)
+    assert process.wait(60) == 0
+    assert len(pieces) >= len(NAMES)
+    assert [piece for piece in pieces if not piece.endswith(b"\n")] == []
+
+
 def test_a_question_from_a_pipe_that_does_not_block(three: World) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

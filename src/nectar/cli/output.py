@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from nectar.cli import streams
@@ -119,11 +120,9 @@ class Output:
         self._print(stream, shown)
 
     def _print(self, stream: TextIO, line: str) -> None:
-        if self._progress is None:
-            print(line, file=stream, flush=True)
-            return
-        with self._progress.aside():
-            print(line, file=stream, flush=True)
+        with nullcontext() if self._progress is None else self._progress.aside():
+            stream.write(f"{line}\n")  # at once, or those of several commands would be mixed in a file that they share
+            stream.flush()
 
     def _shape(self, stream: TextIO, text: str) -> str:
         """The text as a stream can take it."""
