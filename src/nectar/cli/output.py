@@ -104,7 +104,7 @@ class Output:
         if as_json:
             self.json({"error": make_error_fields(error)})
             return
-        if error.detail and not self._talked.issuperset(error.detail.splitlines()):
+        if error.detail and not self._talked.issuperset(line for line in error.detail.splitlines() if line):
             self._line(sys.stderr, error.detail.rstrip("\n"), None)
         self._line(sys.stderr, f"❌ {join_lines(error.message)}", "red")
         if error.where:
