@@ -33,6 +33,13 @@ def sleep(text: str) -> int:
     return 1
 
 
+def wait(text: str) -> int:
+    """For a file."""
+    while not os.path.exists(text):
+        time.sleep(0.02)
+    return 1
+
+
 def spin(text: str) -> int:
     """Never return, or where a file is named that is not there: only the first time."""
     if os.path.exists(text):
@@ -177,6 +184,7 @@ WAYS = {
     "number": number,
     "collects": collects,
     "sleep": sleep,
+    "wait": wait,
     "spin": spin,
     "native": native,
     "family": family,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
-from contextlib import contextmanager
+import signal
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,9 +129,28 @@ class Running:
                 continue
         return found
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Its daemon does nothing meanwhile: what goes piece by piece, it could make anew in between."""
+        daemon = self.daemon
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+
     def until_none_but_the_worker(self, since: list[int]) -> None:
         """:param since: PIDs of the processes that there were before."""
         until(lambda: len(now := self.processes()) == self.usual and not set(now) & set(since), "only a new worker is there")
+
+
+def descriptors(pid: int) -> list[str]:
+    """What a process has open; of what it closes meanwhile nothing is told."""
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(each))
+    return found
 
 
 @contextmanager

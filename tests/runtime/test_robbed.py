@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import socket
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,8 @@ def notice_and_end(victim: Running, rob: Callable[[Home, str], object]) -> None:
     """Rob it, and see that it ends in order and says why."""
     with victim.home.log(victim.name).open() as log:
         log.seek(0, os.SEEK_END)
-        rob(victim.home, victim.name)
+        with victim.paused():
+            rob(victim.home, victim.name)
         until_ended(victim)
         told = log.read()
     assert "so it stops" in told
@@ -156,15 +157,16 @@ def test_a_data_dir_that_was_moved_is_served_again_at_its_new_place(alone: Runni
 
 
 @contextmanager
-def another(home: Home, name: str) -> Iterator[None]:
+def another(victim: Running) -> Iterator[None]:
     """The name's lock, held by somebody else, whose socket is beside it."""
-    home.lock(name).unlink()
-    with socket.socket(socket.AF_UNIX) as listening:
-        home.socket(name).unlink()
-        address.bind(listening, home.socket(name))
-        with home.lock(name).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    lock, place = victim.home.lock(victim.name), victim.home.socket(victim.name)
+    with ExitStack() as stack:
+        with victim.paused():
+            lock.unlink()
+            place.unlink()
+            address.bind(stack.enter_context(socket.socket(socket.AF_UNIX)), place)
+            fcntl.flock(stack.enter_context(lock.open("w")), fcntl.LOCK_EX)
+        yield
 
 
 @pytest.mark.parametrize("stopping", [False, pytest.param(True, marks=pytest.mark.anywhere)])
@@ -177,7 +179,7 @@ def test_to_another_daemon_with_its_name_it_leaves_all_at_once(victim: Running, 
         beginning = victim.world.begin("stop", victim.name, "--timeout", "600")
         victim.until_logged("stopping")
         beginning.send_signal(signal.SIGKILL)
-    with another(victim.home, victim.name):
+    with another(victim):
         until_ended(victim)
         assert victim.home.socket(victim.name).exists()
     claims = node.directory / ".nectar"
@@ -258,7 +260,8 @@ def test_the_log_is_made_anew(victim: Running, how: str) -> None:
     node = node1(victim.home)
     path = victim.home.log(victim.name)
     if how == "with its directory":
-        shutil.rmtree(path.parent)
+        with victim.paused():
+            shutil.rmtree(path.parent)
     else:
         MISSING[how](path)
     victim.until_logged("made anew")
@@ -283,8 +286,9 @@ def test_a_log_that_is_emptied_in_place_goes_on(victim: Running) -> None:
 def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(victim: Running) -> None:
     node = node1(victim.home)
     path = victim.home.log(victim.name)
-    moved = path.rename(path.with_name("moved"))
-    os.mkfifo(path)
+    with victim.paused():
+        moved = path.rename(path.with_name("moved"))
+        os.mkfifo(path)
     until(lambda: "cannot be made anew" in moved.read_text(), "it is told where the log was")
     assert node.ask("number 1")["result"] == {"value": 1}
     path.unlink()

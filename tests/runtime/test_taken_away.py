@@ -11,6 +11,7 @@ from tests.world import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.runtime.conftest import Node, Running
 
@@ -27,18 +28,21 @@ def after(running: Running, before: dict[str, int]) -> dict[str, int]:
     return {key: value - before.get(key, 0) for key, value in counts(running).items() if value != before.get(key, 0)}
 
 
-def asked(running: Running, comp_id: str) -> tuple[Node, dict[str, int]]:
-    """A node whose question runs, and the counts before its end."""
+def asked(running: Running, comp_id: str) -> tuple[Node, dict[str, int], Path]:
+    """A node whose question runs, the counts before its end, and the file that it waits for."""
     node = running.attached()
     before = counts(running)
-    node.put(comp_id, "sleep 1.5")
+    go = running.notes / node.alias
+    node.put(comp_id, f"wait {go}")
     node.until_claimed(comp_id)
-    return node, before
+    return node, before, go
 
 
 def test_claims_that_are_removed_during_a_run_are_made_anew(chameleon: Running) -> None:
-    node, before = asked(chameleon, "robbed")
-    shutil.rmtree(node.directory / ".nectar")
+    node, before, go = asked(chameleon, "robbed")
+    with chameleon.paused():
+        shutil.rmtree(node.directory / ".nectar")
+    go.touch()
     assert node.answer("robbed")["status"] == "success"
     until(lambda: after(chameleon, before) == {"success": 1}, "it is counted once")
     assert node.ask("number 3")["result"] == {"value": 3}
@@ -61,9 +65,11 @@ def _remove(node: Node) -> None:
 @pytest.mark.parametrize("take", [_move, _cancel, _remove])
 def test_what_is_taken_away_during_a_run_is_lost_and_told(chameleon: Running, take: Callable[[Node], Any]) -> None:
     comp_id = f"lost-by{take.__name__}"
-    node, before = asked(chameleon, comp_id)
-    take(node)
-    node.directory.mkdir(exist_ok=True)
+    node, before, go = asked(chameleon, comp_id)
+    with chameleon.paused():
+        take(node)
+        node.directory.mkdir(exist_ok=True)
+    go.touch()
     until(lambda: after(chameleon, before) == {"lost": 1}, "it is counted as lost, and as nothing else")
     chameleon.until_logged(f"{node.alias} {comp_id}: lost, nobody will see its answer: ")
     assert node.ask("number 3")["result"] == {"value": 3}
@@ -85,11 +91,13 @@ def test_an_answer_is_counted_when_it_is_published(chameleon: Running) -> None:
 
 
 def test_what_is_on_no_disk_any_more_when_the_daemon_stops_is_told(chameleon: Running) -> None:
-    node, _ = asked(chameleon, "cut-off")
+    node, _, go = asked(chameleon, "cut-off")
     node.put("long", "sleep 60")
+    go.touch()
     node.answer("cut-off")
     node.until_claimed("long")
-    shutil.rmtree(node.directory / ".nectar")
+    with chameleon.paused():
+        shutil.rmtree(node.directory / ".nectar")
     chameleon.world.run("stop", chameleon.name, "--timeout", "0")
     assert f"{node.alias} long: lost, nobody will see its answer: .nectar was removed" in chameleon.log()
     chameleon.world.run("start", chameleon.name)
