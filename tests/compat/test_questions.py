@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar import namelock
 from tests.compat.before import CLAIM
 from tests.world import until
 
@@ -71,6 +72,7 @@ def test_tries_count_on(left: Left) -> None:
 
     until(lambda: tries() == {"first": 2, ".dotted": 2, "second": 3, "waiting": 1}, "each has its next try")
     os.kill(left.registry()["counter"]["pid"], signal.SIGKILL)
+    until(lambda: not namelock.is_running(left.home, "counter"), "its end is seen")
     left.run("start", "counter")
     until(lambda: tries() == {"first": 3, ".dotted": 3, "waiting": 2}, "each has its next try")
     assert "it was tried 3 times" in answer(left, "second")["error"]

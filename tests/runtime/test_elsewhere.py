@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nectar import address, features
+from nectar import address, features, namelock
 from tests import needs
 from tests.elsewhere import poorer
-from tests.runtime.conftest import Node, Running
+from tests.runtime.conftest import Node, Running, descriptors
 from tests.world import World, until
 
 if TYPE_CHECKING:
@@ -115,13 +115,15 @@ def test_a_limit_that_cannot_be_looked_after_is_said_and_refuses_nothing(poor: R
 
 def test_nothing_of_linux_is_used_there(poor: Running) -> None:
     """Or the tests above would say nothing of a system without it."""
-    opened = [os.readlink(descriptor) for descriptor in Path(f"/proc/{poor.daemon}/fd").iterdir()]
-    assert not [target for target in opened if "inotify" in target or "pidfd" in target]
+    assert not [target for target in descriptors(poor.daemon) if "inotify" in target or "pidfd" in target]
     orphan = poor.world.node("node2")
     poor.world.run("attach", poor.name, "node2")
-    Node("node2", orphan).put("o", "sleep 1.5")
+    go = poor.source.with_name("go")
+    Node("node2", orphan).put("o", f"wait {go}")
     Node("node2", orphan).until_claimed("o")
     (worker,) = poor.processes()
     os.kill(poor.daemon, signal.SIGKILL)
+    until(lambda: not namelock.is_running(poor.home, poor.name), "its end is seen")
     assert poor.processes() == [worker]  # nothing has killed it with its daemon
+    go.touch()
     until(lambda: poor.processes() == [], "it has seen that its channel is closed")

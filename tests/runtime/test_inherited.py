@@ -16,7 +16,7 @@ import pytest
 
 from nectar import address
 from tests import needs
-from tests.runtime.conftest import Node, Running, launched
+from tests.runtime.conftest import Node, Running, descriptors, launched
 from tests.world import PATIENCE, reap, until
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_whatever_is_inherited(fresh: World, odd: str) -> None:
         lives(running, node)
         worker = running.worker()
         for pid in (worker, running.daemon):
-            assert "/etc/passwd" not in [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+            assert "/etc/passwd" not in descriptors(pid)
         state = Path(f"/proc/{worker}/status").read_text()
         masks = dict(line.split(":\t") for line in state.splitlines() if line.startswith(("SigBlk", "SigIgn")))
         assert int(masks["SigBlk"], 16) == 0
