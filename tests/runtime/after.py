@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import nectar
 from nectar import Computation, ComputationResult, handler, hookimpl
@@ -26,6 +27,9 @@ def nectar_answered(computation: Computation, result: ComputationResult) -> None
     match what:
         case "sleep":
             time.sleep(float(argument))
+        case "wait":
+            while not Path(argument).exists():
+                time.sleep(0.02)
         case "raise":
             raise OSError(argument)
         case "kill":

@@ -36,6 +36,9 @@ def answer(comp):
             return os.getpid()
         case "sleep", seconds, *_:
             time.sleep(float(seconds))
+        case "wait", file:
+            while not os.path.exists(file):
+                time.sleep(0.02)
         case "exit", status:
             os._exit(int(status))
         case "raise", *_:

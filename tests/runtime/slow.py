@@ -1,4 +1,4 @@
-"""A handler that takes two seconds to load, and tells of each time in a file beside it."""
+"""A handler that takes four seconds to load, and tells of each time in a file beside it."""
 
 import os
 import time
@@ -11,7 +11,7 @@ LOADS = Path(os.environ["LOADS"])
 
 with LOADS.open("a") as loads:
     loads.write(f"{LOADED}\n")
-time.sleep(2)  # a successor is started as long before the deadline as the first one took, and may be slower by nearly this
+time.sleep(4)  # a successor is started as long before the deadline as the first one took, and may be slower by nearly this
 
 
 @handler
