@@ -107,12 +107,14 @@ def nothing_shows(cluster: Cluster, begun: Path) -> None:
 
 def a_worker_that_dies_ends_the_task_that_it_runs_and_no_other(cluster: Cluster, begun: Path) -> None:
     with executor(cluster) as engine:
-        parents = [engine.submit(os.getppid) for _ in range(8)]
-        victim = parents[0].result(60)
-        slow = [f"open({str(begun / name)!r}, 'w').close() or __import__('time').sleep(2)" for name in "ab"]
+        victim, *_ = [each.result(60) for each in [engine.submit(os.getppid) for _ in range(8)]]
+        over = begun / "over"
+        waits = f"[__import__('time').sleep(0.02) for _ in iter(lambda: __import__('os').path.exists({str(over)!r}), True)]"
+        slow = [f"open({str(begun / name)!r}, 'w').close() or {waits}" for name in "ab"]
         futures = [engine.submit(eval, text) for text in (*slow, "7", "7")]
         until(lambda: len([*begun.iterdir()]) == 2, "both workers run one")
         os.kill(victim, signal.SIGKILL)
+        over.touch()
         errors = [future.exception(60) for future in futures]
         assert sorted(map(str, filter(None, errors))) == ["the engine's worker died while it ran it"]
         assert errors[2:] == [None, None]

@@ -105,7 +105,6 @@ def test_what_is_a_change_of_a_project(bench: Bench) -> None:
 
 def changed(watch: Watch) -> bool:
     """Whether it tells of a change when it looks once."""
-    watch.look()
     watch._next = 0.0
     try:
         watch.look()
