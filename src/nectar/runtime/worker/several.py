@@ -37,15 +37,10 @@ async def answer_all(worker: Worker, handler: Handler, order: dict[str, Any]) ->
         try:
             if whole is not None:
                 worker.send(await whole.answer(header, body))
-                return
-            if handler.task is not None:
+            elif handler.task is not None:
                 worker.send(await worker.answer_as_task(handler.task, header, body))
-                return
-            context = contextvars.copy_context()
-            answer = await loop.run_in_executor(threads, context.run, worker.answer, handler.answer, header, body)
-            worker.send(answer)
-            if handler.answered is not None:
-                worker.send(await loop.run_in_executor(threads, context.run, worker.look_after, handler.answered, answer))
+            else:
+                await _answer_in_thread(worker, handler, threads, header, body)
         finally:
             del tasks[header["job"]]
 
@@ -65,3 +60,13 @@ async def answer_all(worker: Worker, handler: Handler, order: dict[str, Any]) ->
     loop.add_reader(worker.channel.descriptor, take)
     await over.wait()
     loop.remove_reader(worker.channel.descriptor)
+
+
+async def _answer_in_thread(
+    worker: Worker, handler: Handler, threads: ThreadPoolExecutor, header: dict[str, Any], body: bytes
+) -> None:
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    answer = await loop.run_in_executor(threads, context.run, worker.answer, handler.answer, header, body)
+    worker.send(answer)
+    if handler.answered is not None:
+        worker.send(await loop.run_in_executor(threads, context.run, worker.look_after, handler.answered, answer))

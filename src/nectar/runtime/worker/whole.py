@@ -112,46 +112,26 @@ def load_for(order: dict[str, Any]) -> Handler:
 
     :raises NectarError: as :func:`nectar.runtime.worker.loader.load_ordered`; or Dask is not there.
     """
-    from nectar.api.parts import PARTS
-
-    use, found = order["executor"] or "whole", order["dask"]
     try:
         from nectar.runtime.worker import dask
     except ImportError as error:
         if error.name not in ("cloudpickle", "dask", "distributed"):
             raise
-        missing = "and the handler's environment has no distributed"
-        if found["given"]:
-            handler = load_ordered(order, use)
-            handler.warnings.append(f"{found['given']} is {found['address']}, {missing}: it runs here.")
-            return handler
-        raise NectarError(
-            f"The handler is to run on the Dask cluster at {found['address']}, {missing}.",
-            hint='Add distributed to its dependencies, or set executor = "none" under [tool.nectar].',
-        ) from None
-    handler = load_ordered(order, "none") if use == "parts" else Handler(_refuse, [])
+        return _load_without_dask(order)
+    in_parts = order["executor"] == "parts"
+    handler = load_ordered(order, "none") if in_parts else Handler(_refuse, [])
     begin, end = handler.started, handler.stopping
     executors: list[DaskExecutor] = []
-    carried = _carry(order)
 
     def started() -> None:
-        executor = dask.connect(
-            found,
-            {"key": order["identity"], "lock": order["lock"]},
-            order["name"],
-            lost=_lost,
-            gives_up=use == "parts",
-            wrap=(lambda content: (run_part, (carried, content))) if use == "parts" else None,
-        )
+        more: dict[str, Any] = {}
+        if in_parts:
+            carried = _carry(order)
+            more = {"gives_up": True, "wrap": lambda content: (run_part, (carried, content))}
+        tells = {"key": order["identity"], "lock": order["lock"]}
+        executor = dask.connect(order["dask"], tells, order["name"], lost=_lost, **more)
         executors.append(executor)
-        whole = Whole(executor, order)
-        if use == "parts":
-            PARTS.given = executor
-            warning = ALONE if whole.is_alone() else None
-        else:
-            handler.given = executor
-            warning = whole.try_loading()
-        handler.warnings += [warning] if warning else []
+        _give(executor, handler, order)
         begin()
 
     def stopping() -> None:
@@ -163,6 +143,39 @@ def load_for(order: dict[str, Any]) -> Handler:
 
     handler.started, handler.stopping = started, stopping
     return handler
+
+
+def _load_without_dask(order: dict[str, Any]) -> Handler:
+    """What it has where distributed is not there: that is no fault of the project's whose address comes from a shell alone.
+
+    :raises NectarError: as :func:`load_for`.
+    """
+    found, missing = order["dask"], "and the handler's environment has no distributed"
+    if not found["given"]:
+        raise NectarError(
+            f"The handler is to run on the Dask cluster at {found['address']}, {missing}.",
+            hint='Add distributed to its dependencies, or set executor = "none" under [tool.nectar].',
+        ) from None
+    handler = load_ordered(order, order["executor"] or "whole")
+    handler.warnings.append(f"{found['given']} is {found['address']}, {missing}: it runs here.")
+    return handler
+
+
+def _give(executor: DaskExecutor, handler: Handler, order: dict[str, Any]) -> None:
+    """Have a handler, or what it hands to :func:`nectar.executor`, run on an executor.
+
+    :raises NectarError: it cannot be loaded there.
+    """
+    whole = Whole(executor, order)
+    if order["executor"] == "parts":
+        from nectar.api.parts import PARTS
+
+        PARTS.given = executor
+        warning = ALONE if whole.is_alone() else None
+    else:
+        handler.given = executor
+        warning = whole.try_loading()
+    handler.warnings += [warning] if warning else []
 
 
 def _carry(order: dict[str, Any]) -> dict[str, Any]:
