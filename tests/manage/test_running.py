@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from tests.world import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+NAME = secrets.token_hex(10)
+"""Of an environment, and here alone: whoever names one by a path that leads nowhere uses all of that name, in whichever test."""
 PS = """#!/bin/sh
 [ "$*" = "-Eaxww -o command=" ] || exit 2
 echo "{line}"
@@ -29,7 +32,7 @@ def home(tmp_path: Path) -> Home:
     """With an environment that no record names."""
     made = Home(tmp_path)
     made.create()
-    (made.envs / "0123456789abcdef0123").mkdir()
+    (made.envs / NAME).mkdir()
     return made
 
 
@@ -49,8 +52,8 @@ def say(ps: Path, line: str) -> None:
 
 @needs.proc
 def test_the_kernel_tells_what_runs_from_an_environment(home: Home) -> None:
-    assert [each.path.name for each in gc.find_unused(home)] == ["0123456789abcdef0123"]
-    place = home.envs / "0123456789abcdef0123" / "bin"
+    assert [each.path.name for each in gc.find_unused(home)] == [NAME]
+    place = home.envs / NAME / "bin"
     place.mkdir()
     (place / "sleep").symlink_to("/bin/sleep")
     with subprocess.Popen([place / "sleep", "900"]) as process:
@@ -73,11 +76,10 @@ def test_the_kernel_tells_what_runs_from_an_environment(home: Home) -> None:
     ],
 )
 def test_one_of_the_same_name_elsewhere_is_another(home: Home, tmp_path: Path, spelled: str, used: bool) -> None:
-    name = "0123456789abcdef0123"
-    (tmp_path / "other" / "envs" / name).mkdir(parents=True)
+    (tmp_path / "other" / "envs" / NAME).mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path)
     with subprocess.Popen(
-        ["/bin/sh", "-c", "echo; read line", spelled.format(tmp=tmp_path, name=name)], stdin=-1, stdout=-1
+        ["/bin/sh", "-c", "echo; read line", spelled.format(tmp=tmp_path, name=NAME)], stdin=-1, stdout=-1
     ) as process:
         assert process.stdout is not None and process.stdout.readline()
         assert (gc.find_unused(home) == []) is used
@@ -86,8 +88,8 @@ def test_one_of_the_same_name_elsewhere_is_another(home: Home, tmp_path: Path, s
 
 def test_where_it_does_not_ps_tells(home: Home, ps: Path) -> None:
     say(ps, "/usr/sbin/cron")
-    assert [each.path.name for each in gc.find_unused(home)] == ["0123456789abcdef0123"]
-    say(ps, f"{home.envs}/0123456789abcdef0123/bin/python start.py")
+    assert [each.path.name for each in gc.find_unused(home)] == [NAME]
+    say(ps, f"{home.envs}/{NAME}/bin/python start.py")
     assert gc.find_unused(home) == []
 
 
@@ -97,5 +99,5 @@ def test_where_neither_does_nothing_is_removed_and_doctor_says_so(home: Home, ps
     ps.chmod(0o755 if there else 0o644)
     with pytest.raises(NectarError, match="nobody here tells what runs"):
         gc.collect(home)
-    assert (home.envs / "0123456789abcdef0123").is_dir()
+    assert (home.envs / NAME).is_dir()
     assert [found.what for found in doctor.examine(home) if "nobody here tells" in found.what]
