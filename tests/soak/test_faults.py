@@ -76,10 +76,12 @@ def test_a_daemon_without_end_of_failures_ends(ground: Ground, row: Row) -> None
     daemon = ground.daemon
     put(directory, "before", "number 1")
     until((directory / "before.complete").exists, "the first answer")
-    with injected(daemon, "trace=epoll_wait", "inject=epoll_wait:error=ENOMEM", output=ground.world.directory / "trace"):
+    output = ground.world.directory / "trace"
+    with injected(daemon, "trace=epoll_wait", "inject=epoll_wait:error=ENOMEM", output=output):
         put(directory, "meanwhile", "number 2")
-        until(lambda: gone(daemon), "it has ended", seconds=LONG)
-    trace = (ground.world.directory / "trace").read_text()
+        # strace tells of it a moment after there is none any more, and not at all where it is ended before.
+        until(lambda: gone(daemon) and "+++" in output.read_text(), "it has ended", seconds=LONG)
+    trace = output.read_text()
     record = ground.world.registry()[ground.name]
     told = "Cannot allocate memory" in ground.log()
     view = ground.world.run("view").stdout

@@ -133,6 +133,8 @@ def test_the_first_process_of_a_container_reaps_what_it_inherits(ground: Ground)
         if container.poll() is not None and "nectar" not in told(world):
             pytest.skip("no namespaces can be made here")
         ((keeper, _),) = find_children(container.pid)
+        # What else it inherits, it has reaped a moment later.
+        until(lambda: len(find_children(keeper)) == 1, "its only child is the daemon")
         ((daemon, _),) = find_children(keeper)
         world.put("family", "family")
         until(lambda: not (world.home.computations("alice") / "family.pending").exists(), "it runs, and has children")

@@ -63,7 +63,8 @@ def test_robbed_as_it_is_asked(ground: Ground, row: Row) -> None:
         for number in range(rounds):
             time.sleep(chance.random())
             daemon = ground.daemon
-            ROBBERIES[number % len(ROBBERIES)](ground.home, ground.name)
+            with ground.paused():
+                ROBBERIES[number % len(ROBBERIES)](ground.home, ground.name)
             if chance.random() < 0.5:
                 longest = max(longest, until_gone(daemon))
             else:
@@ -107,11 +108,12 @@ def test_socket_and_log_are_made_anew_as_it_is_asked(ground: Ground, row: Row) -
 
     with Reader(directory) as reader:
         for number in range(rounds):
-            if number % 2:
-                log.rename(log.with_name(f"{log.name}.1"))
-            else:
-                shutil.rmtree(log.parent)
-            socket.unlink()
+            with ground.paused():
+                if number % 2:
+                    log.rename(log.with_name(f"{log.name}.1"))
+                else:
+                    shutil.rmtree(log.parent)
+                socket.unlink()
             put(directory, f"q{number}", f"number {number}")
             worst = max(worst, seconds_until(both, "both are there again"))
             unanswered += len(reader.until({f"q{number}"}))
