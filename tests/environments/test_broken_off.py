@@ -165,11 +165,14 @@ def test_a_killed_builder_lets_the_next_one_build(bench: Bench, slow: Path) -> N
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("killed", ["the command", "uv"])
 def test_two_hundred_kills(bench: Bench, killed: str) -> None:
-    """Kill builds at different moments; after each the next one must work, and at the end every environment be whole."""
+    """Kill builds at different moments; after each the next one must work, and at the end every environment be whole.
+
+    The two kinds try the same.
+    """
     project = bench.project(dependencies=("click", "six"))
     bench.provide(project)  # its dependencies are resolved and in the cache
     moments = random.Random(4)
-    for count in range(portion(100)):
+    for count in range(portion(100, shared=True)):
         write(project / "src" / "demo" / "__init__.py", f"def answer(c): return {count}\n")
         process = launch(bench, project)
         time.sleep(moments.uniform(0.05, 0.6))  # nothing waits for this
