@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nectar.manage import submit
 from tests.words import Said
 from tests.world import PATIENCE, until
 
@@ -101,6 +103,21 @@ def test_without_waiting(world: World) -> None:
     assert question["comp_id"] == comp_id
     assert question["proposer"] == "alice"
     assert set(world.json("submit", "alice", "q", "--no-wait")) == {"schema", "comp_id"}
+
+
+def test_an_interrupt_as_soon_as_the_question_is_there_takes_it_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, rename, told = world.node(), os.rename, list[str]()
+
+    def interrupted(*given: Any, **where: Any) -> None:
+        rename(*given, **where)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submit.ask(world.home, "alice", "q", deadline=600, metadata={}, report=told.append)
+    monkeypatch.undo()
+    assert [text.split()[-3:] for text in told] == [["was", "taken", "back."]]
+    assert not list(node.iterdir())
 
 
 def test_a_node_that_is_not_there(world: World) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nectar.api.computation import Computation, ComputationResult, InvalidQuestionError, NotWholeError
 from nectar.errors import NectarError, UnresponsiveError
 from nectar.home import CLAIMS
-from nectar.manage.waits import wait
+from nectar.manage.waits import uninterrupted, wait
 from nectar.spool.approach import enter
 from nectar.spool.entries import COMPLETE, MAX_ANSWER, PENDING, NotAQuestionError, read
 
@@ -41,13 +41,17 @@ def ask(
     """
     path = home.require_alias(alias)
     with _entered(path) as directory:
-        comp_id = _put(directory, path, alias, query, deadline=deadline, metadata=metadata)
-        complete = path / f"{comp_id}{COMPLETE}"
+        comp_id = None
         try:
+            with uninterrupted():  # else one that comes as soon as the question is there would leave it there
+                comp_id = _put(directory, path, alias, query, deadline=deadline, metadata=metadata)
+            complete = path / f"{comp_id}{COMPLETE}"
             with wait(f"Waiting for the answer to {comp_id}", seconds=deadline):
                 content = _await(complete, directory, comp_id, deadline=deadline)
         except BaseException as why:
-            became = f"is being answered: what comes of it will be in {complete}"
+            if comp_id is None:  # there is no question
+                raise
+            became = f"is being answered: what comes of it will be in {path / f'{comp_id}{COMPLETE}'}"
             with suppress(FileNotFoundError):
                 os.unlink(f"{comp_id}{PENDING}", dir_fd=directory)
                 became = "was taken back"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from nectar.manage.daemon import stopping
 from nectar.manage.daemon.starting import Starting
 from nectar.manage.handlers import attachments, keeping, registry
 from nectar.manage.handlers.registry import Record
+from nectar.manage.waits import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class Takeover:
             loaded = daemon.load(meanwhile=self._attempt.require_wanted)
             with self._attempt.take_turn():
                 # What is kept comes first: where there is no room for it, the old daemon goes on.
-                with _uninterrupted(), keeping.keep(self._home, self._name, self._prepared.given):
+                with uninterrupted(), keeping.keep(self._home, self._name, self._prepared.given):
                     self._stop()
                     daemon.take()
                     with self._recorded(daemon.pid) as written:
@@ -137,13 +137,3 @@ def _following(before: Record | None, record: Record) -> Record:
         return record
     aliases = dict.fromkeys((*before.attached_aliases, *record.attached_aliases))
     return record.but(attached_aliases=tuple(aliases), other=before.other)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back: what must not be left half done takes seconds at most."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
