@@ -26,7 +26,7 @@ from nectar.testing.sample import sample
 from tests.forked import Forked, Forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 PATIENCE = 60.0
 """Seconds after which a condition that has not come true never will; the machine may be busy."""
@@ -219,6 +219,16 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = PATIEN
         assert looked < end, f"{what}: not within {seconds:g} s"
         time.sleep(min(0.2, max(0.02, 9 * (looked - begun))))
         begun = time.monotonic()
+
+
+@contextlib.contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A daemon does nothing meanwhile: what goes piece by piece, it could make anew in between."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,16 +127,6 @@ class Running:
             except OSError:
                 continue
         return found
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Its daemon does nothing meanwhile: what goes piece by piece, it could make anew in between."""
-        daemon = self.daemon
-        os.kill(daemon, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(daemon, signal.SIGCONT)
 
     def until_none_but_the_worker(self, since: list[int]) -> None:
         """:param since: PIDs of the processes that there were before."""

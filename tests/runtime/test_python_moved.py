@@ -13,7 +13,7 @@ import pytest
 
 from tests.runtime.conftest import Node, Running
 from tests.runtime.test_inherited import connected
-from tests.world import until
+from tests.world import paused, until
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -58,7 +58,7 @@ def put_through_everything(running: Running, node: Node) -> None:
     other = running.attached()
     assert other.ask("number 2")["result"] == {"value": 2}
     (other.directory / "link.pending").symlink_to("nowhere")
-    with running.paused():
+    with paused(running.daemon):
         shutil.rmtree(other.directory)
     running.until_logged("the directory is not there any more")
     running.detach(other)

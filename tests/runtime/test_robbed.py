@@ -21,7 +21,7 @@ from nectar.locks import is_free
 from nectar.namelock import NameLock
 from tests import needs
 from tests.runtime.conftest import Node, Running
-from tests.world import World, processes, until
+from tests.world import World, paused, processes, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +67,7 @@ def notice_and_end(victim: Running, rob: Callable[[Home, str], object]) -> None:
     """Rob it, and see that it ends in order and says why."""
     with victim.home.log(victim.name).open() as log:
         log.seek(0, os.SEEK_END)
-        with victim.paused():
+        with paused(victim.daemon):
             rob(victim.home, victim.name)
         until_ended(victim)
         told = log.read()
@@ -161,7 +161,7 @@ def another(victim: Running) -> Iterator[None]:
     """The name's lock, held by somebody else, whose socket is beside it."""
     lock, place = victim.home.lock(victim.name), victim.home.socket(victim.name)
     with ExitStack() as stack:
-        with victim.paused():
+        with paused(victim.daemon):
             lock.unlink()
             place.unlink()
             address.bind(stack.enter_context(socket.socket(socket.AF_UNIX)), place)
@@ -260,7 +260,7 @@ def test_the_log_is_made_anew(victim: Running, how: str) -> None:
     node = node1(victim.home)
     path = victim.home.log(victim.name)
     if how == "with its directory":
-        with victim.paused():
+        with paused(victim.daemon):
             shutil.rmtree(path.parent)
     else:
         MISSING[how](path)
@@ -286,7 +286,7 @@ def test_a_log_that_is_emptied_in_place_goes_on(victim: Running) -> None:
 def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(victim: Running) -> None:
     node = node1(victim.home)
     path = victim.home.log(victim.name)
-    with victim.paused():
+    with paused(victim.daemon):
         moved = path.rename(path.with_name("moved"))
         os.mkfifo(path)
     until(lambda: "cannot be made anew" in moved.read_text(), "it is told where the log was")

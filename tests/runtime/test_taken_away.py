@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.world import until
+from tests.world import paused, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def asked(running: Running, comp_id: str) -> tuple[Node, dict[str, int], Path]:
 
 def test_claims_that_are_removed_during_a_run_are_made_anew(chameleon: Running) -> None:
     node, before, go = asked(chameleon, "robbed")
-    with chameleon.paused():
+    with paused(chameleon.daemon):
         shutil.rmtree(node.directory / ".nectar")
     go.touch()
     assert node.answer("robbed")["status"] == "success"
@@ -66,7 +66,7 @@ def _remove(node: Node) -> None:
 def test_what_is_taken_away_during_a_run_is_lost_and_told(chameleon: Running, take: Callable[[Node], Any]) -> None:
     comp_id = f"lost-by{take.__name__}"
     node, before, go = asked(chameleon, comp_id)
-    with chameleon.paused():
+    with paused(chameleon.daemon):
         take(node)
         node.directory.mkdir(exist_ok=True)
     go.touch()
@@ -96,7 +96,7 @@ def test_what_is_on_no_disk_any_more_when_the_daemon_stops_is_told(chameleon: Ru
     go.touch()
     node.answer("cut-off")
     node.until_claimed("long")
-    with chameleon.paused():
+    with paused(chameleon.daemon):
         shutil.rmtree(node.directory / ".nectar")
     chameleon.world.run("stop", chameleon.name, "--timeout", "0")
     assert f"{node.alias} long: lost, nobody will see its answer: .nectar was removed" in chameleon.log()

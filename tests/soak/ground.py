@@ -121,16 +121,6 @@ class Ground:
         pid: int = json.loads(self.home.lock(self.name).read_bytes())["pid"]
         return pid
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Its daemon does nothing meanwhile: what goes piece by piece, it could make anew in between."""
-        daemon = self.daemon
-        kill(daemon, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            kill(daemon, signal.SIGCONT)
-
     def marked(self) -> list[int]:
         """PIDs of the daemon's workers and of all that they started."""
         mark = f"{processes.VARIABLE}={processes.handler_mark(self.home.data_dir, self.name)}/".encode()

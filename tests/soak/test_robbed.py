@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.soak.ground import HELD_UP, LATE, Ground, Reader, gone, put, seconds_until, until_gone
 from tests.soak.table import portion
+from tests.world import paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_robbed_as_it_is_asked(ground: Ground, row: Row) -> None:
         for number in range(rounds):
             time.sleep(chance.random())
             daemon = ground.daemon
-            with ground.paused():
+            with paused(ground.daemon):
                 ROBBERIES[number % len(ROBBERIES)](ground.home, ground.name)
             if chance.random() < 0.5:
                 longest = max(longest, until_gone(daemon))
@@ -108,7 +109,7 @@ def test_socket_and_log_are_made_anew_as_it_is_asked(ground: Ground, row: Row) -
 
     with Reader(directory) as reader:
         for number in range(rounds):
-            with ground.paused():
+            with paused(ground.daemon):
                 if number % 2:
                     log.rename(log.with_name(f"{log.name}.1"))
                 else:
