@@ -625,7 +625,7 @@ TRIES = {
     "make one with that mode at once": make_set_user,
     "follow a link from a granted directory": follow,
     "put something else in a granted directory's place": move_granted,
-    "write the machine's programs": of_root("/usr/bin/env", os.O_RDWR),
+    "write the machine's programs": of_root("/usr/bin/tsort", os.O_RDWR),  # one that nothing runs: a busy one is refused as that
     "write a setting of the kernel's": of_root("/proc/sys/kernel/core_pattern", os.O_WRONLY),
     # Whom it can talk to.
     "connect to a service on the machine's loopback": connect("tcp"),
